@@ -1,0 +1,33 @@
+"""Health centre (FINESS): it does not open without a référent and a chain of two named people."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+
+from releve.domain.events import Payload
+
+
+class NamedPerson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person who can be reached: the practitioner's stream where they have one."""
+
+    name: str
+    phone: str
+    person: UUID | None = None
+
+
+class CentreOpened(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A centre opened: FINESS, time zone, référent médical and on-call chain."""
+
+    topic: ClassVar[str] = "centre.opened"
+
+    name: str
+    finess: str
+    referent: NamedPerson
+    on_call_chain: tuple[NamedPerson, ...]
+    zone: str = "Europe/Paris"
+    address: str = ""
+    phones: tuple[tuple[str, str], ...] = ()
+    """Local numbers as (label, number): SAMU, laboratory, pharmacy."""

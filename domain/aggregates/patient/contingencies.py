@@ -1,0 +1,30 @@
+"""If… then: what the leaving doctor would do, as words and, where possible, as a threshold."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from releve.domain.events import Payload
+
+
+class Threshold(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine-checkable trigger, such as LOINC 2823-3 > 5.5 mmol/L."""
+
+    loinc: str
+    comparator: Literal[">", ">=", "<", "<="]
+    value: str
+    unit: str
+
+
+class ContingencySet(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """If this, then that, by whom; after ``valid_until`` it still fires, marked expired."""
+
+    topic: ClassVar[str] = "patient.contingency-set"
+
+    condition: str
+    action: str
+    threshold: Threshold | None = None
+    who: str | None = None
+    valid_until: str | None = None

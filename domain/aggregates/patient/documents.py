@@ -1,0 +1,31 @@
+"""Originals: the exact bytes something came in, kept sealed beside the record."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from releve.domain.events import Payload
+
+
+class Unmapped(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an import that has no event yet: listed, never dropped. ``path`` is a FHIRPath."""
+
+    path: str
+    type: str
+
+
+class DocumentAttached(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """An original was attached; its bytes are sealed apart under the same patient key."""
+
+    topic: ClassVar[str] = "patient.document-attached"
+
+    sha256: str
+    size: int
+    media_type: str
+    title: str = ""
+    kind: str | None = None
+    """LOINC code of the kind of document."""
+    unmapped: tuple[Unmapped, ...] = ()
+    warnings: tuple[str, ...] = ()
