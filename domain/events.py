@@ -20,10 +20,21 @@ SYSTEM_SESSION = UUID(int=0)
 PATIENT, CENTRE, PRACTITIONER, STINT, INTAKE, ACCESS, ADMINISTRATION, ERASURE = range(1, 9)
 """Event classes that stand in the clear (``formats.md`` §1)."""
 
-Channel = Literal["ui", "fhir", "cda", "hprim", "pdf", "paste", "phone", "offline", "system", "demo"]
+Channel = Literal[
+    "ui", "fhir", "cda", "hprim", "pdf", "paste", "phone", "offline", "system", "demo"
+]
 Role = Literal[
-    "doctor", "referent", "intern", "nurse", "coordinator", "secretary", "auditor", "dpo",
-    "administrator", "ehr", "system",
+    "doctor",
+    "referent",
+    "intern",
+    "nurse",
+    "coordinator",
+    "secretary",
+    "auditor",
+    "dpo",
+    "administrator",
+    "ehr",
+    "system",
 ]
 
 
@@ -122,7 +133,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key_scope(self) -> UUID | None:
         """The centre whose key wraps this stream's data key, where one does (``formats.md`` §2)."""
-        return self.envelope.centre if self.event_class in (PATIENT, CENTRE, STINT, INTAKE) else None
+        return (
+            self.envelope.centre if self.event_class in (PATIENT, CENTRE, STINT, INTAKE) else None
+        )
 
 
 def as_map(struct: msgspec.Struct) -> dict[str, Any]:

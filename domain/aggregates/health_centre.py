@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from typing import ClassVar
-from uuid import UUID
-
-import msgspec
 
 from releve.domain.events import Payload
-
-
-class NamedPerson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A person who can be reached: the practitioner's stream where they have one."""
-
-    name: str
-    phone: str
-    person: UUID | None = None
+from releve.domain.values import NamedPerson
 
 
 class CentreOpened(Payload, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from releve.domain.events import Payload
+from releve.domain.values import StintMode
 
 
 class StintPlanned(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -18,7 +19,7 @@ class StintPlanned(Payload, frozen=True, kw_only=True, omit_defaults=True):
     centre: UUID
     starts_at: str
     ends_at: str
-    mode: Literal["volontaire", "salarie", "remplacant", "interne"] = "volontaire"
+    mode: StintMode = "volontaire"
 
 
 class StintStarted(Payload, frozen=True, kw_only=True, omit_defaults=True):

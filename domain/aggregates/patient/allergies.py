@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
-import msgspec
+from typing import ClassVar
 
 from releve.domain.events import Payload
-from releve.domain.values import Concept
-
-
-class Reaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the allergy showed itself."""
-
-    manifestations: tuple[Concept, ...] = ()
-    substance: Concept | None = None
-    severity: str | None = None
-    onset: str | None = None
-    description: str | None = None
+from releve.domain.values import AbsenceSlot, Concept, Reaction
 
 
 class AllergyRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,11 +25,11 @@ class AllergyRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AbsenceAsserted(Payload, frozen=True, kw_only=True, omit_defaults=True):
-    """"None known", asked on a day, for a slot or a part of it (``food``, ``drug``)."""
+    """Asked, and none known: on which day, for a slot or a part of it (``food``, ``drug``)."""
 
     topic: ClassVar[str] = "patient.absence-asserted"
 
-    slot: Literal["allergies", "medications", "problems", "procedures", "devices"]
+    slot: AbsenceSlot
     part: str | None = None
     asked_on: str | None = None
     concept: Concept | None = None

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
-import msgspec
+from typing import ClassVar
 
 from releve.domain.events import Payload
-
-
-class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine-checkable trigger, such as LOINC 2823-3 > 5.5 mmol/L."""
-
-    loinc: str
-    comparator: Literal[">", ">=", "<", "<="]
-    value: str
-    unit: str
+from releve.domain.values import Threshold
 
 
 class ContingencySet(Payload, frozen=True, kw_only=True, omit_defaults=True):

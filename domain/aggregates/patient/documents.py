@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import msgspec
-
 from releve.domain.events import Payload
-
-
-class Unmapped(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of an import that has no event yet: listed, never dropped. ``path`` is a FHIRPath."""
-
-    path: str
-    type: str
+from releve.domain.values import Unmapped
 
 
 class DocumentAttached(Payload, frozen=True, kw_only=True, omit_defaults=True):

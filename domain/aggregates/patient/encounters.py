@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from releve.domain.events import Payload
-
-Mode = Literal["cabinet", "visite", "ehpad", "tele", "telephone"]
+from releve.domain.values import Mode
 
 
 class EncounterRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):

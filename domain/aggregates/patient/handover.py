@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from releve.domain.aggregates.patient.severity import Severity
 from releve.domain.events import Payload
+from releve.domain.values import Severity
 
 
 class HandoverWritten(Payload, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,19 +5,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 from uuid import UUID
 
-import msgspec
-
 from releve.domain.events import Payload
-
-Sex = Literal["male", "female", "other", "unknown"]
-
-
-class Identifier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An identifier as received: ``system`` is a FHIR identifier system."""
-
-    system: str
-    value: str
-    use: str | None = None
+from releve.domain.values import Identifier, IdentityStatus, Sex
 
 
 class Registered(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,7 +23,7 @@ class Registered(Payload, frozen=True, kw_only=True, omit_defaults=True):
     birth_place: str | None = None
     """INSEE code of the birthplace, five characters."""
     identifiers: tuple[Identifier, ...] = ()
-    identity_status: Literal["provisoire", "recuperee", "validee", "qualifiee"] = "provisoire"
+    identity_status: IdentityStatus = "provisoire"
     prior_search: str | None = None
     """How a prior search was made (``blind-index``, ``name``); required at the doors."""
 

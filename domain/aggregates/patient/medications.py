@@ -14,8 +14,9 @@ class MedicationStarted(Payload, frozen=True, kw_only=True, omit_defaults=True):
     topic: ClassVar[str] = "patient.medication-started"
 
     concept: Concept
-    statement: Literal["MedicationStatement", "MedicationRequest", "MedicationAdministration",
-                       "MedicationDispense"] = "MedicationStatement"
+    statement: Literal[
+        "MedicationStatement", "MedicationRequest", "MedicationAdministration", "MedicationDispense"
+    ] = "MedicationStatement"
     status: str = "active"
     status_reason: str | None = None
     intent: str | None = None

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import msgspec
-
 from releve.domain.events import Payload
-from releve.domain.values import Concept, Quantity
-
-
-class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One part of a measure that has several, such as the two pressures of a blood pressure."""
-
-    code: Concept
-    value: Quantity
+from releve.domain.values import Component, Concept, Quantity
 
 
 class ObservationRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,3 +20,5 @@ class ObservationRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True
     category: str | None = None
     method: str | None = None
     interpretation: str | None = None
+    confirmed: bool = False
+    """Outside its usual range, and its author said so."""

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from typing import ClassVar, Literal
-from uuid import UUID
-
-import msgspec
 
 from releve.domain.events import Payload
-
-ItemKind = Literal["result", "call", "review", "referral", "renewal", "monitoring", "admin", "other"]
-OwnerRole = Literal["medecin_en_poste", "referent", "coordinator"]
-
-
-class Owner(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A role at the centre, or a person who accepted (with the stint that binds them)."""
-
-    role: OwnerRole = "medecin_en_poste"
-    person: UUID | None = None
-    stint: UUID | None = None
+from releve.domain.values import ItemKind, Owner
 
 
 class ItemOpened(Payload, frozen=True, kw_only=True, omit_defaults=True):
     """Something must still happen. ``due`` is a date, or ``no_deadline`` says so explicitly."""
 
     topic: ClassVar[str] = "patient.item-opened"
+    schema: ClassVar[int] = 2
 
     kind: ItemKind
     text: str

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from releve.domain.events import Payload
-
-Severity = Literal["stable", "watcher", "unstable"]
-"""I-PASS words; shown as stable / à surveiller / instable."""
+from releve.domain.values import Severity
 
 
 class IllnessSeveritySet(Payload, frozen=True, kw_only=True, omit_defaults=True):
