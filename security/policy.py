@@ -159,7 +159,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def reading_opens_at(window: StintWindow) -> datetime:
-    """Give the instant reads open: 08:00 in the centre's zone, on the third day before the start."""
+    """Give the instant reads open: 08:00, centre time, on the third day before the start."""
     zone = _zone(window.zone)
     first_day = window.starts_at.astimezone(zone).date()
     return datetime.combine(first_day - timedelta(days=READING_LEAD_DAYS), READING_OPENS, zone)
