@@ -1,0 +1,134 @@
+"""What surrounds every answer: limits before it, security headers and one log line after it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from releve.api.logs import where
+from releve.api.problems import INTERNAL, Problem, problem_for, refuse
+
+BODY_LIMIT = 1024 * 1024
+HEADER_LIMIT = 16 * 1024
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": (
+        "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(),"
+        " usb=()"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+STRICT_TRANSPORT = "max-age=63072000; includeSubDomains"
+
+_log: Any = structlog.get_logger("releve.http")
+_CLEAN_REQUEST_ID = re.compile(r"[0-9a-f-]{16,36}")
+
+
+class Frame:
+    """Pure ASGI: refuses what is too large, adds headers, logs the route's template only.
+
+    An answer that says nothing about caching is ``no-store``: what carries clinical text must
+    never be kept by a browser, and forgetting to say so must not be possible.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other protocols pass unchanged."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = uuid.uuid4().hex
+        scope.setdefault("state", {})["request"] = request
+        began = time.perf_counter()
+        status = 500
+        started = False
+
+        async def framed(message: Message) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                status, started = message["status"], True
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers[name] = value
+                if scope.get("scheme") == "https":
+                    headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+                headers.setdefault("Cache-Control", "no-store")
+                headers["Releve-Request"] = request
+            await send(message)
+
+        try:
+            refused = _too_large(scope)
+            if refused is not None:
+                await refused.as_json()(scope, receive, framed)
+            else:
+                await self.app(scope, _limited(receive), framed)
+        except Exception as error:
+            _log.error("request-failed", request=request, error=type(error).__name__,
+                       where=where(error))  # fmt: skip
+            if started:
+                raise
+            problem = problem_for(error)
+            await (problem if problem.status != 400 else INTERNAL).as_json()(scope, receive, framed)
+        finally:
+            route = scope.get("route")
+            _log.info(
+                "request",
+                request=request,
+                method=scope["method"],
+                route=getattr(route, "path", None) or "unknown",
+                status=status,
+                duration_ms=round((time.perf_counter() - began) * 1000, 1),
+            )
+
+
+def _too_large(scope: Scope) -> Problem | None:
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_LIMIT:
+        return refuse(413, "headers-too-large").problem
+    length = Headers(scope=scope).get("content-length", "0")
+    if not length.isascii() or not length.isdigit() or len(length) > 12:
+        return refuse(400).problem
+    return refuse(413).problem if int(length) > BODY_LIMIT else None
+
+
+def _limited(receive: Receive) -> Receive:
+    """The same stream of messages, refused past the limit even when no length was announced."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > BODY_LIMIT:
+                raise refuse(413)
+        return message
+
+    return counted
