@@ -1,0 +1,103 @@
+"""Every error a command may meet, as words and an exit code."""
+
+from __future__ import annotations
+
+from releve.api.cli.runner import DATABASE, ENVIRONMENT, FAILED, USAGE, CommandError
+
+
+def explain(error: Exception) -> CommandError | None:
+    """The error as a person can act on it, or ``None`` for one that is ours to mend."""
+    if isinstance(error, CommandError):
+        return error
+    return _domain(error) or _security(error) or _database(error) or _system(error)
+
+
+def _domain(error: Exception) -> CommandError | None:
+    from releve.domain.errors import Invalid, ReleveError, Reused, Unavailable
+
+    if not isinstance(error, ReleveError):
+        return None
+    code = FAILED
+    if isinstance(error, Invalid | Reused):
+        code = USAGE
+    elif isinstance(error, Unavailable):
+        code = DATABASE
+    what = error.what if error.field is None else f"{error.what} Champ : {error.field}."
+    return CommandError(code, error.code, what, error.why, error.do)
+
+
+def _security(error: Exception) -> CommandError | None:
+    from releve.security.errors import KeyRefused, LedgerDown, SecurityError
+
+    if not isinstance(error, SecurityError):
+        return None
+    code = FAILED
+    if isinstance(error, KeyRefused):
+        code = ENVIRONMENT
+    elif isinstance(error, LedgerDown):
+        code = DATABASE
+    return CommandError(
+        code,
+        error.code,
+        "Une règle de sécurité n'est pas satisfaite.",
+        str(error),
+        "releve doctor",
+    )
+
+
+def _database(error: Exception) -> CommandError | None:
+    from releve.api.database.problems import DatabaseProblem
+
+    if isinstance(error, DatabaseProblem):
+        return CommandError(error.exit_code, error.code, error.what, error.why, error.do)
+    import psycopg
+    from psycopg_pool import PoolTimeout
+
+    if isinstance(error, psycopg.Error | PoolTimeout):
+        state = getattr(error, "sqlstate", None)
+        return CommandError(
+            DATABASE,
+            "database",
+            "La base de données a refusé ou interrompu le travail.",
+            f"{type(error).__name__}{f' (SQLSTATE {state})' if state else ''}.",
+            "releve db status, puis relancer : rien de ce qui a été confirmé n'est perdu.",
+        )
+    return None
+
+
+def _system(error: Exception) -> CommandError | None:
+    import errno
+
+    if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return CommandError(
+            USAGE,
+            "no-such-file",
+            f"Fichier introuvable : {error.filename}.",
+            "Il n'existe pas ou n'est pas un fichier.",
+            "Vérifier le chemin.",
+        )
+    if isinstance(error, PermissionError):
+        return CommandError(
+            ENVIRONMENT,
+            "permission",
+            f"Accès refusé : {error.filename}.",
+            "Les droits de ce fichier ou dossier l'interdisent.",
+            "Choisir un autre dossier avec --state-dir, ou corriger les droits.",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CommandError(
+            ENVIRONMENT,
+            "disk-full",
+            "Le disque est plein.",
+            "Il n'y a plus de place pour écrire.",
+            "Libérer de la place, puis relancer : rien de ce qui a été confirmé n'est perdu.",
+        )
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return CommandError(
+            ENVIRONMENT,
+            "port-taken",
+            "Le port est déjà pris.",
+            "Un autre programme écoute à cette adresse.",
+            "Relancer avec --port 0 ou un autre port.",
+        )
+    return None

@@ -1,0 +1,290 @@
+"""Golden patients: one hand-written scene for each reason to stand in the briefing.
+
+Each scene is told in days before the present Monday (``-3`` is Friday), at a time of day, by the
+doctor in post that day. Not reviewed by a clinician; every person is invented.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from uuid import UUID
+
+from releve.api.demo.medicine import ATC, CIM10, LOINC
+from releve.domain.commands import (
+    AssertAbsence,
+    CloseItem,
+    Command,
+    OpenItem,
+    RecordAllergy,
+    RecordConsultation,
+    RecordObservation,
+    RecordProblem,
+    SetContingency,
+    SetIllnessSeverity,
+    SignNote,
+    StartMedication,
+    WriteHandover,
+)
+from releve.domain.values import Coding, Concept, Quantity, Reaction, Threshold
+
+_UNKNOWN = UUID(int=0)
+"""Stands for the item that ``Step.closes`` names; the seeder puts the real id in."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, so many days from the present Monday, at a time of day."""
+
+    day: int
+    at: time
+    command: Command
+    closes: str | None = None
+    """Label of the step whose item this one closes."""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One invented patient and everything that happened to them."""
+
+    key: str
+    family: str
+    given: str
+    sex: str
+    born: date
+    steps: tuple[Step, ...] = field(default=())
+
+
+def problem(label: str, code: str, onset: str | None = None, **given: str) -> RecordProblem:
+    """A problem with its CIM-10 code."""
+    return RecordProblem(
+        concept=Concept(text=label, codings=(Coding(system=CIM10, code=code, display=label),)),
+        onset=onset,
+        **given,
+    )
+
+
+def drug(name: str, atc: str, dose: str, start: str | None = None) -> StartMedication:
+    """A treatment line with its ATC code."""
+    return StartMedication(
+        concept=Concept(text=name, codings=(Coding(system=ATC, code=atc, display=name),)),
+        dose_text=dose,
+        start=start,
+    )
+
+
+def measure(loinc: str, label: str, value: str, unit: str) -> RecordObservation:
+    """A measure with its LOINC code and UCUM unit."""
+    return RecordObservation(
+        code=Concept(text=label, codings=(Coding(system=LOINC, code=loinc, display=label),)),
+        value=Quantity(value=value, unit=unit, code=unit),
+    )
+
+
+def allergy(
+    substance: str, manifestation: str, criticality: str = "low", onset: str | None = None
+) -> RecordAllergy:
+    """An allergy with how it showed itself."""
+    return RecordAllergy(
+        substance=Concept(text=substance),
+        criticality=criticality,
+        onset=onset,
+        reactions=(Reaction(manifestations=(Concept(text=manifestation),)),),
+    )
+
+
+def none_known(day: str) -> AssertAbsence:
+    """No known allergy, asked on a day."""
+    return AssertAbsence(slot="allergies", asked_on=day)
+
+
+def scenes(monday: date) -> tuple[Golden, ...]:
+    """The golden patients of a centre whose present stint begins on ``monday``."""
+
+    def day(offset: int) -> str:
+        return (monday + timedelta(days=offset)).isoformat()
+
+    return (
+        # T0: unstable, heart failure decompensated on Friday; blood drawn this Monday.
+        Golden("coeur", "Guilloteau", "Marcel", "male", date(1948, 3, 14), (
+            Step(-45, time(10, 10), RecordConsultation(
+                reason="Renouvellement",
+                note=SignNote(one_liner="FA anticoagulée et insuffisance cardiaque, stable",
+                              subjective="Marche 400 m sans gêne. Vit seul, sa fille passe le soir.",
+                              objective="Pas d'œdème, auscultation claire.",
+                              assessment="Équilibre obtenu.", plan="Traitement reconduit trois mois."),
+                problems=(problem("Fibrillation atriale", "I48.9", "2019"),
+                          problem("Insuffisance cardiaque", "I50.9", "2021-05")),
+                medications=(drug("Apixaban", "B01AF02", "5 mg matin et soir", "2019-11"),
+                             drug("Furosémide", "C03CA01", "40 mg le matin", "2021-05"),
+                             drug("Bisoprolol", "C07AB07", "2,5 mg le matin", "2021-05")),
+                allergies=(allergy("Pénicilline", "œdème de Quincke", "high", "1994"),),
+                observations=(measure("29463-7", "Poids", "78.4", "kg"),),
+                severity=SetIllnessSeverity(severity="stable"))),
+            Step(-3, time(16, 40), RecordConsultation(
+                mode="visite", reason="Œdèmes et essoufflement",
+                note=SignNote(one_liner="Décompensation cardiaque : +3 kg en six jours, furosémide doublé vendredi",
+                              subjective="Orthopnée depuis deux nuits. Écart de régime au repas de famille.",
+                              objective="Œdèmes des chevilles, crépitants des bases, 94 % en air ambiant.",
+                              assessment="Décompensation cardiaque gauche modérée, refuse l'hospitalisation.",
+                              plan="Furosémide 80 mg ce soir puis chaque matin. Prise de sang lundi 8 h par l'infirmière."),
+                observations=(measure("29463-7", "Poids", "81.5", "kg"),
+                              measure("8480-6", "Pression artérielle systolique", "134", "mm[Hg]"),
+                              measure("59408-5", "Saturation en oxygène", "94", "%")))),
+            Step(-3, time(17, 45), WriteHandover(
+                severity="unstable", severity_reason="Décompensation cardiaque, +3 kg en six jours", review_by=day(0),
+                summary="FA anticoagulée, insuffisance cardiaque décompensée vendredi, furosémide doublé",
+                actions=("Appeler ce matin : poids, souffle, nuit", "Lire créatinine et potassium prélevés lundi 8 h"),
+                situation="Refuse l'hôpital. Sa fille a les clés et dort sur place jusqu'à lundi.",
+                new_items=(
+                    OpenItem(kind="call", text="Appeler : poids, souffle, nuit", due=day(0), harm_if_late=True,
+                             done_when="Poids du matin noté et décision prise"),
+                    OpenItem(kind="result", text="Lire créatinine et potassium prélevés ce matin", due=day(0),
+                             harm_if_late=True, done_when="Résultat lu, dose de furosémide décidée"),
+                ),
+                new_contingencies=(
+                    SetContingency(condition="Poids au-dessus de 82 kg ou souffle court au repos",
+                                   action="Appeler le 15 et prévenir la fille, lettre prête au dossier",
+                                   threshold=Threshold(loinc="29463-7", comparator=">", value="82", unit="kg"),
+                                   who="médecin en poste", valid_until=day(6)),
+                ),
+                read_back_requested=True)),
+        )),
+        # T0: unstable, COPD exacerbation kept at home.
+        Golden("souffle", "Pestouric", "Lucien", "male", date(1954, 7, 2), (
+            Step(-4, time(11, 20), RecordConsultation(
+                mode="visite", reason="Toux et gêne respiratoire",
+                note=SignNote(one_liner="BPCO stade 3, exacerbation traitée à domicile depuis jeudi",
+                              subjective="Expectoration sale depuis mardi, dort assis.",
+                              objective="90 % en air ambiant, 24 cycles par minute, sibilants diffus.",
+                              assessment="Exacerbation de BPCO sans signe d'épuisement.",
+                              plan="Prednisolone 40 mg cinq jours, amoxicilline-acide clavulanique, passage infirmier matin et soir."),
+                problems=(problem("Bronchopneumopathie chronique obstructive, stade 3", "J44.1", "2015"),),
+                medications=(drug("Prednisolone", "H02AB06", "40 mg le matin, cinq jours", day(-4)),
+                             drug("Amoxicilline et acide clavulanique", "J01CR02", "1 g trois fois par jour, sept jours", day(-4)),
+                             drug("Tiotropium", "R03BB04", "18 µg le matin", "2016")),
+                absences=(none_known(day(-4)),),
+                observations=(measure("59408-5", "Saturation en oxygène", "90", "%"),
+                              measure("9279-1", "Fréquence respiratoire", "24", "/min")))),
+            Step(-3, time(17, 55), WriteHandover(
+                severity="unstable", severity_reason="Exacerbation de BPCO, 90 % en air ambiant", review_by=day(0),
+                summary="BPCO stade 3 en exacerbation, maintenu à domicile avec passage infirmier biquotidien",
+                actions=("Visite lundi avant midi", "Relever les saturations notées par l'infirmière"),
+                situation="Épouse présente. Oxygène non installé. Accepterait l'hôpital si aggravation.",
+                new_items=(OpenItem(kind="review", text="Visite avant midi : saturation, fréquence respiratoire", due=day(0),
+                                    harm_if_late=True, done_when="Examen fait, suite décidée"),),
+                new_contingencies=(
+                    SetContingency(condition="Saturation sous 88 % ou somnolence", action="Appeler le 15",
+                                   threshold=Threshold(loinc="59408-5", comparator="<", value="88", unit="%"),
+                                   who="infirmière ou médecin en poste", valid_until=day(6)),
+                ),
+                read_back_requested=True)),
+        )),
+        # T1: overdue, harm if late: biopsy not confirmed.
+        Golden("sein", "Laspougeas", "Sylvie", "female", date(1965, 9, 21), (
+            Step(-20, time(9, 50), RecordConsultation(
+                reason="Retour de mammographie",
+                note=SignNote(one_liner="Mammographie ACR 4 à droite, biopsie demandée",
+                              subjective="Inquiète, pas d'antécédent familial.", objective="Pas de masse palpée, aires libres.",
+                              assessment="Opacité ACR 4 du sein droit.", plan="Biopsie sous échographie au centre d'imagerie."),
+                problems=(problem("Mammographie anormale", "R92", day(-22)),),
+                absences=(none_known(day(-20)),),
+                items=(OpenItem(kind="referral", text="Date de biopsie mammaire à confirmer auprès de l'imagerie",
+                                due=day(-10), harm_if_late=True, done_when="Date donnée à la patiente"),))),
+        )),
+        # T1: overdue INR under warfarin with a mechanical valve.
+        Golden("valve", "Roudergues", "Alain", "male", date(1957, 1, 30), (
+            Step(-40, time(15, 15), RecordConsultation(
+                reason="Suivi de l'anticoagulation",
+                note=SignNote(one_liner="Prothèse mitrale mécanique sous warfarine, INR cible 2,5 à 3,5",
+                              subjective="Aucun saignement.", objective="Bruits de valve nets.",
+                              assessment="INR 2,9, dans la cible.", plan="INR mensuel."),
+                problems=(problem("Prothèse valvulaire mitrale mécanique", "Z95.2", "2012"),),
+                medications=(drug("Warfarine", "B01AA03", "5 mg le soir", "2012"),),
+                allergies=(allergy("Iode de contraste", "urticaire", "low", "2012"),),
+                observations=(measure("34714-6", "INR", "2.9", "1"),),
+                items=(OpenItem(kind="monitoring", text="INR mensuel à recevoir", due=day(-6), harm_if_late=True,
+                                done_when="INR lu et dose décidée"),))),
+        )),
+        # T2: watcher, diabetic heel wound.
+        Golden("talon", "Villechenoux", "Jeanne", "female", date(1943, 11, 8), (
+            Step(-6, time(14, 30), RecordConsultation(
+                mode="visite", reason="Plaie du talon",
+                note=SignNote(one_liner="Plaie du talon gauche chez une diabétique, pansement un jour sur deux",
+                              subjective="Peu douloureuse.", objective="Plaie de 2 cm, fond rouge, pas d'odeur, pouls perçus.",
+                              assessment="Plaie du pied diabétique sans infection.", plan="Décharge, pansement, contrôle mercredi."),
+                problems=(problem("Diabète de type 2", "E11", "2004"), problem("Plaie du pied", "S91.3", day(-9))),
+                medications=(drug("Metformine", "A10BA02", "1 g matin et soir", "2004"),),
+                allergies=(allergy("Amoxicilline", "éruption", "low", "1998"),),
+                severity=SetIllnessSeverity(severity="watcher", reason="Plaie du pied diabétique", review_by=day(2)),
+                items=(OpenItem(kind="review", text="Revoir la plaie avec l'infirmière mercredi", due=day(2),
+                                harm_if_late=True, done_when="Plaie mesurée"),),
+                contingencies=(SetContingency(condition="Rougeur de plus de 2 cm ou fièvre",
+                                              action="Prélèvement, pristinamycine (pas d'amoxicilline), avis le jour même",
+                                              who="médecin en poste", valid_until=day(8)),))),
+            Step(-3, time(18, 5), WriteHandover(
+                severity="watcher", severity_reason="Plaie du pied diabétique", review_by=day(2),
+                summary="Plaie du talon gauche, diabète ancien, pansement un jour sur deux",
+                actions=("Revoir la plaie mercredi avec l'infirmière",), situation="Mari aidant, chaussure de décharge acceptée.")),
+        )),
+        # T2: watcher, late pregnancy.
+        Golden("grossesse", "Courtadon", "Lucie", "female", date(1997, 4, 17), (
+            Step(-5, time(10, 45), RecordConsultation(
+                reason="Consultation du 7e mois",
+                note=SignNote(one_liner="Grossesse de 31 semaines, tension limite à recontrôler",
+                              subjective="Pas de céphalée, bébé bouge bien.", objective="Hauteur utérine 29 cm, pas d'œdème.",
+                              assessment="Tension limite sans protéinurie.", plan="Tension et bandelette deux fois cette semaine."),
+                problems=(problem("Surveillance d'une première grossesse normale", "Z34.0", "2026-04"),),
+                absences=(none_known(day(-5)),),
+                observations=(measure("8480-6", "Pression artérielle systolique", "138", "mm[Hg]"),
+                              measure("8462-4", "Pression artérielle diastolique", "86", "mm[Hg]")),
+                severity=SetIllnessSeverity(severity="watcher", reason="Tension limite à 31 semaines", review_by=day(2)),
+                items=(OpenItem(kind="review", text="Tension et bandelette urinaire mardi", due=day(1), harm_if_late=True,
+                                done_when="Deux mesures notées"),),
+                contingencies=(SetContingency(condition="Tension à 140/90 ou plus deux fois, ou céphalées",
+                                              action="Maternité de référence le jour même",
+                                              threshold=Threshold(loinc="8480-6", comparator=">=", value="140", unit="mm[Hg]"),
+                                              who="médecin en poste", valid_until=day(6)),))),
+        )),
+        # T3: due inside this stint.
+        Golden("fils", "Jouvencel", "Nathan", "male", date(2009, 6, 3), (
+            Step(-7 + 1, time(17, 20), RecordConsultation(
+                reason="Plaie de l'avant-bras",
+                note=SignNote(one_liner="Plaie suturée de l'avant-bras droit, cinq points",
+                              subjective="Chute de vélo.", objective="Plaie de 4 cm, sensibilité et force conservées.",
+                              assessment="Plaie simple suturée.", plan="Retrait des fils jeudi. Vaccination à jour."),
+                problems=(problem("Plaie de l'avant-bras", "S51.8", day(-6)),),
+                items=(OpenItem(kind="other", text="Retrait des fils jeudi", due=day(3), done_when="Fils retirés"),))),
+        )),
+        # T3: due this week, and an earlier item closed by another doctor than the one who opened it.
+        Golden("thyroide", "Malaguise", "Colette", "female", date(1959, 2, 11), (
+            Step(-24, time(11, 0), RecordConsultation(
+                reason="Fatigue",
+                note=SignNote(one_liner="Hypothyroïdie, lévothyroxine augmentée",
+                              subjective="Fatigue et frilosité.", objective="Poids stable.",
+                              assessment="TSH à 9,8 mUI/L.", plan="Lévothyroxine 88 µg, TSH dans six semaines."),
+                problems=(problem("Hypothyroïdie", "E03.9", "2017"),),
+                medications=(drug("Lévothyroxine", "H03AA01", "88 µg le matin à jeun", day(-24)),),
+                absences=(none_known(day(-24)),),
+                items=(OpenItem(kind="call", text="Appeler : tolérance de la nouvelle dose", due=day(-10),
+                                done_when="Appel fait"),)), label="dose"),
+            Step(-11, time(12, 10), CloseItem(item=_UNKNOWN, outcome="done",
+                                              evidence="Appelée : bonne tolérance, TSH prélevée mercredi prochain."),
+                 closes="dose"),
+            Step(-11, time(12, 15), OpenItem(kind="result", text="Lire la TSH prélevée mercredi", due=day(3),
+                                             done_when="TSH lue, dose décidée")),
+        )),
+        # A stable patient with a renewal, for the rest of the list.
+        Golden("stable", "Tournebize", "René", "male", date(1955, 12, 19), (
+            Step(-17, time(9, 20), RecordConsultation(
+                reason="Renouvellement",
+                note=SignNote(one_liner="BPCO légère, sevrage tabagique à douze semaines",
+                              subjective="N'a pas refumé.", objective="Auscultation claire.", assessment="Stable.",
+                              plan="Renouvellement trois mois."),
+                problems=(problem("Bronchopneumopathie chronique obstructive", "J44.9", "2020"),),
+                medications=(drug("Tiotropium", "R03BB04", "18 µg le matin", "2020"),),
+                absences=(none_known(day(-17)),),
+                severity=SetIllnessSeverity(severity="stable"))),
+        )),
+    )  # fmt: skip
