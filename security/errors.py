@@ -7,6 +7,7 @@
     │   └── Malformed     they are not even of the right shape
     ├── KeyRefused        a key file or wrapped key was refused (mode, owner, passphrase, bytes)
     ├── KeyDestroyed      the key existed and was destroyed: the record is erased
+    ├── KeyMissing        no key was ever made for this stream and generation
     ├── KeyServiceDown    the key service does not answer: retry, never "erased"
     ├── LedgerDown        the database does not answer, or the outcome of a write is unknown
     ├── LogUnavailable    the access entry could not be made durable: nothing may be shown
@@ -47,6 +48,12 @@ class KeyDestroyed(SecurityError):
     """The key existed and was destroyed: what it sealed is erased."""
 
     code = "erased"
+
+
+class KeyMissing(SecurityError):
+    """No key was ever made for this stream and generation, and none was destroyed."""
+
+    code = "key-missing"
 
 
 class KeyServiceDown(SecurityError):
