@@ -1,0 +1,125 @@
+"""What every decision gets and gives: a context without a clock, facts without ids.
+
+A decision is a pure function ``(state, command, context) -> tuple[Fact, ...]`` that raises
+:class:`~releve.domain.errors.Refused` or :class:`~releve.domain.errors.Invalid` instead. It reads
+no clock, database or log: ``now``, the author and the author's stint stand in :class:`Context`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from releve.domain.commands import Command
+from releve.domain.errors import Invalid, Refused
+from releve.domain.events import Author, Payload, Source
+from releve.domain.values import span
+
+if TYPE_CHECKING:
+    from releve.domain.aggregates.stint import Stint
+
+LATE_ENTRY_WINDOW = timedelta(hours=72)
+"""How long after the end of a stint its doctor may still write what happened in it."""
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far ahead of the record's clock a device may say that something happened."""
+
+NEEDS_STINT = frozenset({"doctor", "intern"})
+"""Roles whose every entry belongs to a stint; the référent médical and the team are permanent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything a decision may know besides the state and the command."""
+
+    author: Author
+    now: datetime
+    event_id: Callable[[int], UUID]
+    """Id that the command's n-th event will have."""
+    stint: Stint | None = None
+    """The author's stint, folded."""
+    stream: UUID | None = None
+    centre: UUID | None = None
+    zone: str = "Europe/Paris"
+    source: Source = field(default_factory=Source)
+    occurred_at: str | None = None
+    late_reason: str | None = None
+    read_backs_requested: int = 0
+    """Patients for whom the author's stint has asked for a read-back already."""
+    originals: frozenset[str] = frozenset()
+    """SHA-256 of the originals that came with the command."""
+
+    def happened(self, command: Command) -> str | None:
+        """Clinical time as the command, or the door, gives it; None when it is now."""
+        return command.occurred_at or self.occurred_at
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One event to be: its payload, and what its envelope says that the command's does not."""
+
+    payload: Payload
+    occurred_at: str | None = None
+    encounter_id: UUID | None = None
+    target: UUID | None = None
+    reason: str | None = None
+    source: Source | None = None
+
+
+def require_stint(command: Command, ctx: Context, *, afterwards: bool = False) -> None:
+    """Refuse a doctor's entry that no stint of theirs covers.
+
+    The entry is written during the stint, or in the 72 hours after it with a reason; what it tells
+    happened in the stint. ``afterwards`` is for addenda and handovers, which may themselves happen
+    in those 72 hours.
+    """
+    happened = ctx.happened(command)
+    begins, ends = (ctx.now, ctx.now)
+    if happened is not None:
+        begins, ends = span(happened, ctx.zone)
+        if begins > ctx.now + CLOCK_TOLERANCE:
+            raise Invalid(
+                "in-the-future", field="occurred_at", why="Cette date n'est pas encore passée."
+            )
+    if ctx.author.role not in NEEDS_STINT:
+        return
+    stint = ctx.stint
+    if stint is None or stint.practitioner != ctx.author.person:
+        raise _outside("Un médecin écrit pendant un séjour qui est le sien.")
+    if ctx.centre is not None and stint.centre != ctx.centre:
+        raise _outside("Ce séjour se passe dans un autre centre.")
+    start, end = stint.window
+    if ctx.now < start:
+        raise _outside("Ce séjour n'a pas commencé.")
+    if ctx.now > end:
+        if ctx.now > end + LATE_ENTRY_WINDOW:
+            raise _outside("Ce séjour est fini depuis plus de 72 heures.")
+        if not (command.late_reason or ctx.late_reason):
+            raise Refused(
+                "late-reason-missing",
+                what="Cette saisie est tardive.",
+                why="Après la fin du séjour, une saisie dit pourquoi elle vient après.",
+                do="Indiquer la raison de la saisie tardive.",
+                field="late_reason",
+            )
+        if happened is None and afterwards:
+            return
+    if ends < start or begins > end:
+        raise _outside("Ce qui est rapporté ne s'est pas passé pendant ce séjour.")
+
+
+def _outside(why: str) -> Refused:
+    return Refused(
+        "outside-stint",
+        what="Aucun séjour ne couvre cette saisie.",
+        why=why,
+        do="Vérifier la date, ou demander au référent du centre.",
+    )
+
+
+def refuse(code: str, what: str, why: str, do: str, *, field: str | None = None) -> Refused:
+    """A refusal with its four texts, for the reader."""
+    return Refused(code, what=what, why=why, do=do, field=field)
