@@ -61,7 +61,7 @@ def account() -> Account:
     entry = _unprivileged_entry()
     unshare, setpriv = shutil.which("unshare"), shutil.which("setpriv")
     if unshare is not None:
-        prefix = (
+        prefix: tuple[str, ...] = (
             unshare,
             "--user",
             f"--map-user={entry.pw_uid}",

@@ -15,16 +15,16 @@ Layout of the directory given (``pg/`` of a state directory)::
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import errno
 import os
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,7 +32,11 @@ import psycopg
 
 from releve.api.database.account import Account, account
 from releve.api.database.binaries import Binaries, resolve
-from releve.api.database.problems import EnvironmentProblem, ServerProblem
+from releve.api.database.problems import (
+    DatabaseProblem,
+    EnvironmentProblem,
+    ServerProblem,
+)
 
 SUPERUSER = "postgres"
 """The cluster's first role. Only the launcher uses it."""
@@ -76,6 +80,15 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
 }
+
+# Runs between us and the program: PR_SET_PDEATHSIG survives exec. Our death before it is seen too.
+_DYING = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[2]), 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 _LOG_LIMIT = 4 * 1024 * 1024
 
@@ -140,23 +153,25 @@ class Cluster:
             half.mkdir(mode=0o700)
             who.own(half)
             done = subprocess.run(  # noqa: S603 - programs found by us, no shell
-                who.command(
-                    binaries.program("initdb"),
-                    f"--pgdata={half}",
-                    f"--username={SUPERUSER}",
-                    "--auth=scram-sha-256",
-                    f"--pwfile={password_file}",
-                    "--data-checksums",
-                    "--encoding=UTF8",
-                    "--locale=C.UTF-8",
-                    "--no-instructions",
+                _dying_with_us(
+                    who.command(
+                        binaries.program("initdb"),
+                        f"--pgdata={half}",
+                        f"--username={SUPERUSER}",
+                        "--auth=scram-sha-256",
+                        f"--pwfile={password_file}",
+                        "--data-checksums",
+                        "--encoding=UTF8",
+                        "--locale=C.UTF-8",
+                        "--no-instructions",
+                    ),
+                    signal.SIGKILL,
                 ),
                 capture_output=True,
                 text=True,
                 check=False,
                 cwd="/",
                 env=_environment(),
-                preexec_fn=_die_with_parent(signal.SIGKILL),
             )
             if done.returncode != 0:
                 raise self._explained(done.stdout + done.stderr, who, "initdb")
@@ -182,7 +197,7 @@ class Cluster:
             env=_environment(),
         )
 
-    def _explained(self, output: str, who: Account, program: str) -> Exception:
+    def _explained(self, output: str, who: Account, program: str) -> DatabaseProblem:
         if "No space left on device" in output:
             return _full(self.directory)
         closed = who.first_unreachable(self.directory)
@@ -242,13 +257,13 @@ class Postmaster:
             with cluster.log.open("ab") as log:
                 began = log.tell()
                 process = subprocess.Popen(  # noqa: S603 - programs found by us, no shell
-                    who.command(
-                        binaries.program("postgres"),
-                        "-D",
-                        str(cluster.data),
-                        "-p",
-                        str(PORT),
-                        *words,
+                    _dying_with_us(
+                        who.command(
+                            binaries.program("postgres"),
+                            *("-D", str(cluster.data), "-p", str(PORT)),
+                            *words,
+                        ),
+                        signal.SIGINT,
                     ),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -256,7 +271,6 @@ class Postmaster:
                     cwd="/",
                     env=_environment(),
                     start_new_session=True,
-                    preexec_fn=_die_with_parent(signal.SIGINT),
                 )
             server = cls(cluster, process, socket)
             try:
@@ -333,32 +347,50 @@ def new_password() -> str:
     return secrets.token_hex(24)
 
 
+def explained(failed: Exception, directory: Path) -> DatabaseProblem:
+    """Say in an operator's words what stopped us from making or preparing a cluster."""
+    if isinstance(failed, DatabaseProblem):
+        return failed
+    if isinstance(failed, psycopg.errors.DiskFull):
+        return _full(directory)
+    if isinstance(failed, OSError):
+        if failed.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _full(directory)
+        return _unreadable(directory)
+    return ServerProblem(
+        "database-start",
+        "La base n'a pas pu être préparée.",
+        f"{type(failed).__name__}.",
+        f"Lire {directory / 'supervisor.log'} et {directory / 'server.log'}, puis relancer.",
+    )
+
+
 def _socket_directory(directory: Path, who: Account) -> Path:
+    """Give the socket's directory: inside ours, or a short one that a restart finds again."""
     natural = directory / "socket"
     if len(os.fsencode(natural / f".s.PGSQL.{PORT}.lock")) <= LONGEST_SOCKET_PATH:
         if not natural.exists():
             natural.mkdir(mode=0o700)
             who.own(natural)
         return natural
-    short = Path(tempfile.mkdtemp(prefix="releve-", dir="/tmp"))  # noqa: S108 - private, 0700
+    note = directory / "socket-path"
+    with contextlib.suppress(OSError):
+        remembered = Path(note.read_text())
+        found = remembered.lstat()
+        ours = found.st_uid == (who.owner[0] if who.owner else os.geteuid())
+        if stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and ours:
+            return remembered
+    short = Path(tempfile.mkdtemp(prefix="releve-", dir="/tmp"))
     who.own(short)
+    note.write_text(str(short))
     return short
 
 
-def _die_with_parent(wanted: signal.Signals) -> Callable[[], None]:
-    """Build what the child does between fork and exec: ask for a signal when we die."""
-    parent = os.getpid()
+def _dying_with_us(command: list[str], wanted: signal.Signals) -> list[str]:
+    """Wrap a command so that the kernel sends it a signal when this thread's process dies."""
     if not sys.platform.startswith("linux"):
-        return lambda: None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    number = int(wanted)
-
-    def ask() -> None:
-        prctl(1, number, 0, 0, 0)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask
+        return command
+    return [sys.executable, "-I", "-S", "-c", _DYING, str(os.getpid()), str(int(wanted)), *command]
 
 
 def _end_orphan(data: Path, deadline: float) -> None:

@@ -55,7 +55,8 @@ def ensure_groups(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 def ensure_logins(
     connection: psycopg.Connection[tuple[object, ...]], logins: Iterable[Login]
 ) -> None:
-    """Make the logins, or give them the passwords that the caller keeps.
+    """Make the logins, or give them the passwords that the caller keeps, and close the database
+    to everybody else: no guests, no temporary tables (they hold the snapshot horizon back).
 
     Raises:
         ServerProblem: this role may not make logins.
@@ -64,6 +65,7 @@ def ensure_logins(
         with connection.transaction():
             for login in logins:
                 _ensure_login(connection, login)
+            _guard_database(connection)
     except psycopg.errors.InsufficientPrivilege as refused:
         raise ServerProblem(
             "database-roles",
@@ -94,3 +96,13 @@ def _ensure_login(connection: psycopg.Connection[tuple[object, ...]], login: Log
         ).fetchone()
         if member != (True,):
             connection.execute(sql.SQL("GRANT {} TO {}").format(group, name))
+
+
+def _guard_database(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    # Rights on a database travel neither with a dump nor with a template, so they stand here.
+    # An owner of the schema who does not own the database gets a warning, not an error.
+    database = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    connection.execute(
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO releve_service, releve_worker").format(database)
+    )

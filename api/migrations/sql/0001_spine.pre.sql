@@ -23,6 +23,8 @@ CREATE TABLE ledger.event (
     header bytea NOT NULL CHECK (octet_length(header) = 172),
     body bytea,
     event_id uuid NOT NULL,
+    -- Before id on purpose: defaults are taken in this order, and the sequencer relies on a
+    -- transaction having its number before it takes an id.
     tx xid8 NOT NULL DEFAULT pg_current_xact_id(),
     id bigint NOT NULL DEFAULT nextval('ledger.event_id_seq'),
     PRIMARY KEY (stream, version),
@@ -53,7 +55,8 @@ CREATE TABLE ledger.leaf (
     UNIQUE (stream, version)
 );
 
--- Greatest recorded_at of all leaves up to a position, for "known at".
+-- Greatest recorded_at of all leaves up to a position, for "known at": one row a numbered batch,
+-- filed under its last position. Inside a batch the headers tell.
 CREATE TABLE ledger.known_time (
     position bigint PRIMARY KEY,
     known_us bigint NOT NULL
@@ -69,6 +72,9 @@ CREATE TABLE ledger.tile (
 );
 
 -- The unsigned head, its frontier, and the sequencer's cursor. The row is the sequencer's lease.
+-- The cursor (last_tx, last_id) holds in one cluster only: incarnation names it (system identifier
+-- and database). After a logical restore, rows up to floor_id get their positions by id first,
+-- once every transaction below tail_through has ended; then tail_through is null again.
 CREATE TABLE ledger.head (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     size bigint NOT NULL DEFAULT 0,
@@ -77,7 +83,8 @@ CREATE TABLE ledger.head (
     incarnation text NOT NULL DEFAULT '',
     floor_id bigint NOT NULL DEFAULT 0,
     last_tx xid8 NOT NULL DEFAULT '0',
-    last_id bigint NOT NULL DEFAULT 0
+    last_id bigint NOT NULL DEFAULT 0,
+    tail_through xid8
 );
 
 CREATE TABLE ledger.checkpoint (

@@ -1,12 +1,5 @@
--- Who may do what, and a second net under it. What is not granted here is refused.
-
--- The database itself: no temporary tables (they hold the snapshot horizon back), no guests.
-DO $$
-BEGIN
-    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO releve_service, releve_worker',
-                   current_database());
-END $$;
+-- Who may do what, and a second net under it. What is not granted here is refused. Rights on the
+-- database itself are given with the logins (api/database/roles.py).
 
 GRANT USAGE ON SCHEMA ledger, keys, projection, identity TO releve_service, releve_worker;
 GRANT USAGE ON SCHEMA ledger TO releve_sequencer;
@@ -35,8 +28,9 @@ GRANT INSERT ON ledger.claim, ledger.attachment, ledger.edition, ledger.edition_
 -- The log: positions, tiles, head, checkpoints.
 GRANT INSERT ON ledger.leaf, ledger.known_time, ledger.tile, ledger.checkpoint
     TO releve_sequencer;
-GRANT UPDATE (size, frontier, known_us, incarnation, floor_id, last_tx, last_id) ON ledger.head
-    TO releve_sequencer;
+GRANT UPDATE (size, frontier, known_us, incarnation, floor_id, last_tx, last_id, tail_through)
+    ON ledger.head TO releve_sequencer;
+GRANT UPDATE (cited), DELETE ON ledger.checkpoint TO releve_sequencer;
 
 -- Keys: anybody who works may add one, only the shredder may destroy one.
 GRANT SELECT, INSERT (stream, generation, kek_id, kek_version, record) ON keys.data_key
@@ -64,7 +58,7 @@ DO $$
 DECLARE
     kept text;
 BEGIN
-    FOREACH kept IN ARRAY ARRAY['event', 'leaf', 'tile', 'checkpoint'] LOOP
+    FOREACH kept IN ARRAY ARRAY['event', 'leaf', 'tile'] LOOP
         EXECUTE format(
             'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON ledger.%I '
             'FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change()', kept);
@@ -79,6 +73,30 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Of checkpoints the newest of each hour and those that an export cites stay for ever; the
+-- sequencer may thin out the others, and mark one as cited. Nothing else about one changes.
+CREATE FUNCTION ledger.guard_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND (NEW.size, NEW.note, NEW.signed_at) = (OLD.size, OLD.note, OLD.signed_at)
+        AND (NEW.cited OR NOT OLD.cited) THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'DELETE' AND NOT OLD.cited AND EXISTS (
+        SELECT FROM ledger.checkpoint c WHERE c.size > OLD.size
+        AND date_trunc('hour', c.signed_at, 'UTC') = date_trunc('hour', OLD.signed_at, 'UTC')
+    ) THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'RL001', MESSAGE = format('ledger.checkpoint is kept: %s refused', TG_OP);
+END $$;
+CREATE TRIGGER kept BEFORE UPDATE OR DELETE ON ledger.checkpoint
+    FOR EACH ROW EXECUTE FUNCTION ledger.guard_checkpoint();
+CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON ledger.checkpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
 -- One log, one head, one name.
 INSERT INTO ledger.cell (cell) VALUES (gen_random_uuid());
-INSERT INTO ledger.head (singleton) VALUES (true);
+INSERT INTO ledger.head (incarnation)
+SELECT c.system_identifier || ':' || d.oid
+FROM pg_control_system() c, pg_database d WHERE d.datname = current_database();
