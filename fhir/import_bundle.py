@@ -1,0 +1,411 @@
+"""From the bytes of one FHIR Bundle to what would be written on a record: a plan, no effect.
+
+:func:`plan` judges a file as a whole: it gives the patient with identity, coded lines and
+everything that found no place, or the reasons why the file is refused, each with its FHIRPath.
+``fhir/import_files.py`` carries a plan out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
+from releve.domain.commands import ImportedDocument, ImportedEntry, RegisterPatient
+from releve.domain.values import Identifier, Sex, Unmapped
+from releve.fhir import exact_json, ips_checker, known_absence, r4b
+from releve.fhir.bundle import BundleIndex, Entry
+from releve.fhir.exact_json import JsonObject, NotReadable
+from releve.fhir.r4b import Issue
+from releve.fhir.reading import MEDICATION_LINES, Reading, read
+
+ACCEPTED_TYPES: Final = ("document", "transaction", "batch", "collection", "searchset")
+"""Bundle types that may be imported; the others carry answers, versions or messages."""
+
+MAPPED_TYPES: Final = ("Condition", "AllergyIntolerance", "Observation", *MEDICATION_LINES)
+_WHOLE: Final = frozenset({"bdl-9", "bdl-10", "bdl-11"})
+_ENTRY: Final = re.compile(r"Bundle\.entry\[(\d+)\]")
+_SEXES: Final[Mapping[str, Sex]] = {
+    "male": "male",
+    "female": "female",
+    "other": "other",
+    "unknown": "unknown",
+}
+_TRAITS: Final = frozenset({"identifier", "name", "gender", "birthDate"})
+
+
+@dataclass(frozen=True, slots=True)
+class PatientPlan:
+    """What one Bundle says of one patient, as the commands it becomes."""
+
+    path: str
+    registration: RegisterPatient
+    entries: tuple[ImportedEntry, ...]
+    entry_paths: tuple[str, ...]
+    """FHIRPath of each entry, in the same order."""
+    document: ImportedDocument
+    system: str | None
+    """What the source calls itself: an identifier system, or nothing."""
+
+    @property
+    def identifiers(self) -> tuple[Identifier, ...]:
+        """The identifiers that name this patient and nobody else."""
+        return tuple(one for one in self.registration.identifiers if one.use != "old")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What importing one file would do. ``patients`` is empty exactly when nothing can be taken."""
+
+    sha256: str
+    size: int
+    is_bundle: bool
+    patients: tuple[PatientPlan, ...] = ()
+    rejected: tuple[Issue, ...] = ()
+    unmapped: tuple[Unmapped, ...] = ()
+    warnings: tuple[Issue, ...] = ()
+
+
+def plan(raw: bytes, *, keep_going: bool = False) -> ImportPlan:
+    """Judge the bytes of a file; never raises for what they hold.
+
+    One bad part refuses the whole file. With ``keep_going`` the good parts are planned and the
+    bad ones stay under ``rejected``; a Bundle that is bad as a whole is refused either way.
+    """
+    sha256 = hashlib.sha256(raw).hexdigest()
+    try:
+        bundle = exact_json.parse(raw)
+    except NotReadable as error:
+        return ImportPlan(sha256, len(raw), False, rejected=(Issue("Bundle", error.reason),))
+    if bundle.get("resourceType") != "Bundle":
+        refusal = Issue("Bundle", "le fichier n'est pas un Bundle FHIR")
+        return ImportPlan(sha256, len(raw), False, rejected=(refusal,))
+    return _Planner(bundle, sha256, len(raw), keep_going).plan()
+
+
+class _Planner:
+    """One pass over one Bundle."""
+
+    def __init__(self, bundle: JsonObject, sha256: str, size: int, keep_going: bool) -> None:
+        self.bundle = bundle
+        self.sha256 = sha256
+        self.size = size
+        self.keep_going = keep_going
+        self.index = BundleIndex(bundle)
+        self.rejected: list[Issue] = []
+        self.warnings: list[Issue] = []
+        self.bad: set[int] = set()
+
+    def plan(self) -> ImportPlan:
+        self._judge(r4b.structure(ips_checker.shell_of(self.bundle), "Bundle"))
+        self._judge(self._type_issues())
+        if self._refused_as_a_whole():
+            return self._refusal()
+        self._judge(ips_checker.entry_issues(self.bundle))
+        for entry in self.index.entries:
+            if entry.type in r4b.R4_ONLY:
+                reason = "type de R4 que rien ici ne sait vérifier : gardé tel quel"
+                self.warnings.append(Issue(entry.path, reason, "warning", "r4-only"))
+            elif entry.index not in self.bad:
+                self._judge(r4b.structure(entry.resource, entry.path))
+        self._judge(ips_checker.document_issues(self.index))
+        for entry in self.index.entries:
+            if entry.index not in self.bad:
+                self._judge(ips_checker.resource_issues(self.index, entry))
+        if self._refused_as_a_whole() or (self.rejected and not self.keep_going):
+            return self._refusal()
+        lines = self._lines()
+        patient = self._patient(lines)
+        if self.rejected and not self.keep_going:
+            return self._refusal()
+        if patient is None:
+            return self._refusal()
+        return self._accepted(patient, lines)
+
+    def _judge(self, issues: Iterable[Issue]) -> None:
+        """File what was found: refused parts apart from what is taken with a warning."""
+        for issue in issues:
+            if issue.rule not in ips_checker.REFUSING_RULES:
+                self.warnings.append(issue._replace(severity="warning"))
+                continue
+            self.rejected.append(issue)
+            at = _ENTRY.match(issue.path)
+            if at:
+                self.bad.add(int(at[1]))
+
+    def _refused_as_a_whole(self) -> bool:
+        return any(not _ENTRY.match(one.path) or one.rule in _WHOLE for one in self.rejected)
+
+    def _refusal(self) -> ImportPlan:
+        rejected = tuple(dict.fromkeys(self.rejected))
+        if not rejected:
+            rejected = (Issue("Bundle.entry", "aucun patient dans le fichier", rule="subject"),)
+        return ImportPlan(self.sha256, self.size, True, rejected=rejected)
+
+    def _type_issues(self) -> list[Issue]:
+        if self.bundle.get("type") not in ACCEPTED_TYPES:
+            return [Issue("Bundle.type", "ce type de Bundle ne s'importe pas")]
+        listed = self.bundle.get("entry")
+        issues = []
+        for number, one in enumerate(listed if isinstance(listed, list) else ()):
+            request = one.get("request") if isinstance(one, dict) else None
+            method = request.get("method") if isinstance(request, dict) else "POST"
+            if method not in ("POST", "PUT"):
+                path = f"Bundle.entry[{number}].request.method"
+                issues.append(Issue(path, "seules des créations s'importent"))
+        return issues
+
+    def _lines(self) -> list[tuple[Reading, Entry | None]]:
+        """Every good resource as read, with the patient it is about (``None``: about nobody)."""
+        lines: list[tuple[Reading, Entry | None]] = []
+        for entry in self.index.entries:
+            if entry.index in self.bad or entry.type == "Patient":
+                continue
+            if entry.type not in MAPPED_TYPES:
+                lines.append((read(self.index, entry), None))
+                continue
+            patient, issue = self._subject(entry)
+            if issue is not None:
+                self._judge([issue])
+            elif patient is None:
+                path, reason = f"{entry.path}.subject", "mesure qui n'est pas celle d'un patient"
+                self.warnings.append(Issue(path, reason, "warning", "subject"))
+                listed = [Unmapped(path=entry.path, type=entry.type)]
+                lines.append((Reading(entry, unmapped=listed), None))
+            else:
+                lines.append((read(self.index, entry), patient))
+        return lines
+
+    def _subject(self, entry: Entry) -> tuple[Entry | None, Issue | None]:
+        key = "patient" if entry.type == "AllergyIntolerance" else "subject"
+        path = f"{entry.path}.{key}"
+        reference = entry.resource.get(key)
+        if reference is None and entry.type in ("Observation", "MedicationDispense"):
+            return None, None
+        literal = (reference or {}).get("reference", "")
+        target = self.index.resolve(literal, entry) if literal else self._by_identifier(reference)
+        if target is None:
+            reason = "le patient désigné n'est pas dans le fichier"
+            return None, Issue(path, reason, rule="subject")
+        if target.index in self.bad:
+            return None, Issue(path, "le patient désigné est refusé", rule="subject")
+        return (target, None) if target.type == "Patient" else (None, None)
+
+    def _by_identifier(self, reference: JsonObject | None) -> Entry | None:
+        named = (reference or {}).get("identifier", {})
+        for patient in self.index.of_type("Patient"):
+            for one in patient.resource.get("identifier", ()):
+                if one.get("value") and all(
+                    one.get(part) == named.get(part) for part in ("system", "value")
+                ):
+                    return patient
+        return None
+
+    def _patient(self, lines: list[tuple[Reading, Entry | None]]) -> Entry | None:
+        """The one patient that the file is about."""
+        patients = [one for one in self.index.of_type("Patient") if one.index not in self.bad]
+        spoken_of = {one.index for _, one in lines if one is not None}
+        about = [one for one in patients if one.index in spoken_of] or patients[:1]
+        if self.bundle.get("type") == "document" and self.index.entries:
+            subject = self.index.entries[0].resource.get("subject")
+            literal = subject.get("reference") if isinstance(subject, dict) else None
+            named = self.index.resolve(literal, self.index.entries[0]) if literal else None
+            about = [one for one in patients if one == named] + [
+                one for one in about if one != named
+            ]
+        for one in about[1:]:
+            # The original is sealed under one patient's key: it may not hold another's record.
+            reason = "un deuxième patient : un fichier par patient"
+            self._judge([Issue(one.path, reason, rule="subject")])
+        return about[0] if about else None
+
+    def _accepted(self, patient: Entry, lines: list[tuple[Reading, Entry | None]]) -> ImportPlan:
+        registration, unmapped, warnings = _registration(patient)
+        readings = [reading for reading, about in lines if about in (None, patient)]
+        readings = self._without_contradictions(readings)
+        taken = {one.index for reading in readings for one in reading.medications}
+        listed: list[Unmapped] = list(unmapped)
+        listed += [
+            Unmapped(path=other.path, type="Patient")
+            for other in self.index.of_type("Patient")
+            if other != patient and other.index not in self.bad
+        ]
+        for reading in readings:
+            if reading.entry.type != "Medication" or reading.entry.index not in taken:
+                listed += reading.unmapped
+            self.warnings += reading.warnings
+        self.warnings += warnings
+        fallback = self._written_at()
+        entries = [
+            (
+                ImportedEntry(
+                    payload=reading.payload,
+                    occurred_at=reading.occurred_at or fallback,
+                    source_id=reading.source_id,
+                    author=reading.author,
+                ),
+                reading.entry.path,
+            )
+            for reading in readings
+            if reading.payload is not None
+        ]
+        told = tuple(dict.fromkeys(self.warnings))
+        places = tuple(sorted(dict.fromkeys(listed), key=_order))
+        document = ImportedDocument(
+            sha256=self.sha256,
+            size=self.size,
+            title=self._title(),
+            kind=self._kind(),
+            source_id=self._bundle_name(),
+            unmapped=places,
+            warnings=tuple(f"{one.path} : {one.reason}" for one in told),
+        )
+        made = PatientPlan(
+            path=patient.path,
+            registration=registration,
+            entries=tuple(entry for entry, _ in entries),
+            entry_paths=tuple(path for _, path in entries),
+            document=document,
+            system=self._system(patient),
+        )
+        rejected = tuple(dict.fromkeys(self.rejected))
+        return ImportPlan(self.sha256, self.size, True, (made,), rejected, places, told)
+
+    def _without_contradictions(self, readings: list[Reading]) -> list[Reading]:
+        """An absence gives way to a current allergy of its scope: the danger is what is kept."""
+        current = [
+            one.payload
+            for one in readings
+            if isinstance(one.payload, AllergyRecorded)
+            and one.payload.clinical_status not in ("inactive", "resolved")
+            and one.payload.verification not in ("refuted", "entered-in-error")
+        ]
+        kept: list[Reading] = []
+        for one in readings:
+            absence = one.payload
+            if (
+                isinstance(absence, AbsenceAsserted)
+                and absence.slot == "allergies"
+                and any(_contradicts(allergy, absence.part) for allergy in current)
+            ):
+                reason = (
+                    "absence contredite par une allergie du même fichier : elle n'est pas notée"
+                )
+                one.warn(one.entry.path, reason, "absence")
+                one.payload = None
+            kept.append(one)
+        return kept
+
+    def _written_at(self) -> str | None:
+        composition = self.index.of_type("Composition")[:1]
+        written: Any = composition[0].resource.get("date") if composition else None
+        written = written or self.bundle.get("timestamp")
+        return written if isinstance(written, str) else None
+
+    def _title(self) -> str:
+        composition = self.index.of_type("Composition")[:1]
+        title: Any = composition[0].resource.get("title") if composition else None
+        return title if isinstance(title, str) else "Bundle FHIR"
+
+    def _kind(self) -> str | None:
+        for composition in self.index.of_type("Composition")[:1]:
+            for one in composition.resource.get("type", {}).get("coding", ()):
+                if one.get("system") == "http://loinc.org" and one.get("code"):
+                    return str(one["code"])
+        return None
+
+    def _bundle_name(self) -> str | None:
+        identifier = self.bundle.get("identifier")
+        if isinstance(identifier, dict) and identifier.get("value"):
+            return f"{identifier.get('system', '')}|{identifier['value']}"
+        identity = self.bundle.get("id")
+        return f"Bundle/{identity}" if identity else None
+
+    def _system(self, patient: Entry) -> str | None:
+        identifier = self.bundle.get("identifier")
+        if isinstance(identifier, dict) and identifier.get("system"):
+            return str(identifier["system"])
+        source = self.bundle.get("meta", {}).get("source")
+        if source:
+            return str(source)
+        for one in patient.resource.get("identifier", ()):
+            if one.get("system"):
+                return str(one["system"])
+        return None
+
+
+def _contradicts(allergy: AllergyRecorded, part: str | None) -> bool:
+    if part is None:
+        return True
+    return known_absence.CATEGORY_OF_PART.get(part) in allergy.categories
+
+
+def _order(one: Unmapped) -> tuple[int, str]:
+    at = _ENTRY.match(one.path)
+    return (int(at[1]) if at else -1, one.path)
+
+
+def _registration(patient: Entry) -> tuple[RegisterPatient, list[Unmapped], list[Issue]]:
+    """The traits that a Patient gives; what the identity has no place for is listed."""
+    content = patient.resource
+    reading = Reading(patient)
+    taken = set(_TRAITS)
+    if content.get("active") is True:
+        taken.add("active")
+    reading.leave(content, taken)
+    identifiers = []
+    for number, one in enumerate(content.get("identifier", ())):
+        if one.get("system") and one.get("value"):
+            identifiers.append(
+                Identifier(system=one["system"], value=one["value"], use=one.get("use"))
+            )
+        else:
+            where = f"{patient.path}.identifier[{number}]"
+            reading.unmapped.append(Unmapped(path=where, type="Identifier"))
+    names = list(enumerate(content.get("name", ())))
+    maiden = _name(names, "maiden")
+    main = _name(names, "official", "usual", None) or maiden
+    usual = _name(names, "usual") or main
+    used = {number for number, _ in (maiden, main, usual) if number is not None}
+    for number, one in names:
+        where = f"{patient.path}.name[{number}]"
+        if number not in used:
+            reading.unmapped.append(Unmapped(path=where, type="HumanName"))
+        else:
+            reading.leave(one, {"use", "family", "given", "text"}, of="HumanName", path=where)
+    family = _family(main[1])
+    birth_name = _family(maiden[1]) or family
+    used_name = _family(usual[1])
+    first_names = tuple(main[1].get("given", ())) or tuple(maiden[1].get("given", ()))
+    used_first = next(iter(usual[1].get("given", ())), None)
+    registration = RegisterPatient(
+        birth_name=birth_name,
+        first_names=first_names,
+        used_name=used_name if used_name != birth_name else None,
+        used_first_name=used_first if used_first not in first_names[:1] else None,
+        birth_date=content.get("birthDate"),
+        sex=_SEXES.get(content.get("gender", "")),
+        identifiers=tuple(identifiers),
+        prior_search="blind-index" if identifiers else "none",
+    )
+    return registration, reading.unmapped, reading.warnings
+
+
+def _name(names: list[tuple[int, JsonObject]], *uses: str | None) -> tuple[int | None, JsonObject]:
+    """The first name of the first of these uses; an empty name without a number if none."""
+    for use in uses:
+        for number, one in names:
+            if one.get("use") == use:
+                return number, one
+    if None in uses and names:
+        rest = [(n, one) for n, one in names if one.get("use") not in ("old", "maiden")]
+        return rest[0] if rest else names[0]
+    return None, {}
+
+
+def _family(name: JsonObject) -> str | None:
+    family: str | None = name.get("family")
+    return family or (name.get("text") if not name.get("given") else None)
