@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from releve.domain.aggregates.patient.identity import Registered
-from releve.domain.events import Event, Source, as_map
+from releve.domain.events import Event, Source
 from releve.projections import wording
 from releve.projections.summary_lines import (
     FORMAT,
@@ -49,6 +49,9 @@ VITAL_SIGNS: Final = frozenset(
 )  # fmt: skip
 """LOINC codes that are vital signs whatever category came with them."""
 
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder().decode  # the payload as the map that is stored, lists as lists
+
 _PER_CODE, _DOCUMENTS, _ENCOUNTERS, _NOTES, _HANDOVERS, _CHANGES = 5, 30, 20, 10, 6, 40
 _CLOSED_ITEMS, _SEVERITIES, _FIRED = 20, 6, 6
 
@@ -76,7 +79,7 @@ def apply(summary: PatientSummary, event: Event) -> None:
     """Change ``summary`` by one event, in place: for whoever owns it alone, as the feed does."""
     handler = _HANDLERS[event.payload.topic]
     envelope = event.envelope
-    detail = as_map(event.payload)
+    detail: dict[str, Any] = _DECODE(_ENCODE(event.payload))
     author = envelope.author
     source = envelope.source
     line = Line(

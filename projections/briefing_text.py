@@ -1,0 +1,284 @@
+"""A briefing in words: plain French text, the contract's JSON, and how words are counted.
+
+Words are counted on what is read: names, badges, reasons, lines and labels. Where a line comes from
+(date, author, source) is printed small beside it and is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from releve.projections.rule_release import Rules
+
+Card = dict[str, Any]
+
+
+class Section(NamedTuple):
+    """One tier of the two-minute page: what is shown of it, and how many rows are not."""
+
+    tier: str
+    title: str
+    rows: tuple[str, ...]
+    patients: tuple[str, ...]
+    hidden: int
+
+
+def counted(text: str) -> int:
+    """The number of words: what stands between spaces and holds a letter or a digit."""
+    return sum(any(sign.isalnum() for sign in word) for word in text.split())
+
+
+def clipped(text: str, words: int) -> str:
+    """The first ``words`` words, with an ellipsis when something was left out."""
+    parts = text.split()
+    return text if len(parts) <= words else " ".join(parts[:words]).rstrip(",;:.") + "…"
+
+
+def allergy_badge(card: Card) -> str:
+    """The badge every row carries: the substances, "aucune" and when asked, or not asked."""
+    allergies = card["allergies"]
+    if allergies["state"] != "known":
+        extra = [line["text"] for line in allergies["parts"]]
+        return " ; ".join([allergies["text"], *extra])
+    names = ", ".join(line["text"] for line in allergies["lines"])
+    return f"Allergies : {names}" + (f" +{allergies['more']}" if allergies["more"] else "")
+
+
+def identity_line(card: Card) -> str:
+    """``FOURNIER Marcel, 12/03/1948, 78 ans, homme``, with the birth name where it differs."""
+    who = card["identity"]
+    birth_name = who["birth_name"].upper()
+    born = f"né(e) {birth_name}" if birth_name and not who["name"].startswith(birth_name) else ""
+    incomplete = "identité incomplète" if who["incomplete"] else ""
+    return ", ".join(
+        part
+        for part in (who["name"], born, who["born"], who["age"], who["sex_label"], incomplete)
+        if part
+    )
+
+
+def card_text(card: Card) -> list[str]:
+    """The card as lines of plain text, without provenance; what :func:`card_words` counts."""
+    lines = [f"{card['tier']} {identity_line(card)}", allergy_badge(card)]
+    if card["incomplete"]:
+        lines.insert(0, card["incomplete"].upper())
+    unasked = [
+        label
+        for name, label in (("treatments", "traitements"), ("problems", "problèmes"))
+        if card[name]["state"] == "not-asked"
+    ]
+    if unasked:
+        lines.append(f"Non demandés : {', '.join(unasked)}")
+    severity = card["severity"]
+    if severity:
+        label = severity["label"].upper()
+        reason = f" : {severity['reason']}" if severity["reason"] else ""
+        lines.append(label + reason + (" (à réévaluer)" if severity["reassess"] else ""))
+    spoken = card["one_liner"]
+    if spoken:
+        lines.append(
+            spoken["text"] + (f" ({spoken['older_than']})" if spoken["older_than"] else "")
+        )
+    lines += [f"- {action_line(line)}" for line in card["actions"]]
+    lines += [contingency_line(line) for line in card["contingencies"]]
+    told = {line["entry"] for line in card["actions"]}
+    lines += [
+        f"En attente : {line['text']}" for line in card["pending"] if line["entry"] not in told
+    ]
+    lines += [f"Traitement récent : {line['text']}" for line in card["changes"]]
+    lines += [f"Vigilance : {line['text']}" for line in card["vigilance"]]
+    if card["last_contact"]:
+        lines.append(f"Vu le {card['last_contact']['text']}")
+    return lines
+
+
+def action_line(action: Mapping[str, Any]) -> str:
+    """``Rappeler le laboratoire, pour le 25/11/2026, EN RETARD — Dr Lenoir``."""
+    marks = [action["text"], action["due_text"]]
+    if action["overdue"]:
+        marks.append("EN RETARD")
+    if action["harm_if_late"]:
+        marks.append("danger si retard")
+    return ", ".join(marks) + f" — {action['owner']}"
+
+
+def contingency_line(contingency: Mapping[str, Any]) -> str:
+    """``Si kaliémie > 5,5 : ECG``, marked when its threshold was met or its time has passed."""
+    marks = ""
+    for fired in contingency["by"]:
+        met = "ATTEINT" if fired["comparable"] else "NON COMPARABLE"
+        marks += f" [{met} : {fired['text']}]"
+    if contingency["expired"]:
+        marks += " [échéance passée]"
+    return f"Si {contingency['condition']} : {contingency['action']}{marks}"
+
+
+def card_words(card: Card) -> int:
+    """How many words the card makes its reader read."""
+    return sum(counted(line) for line in card_text(card))
+
+
+def page_row(card: Card, words: int) -> str:
+    """One row of the two-minute page: who, the badge, and the one thing that matters most."""
+    who = card["identity"]
+    parts = [f"{who['name']}, {who['age']}" if who["age"] else who["name"]]
+    if card["incomplete"]:
+        parts.append(card["incomplete"])
+    severity = card["severity"]
+    if severity and severity["level"] != "stable":
+        reason = severity["reason"] or (card["one_liner"] or {}).get("text", "")
+        parts.append(f"{severity['label']} : {clipped(reason, words)}")
+    met = [line for line in card["contingencies"] if line["by"]]
+    if met:
+        parts.append(clipped(contingency_line(met[0]), words + 4))
+    elif card["actions"]:
+        action = card["actions"][0]
+        late = ", en retard" if action["overdue"] else ""
+        parts.append(f"{clipped(action['text'], words)}{late}")
+    if card["tier"] == "T2" and card["contingencies"] and not met:
+        first = card["contingencies"][0]
+        parts.append(clipped(f"si {first['condition']} : {first['action']}", words))
+    parts.append(clipped(allergy_badge(card), 5))
+    return " · ".join(parts)
+
+
+def page(head: Mapping[str, Any], cards: Sequence[Card], rules: Rules) -> list[Section]:
+    """The two-minute page: every T0 row, then as many of the others as the budget allows.
+
+    What is not shown is counted; nothing disappears. T0 rows are shortened, never left out.
+    """
+    titles = rules.titles()
+    by_tier: dict[str, list[Card]] = {tier: [] for tier in titles}
+    for card in cards:
+        by_tier[card["tier"]].append(card)
+    for words in (8, 6, 4, 3):
+        shown = {tier: rules.page.shown.get(tier, len(rows)) for tier, rows in by_tier.items()}
+        while True:
+            sections = _sections(by_tier, titles, shown, words)
+            if page_words(head, sections) <= rules.page.words:
+                return sections
+            longest = next(
+                (tier for tier in ("T3", "T2", "T1")
+                 if min(shown[tier], len(by_tier[tier])) > _LEAST[words][tier]), None,
+            )  # fmt: skip
+            if longest is None:
+                break
+            shown[longest] = min(shown[longest], len(by_tier[longest])) - 1
+    return sections
+
+
+_LEAST: Mapping[int, Mapping[str, int]] = {
+    8: {"T1": 4, "T2": 4, "T3": 2},
+    6: {"T1": 3, "T2": 3, "T3": 1},
+    4: {"T1": 1, "T2": 1, "T3": 0},
+    3: {"T1": 0, "T2": 0, "T3": 0},
+}
+
+
+def _sections(
+    by_tier: Mapping[str, list[Card]], titles: Mapping[str, str], shown: Mapping[str, int],
+    words: int,
+) -> list[Section]:  # fmt: skip
+    return [
+        Section(
+            tier,
+            titles[tier],
+            tuple(page_row(card, words) for card in cards[: shown[tier]]),
+            tuple(card["patient"] for card in cards[: shown[tier]]),
+            max(0, len(cards) - shown[tier]),
+        )
+        for tier, cards in by_tier.items()
+        if cards
+    ]
+
+
+def page_words(head: Mapping[str, Any], sections: Iterable[Section]) -> int:
+    """How many words the two-minute page makes its reader read, banner and titles included."""
+    total = sum(counted(line) for line in banner(head))
+    for section in sections:
+        total += counted(_title(section)) + sum(counted(row) for row in section.rows)
+    return total
+
+
+def _title(section: Section) -> str:
+    count = len(section.rows) + section.hidden
+    hidden = f" ({section.hidden} de plus)" if section.hidden and section.rows else ""
+    return f"{section.tier} {section.title} : {count}{hidden}"
+
+
+def banner(head: Mapping[str, Any]) -> list[str]:
+    """Where you are, whom you replace, who is there, which numbers to call."""
+    lines = [f"{head['centre']} · {head['doctor']}, {head['period']}"]
+    if head["replaces"]:
+        lines.append(f"Vous remplacez {head['replaces']}.")
+    if head["colleagues"]:
+        lines.append("Avec vous : " + ", ".join(head["colleagues"]))
+    numbers = [f"{label} {number}" for label, number in head["numbers"]]
+    lines.append(" · ".join([f"Référent : {head['referent']}", *numbers]))
+    return lines
+
+
+def as_text(
+    head: Mapping[str, Any],
+    cards: Sequence[Card | None],
+    rules: Rules,
+    *,
+    sha256: str,
+    manifest: str,
+) -> str:
+    """The whole edition as plain text: the two-minute page, then every card with its sources."""
+    read = [card for card in cards if card is not None]
+    sections = page(head, read, rules)
+    lines = [*banner(head), f"Édition {head['number']}, {head['issued']}", ""]
+    for section in sections:
+        lines.append(_title(section).upper())
+        lines += [f"  {row}" for row in section.rows]
+        lines.append("")
+    lines.append(f"{head['t5']} autres dossiers sans rien à signaler.")
+    lines += ["", "CARTES", ""]
+    for card in cards:
+        if card is None:
+            lines += ["Dossier effacé : cette carte ne peut plus être lue.", ""]
+            continue
+        lines += card_text(card)
+        lines += [f"    {source_line(line)}" for line in _provenance(card)]
+        lines.append("")
+    lines += [f"sha256 {sha256}", f"manifeste {manifest}", f"règles {head['rule_release']}"]
+    return "\n".join(lines) + "\n"
+
+
+def source_line(line: Mapping[str, Any]) -> str:
+    """``19/11/2026, Dr Garnier (saisi)``: since when, by whom, from where."""
+    return f"{line['as_of'][:10]}, {line['author']} ({line['source']})"
+
+
+def _provenance(card: Card) -> list[Mapping[str, Any]]:
+    found = [card["severity"], card["one_liner"], *card["allergies"]["lines"], *card["actions"]]
+    found += [*card["contingencies"], *card["changes"]]
+    unique: dict[str, Mapping[str, Any]] = {}
+    for line in found:
+        if line:
+            unique.setdefault(source_line(line), line)
+    return list(unique.values())
+
+
+def row_json(card: Card) -> dict[str, Any]:
+    """One row of the contract's JSON."""
+    severity = card["severity"]
+    return {
+        "patient": card["patient"],
+        "tier": card["tier"],
+        "why": card["why"],
+        "name": card["identity"]["name"],
+        "severity": severity["level"] if severity else None,
+        "severity_reason": severity["reason"] if severity else None,
+        "allergies": card["allergies"],
+        "one_liner": card["one_liner"],
+        "actions": card["actions"],
+        "contingencies": card["contingencies"],
+        "pending": card["pending"],
+        "changes": card["changes"],
+        "incomplete": card["incomplete"],
+        "as_of": card["as_of"],
+    }

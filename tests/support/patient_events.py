@@ -1,0 +1,58 @@
+"""Builds the events of one stream in order, as the ledger would give them back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from releve.domain.events import PATIENT, SYSTEM_SESSION, Author, Envelope, Event, Payload, Source
+
+CENTRE = UUID("00000000-0000-4000-8000-00000000000c")
+STINT = UUID("00000000-0000-4000-8000-00000000005a")
+MONDAY = datetime(2026, 11, 16, 9, 0, tzinfo=UTC)
+HERE = Source()
+GARNIER = Author(role="doctor", name="Dr Élise Garnier", stint=STINT)
+
+
+class Stream:
+    """A stream that grows: versions, positions and ids follow each other."""
+
+    def __init__(self, number: int = 1, *, event_class: int = PATIENT, first: int = 0) -> None:
+        self.id = UUID(int=0xA0000000_0000_4000_8000_000000000000 + number)
+        self.event_class = event_class
+        self.events: list[Event] = []
+        self._first = first
+
+    def add(
+        self,
+        payload: Payload,
+        *,
+        at: datetime | None = None,
+        author: Author = GARNIER,
+        occurred_at: str | None = None,
+        source: Source = HERE,
+        centre: UUID | None = CENTRE,
+        **envelope: Any,
+    ) -> Event:
+        version = len(self.events) + 1
+        recorded = at or MONDAY + timedelta(hours=version)
+        event = Event(
+            originator_id=self.id,
+            originator_version=version,
+            event_id=uuid5(self.id, str(version)),
+            event_class=self.event_class,
+            recorded_at=recorded,
+            session=SYSTEM_SESSION,
+            position=self._first + version - 1,
+            envelope=Envelope(
+                occurred_at=occurred_at or recorded.isoformat(),
+                author=author,
+                centre=centre,
+                source=source,
+                **envelope,
+            ),
+            payload=payload,
+        )
+        self.events.append(event)
+        return event
