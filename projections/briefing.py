@@ -75,7 +75,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
     """
     spoken = summary.one_liner()
     keep: list[Line] = [line for line in summary.lines if line.slot == "allergies" and line.current]
-    for slot, most in (("medications", 8), ("problems", 4), ("vigilance", 4)):
+    for slot, most in (("medications", 20), ("problems", 4), ("vigilance", 4)):
         keep += [line for line in summary.slot(slot) if line.current][:most]
     if spoken is not None and spoken.older_than is not None and spoken.older_than not in keep:
         keep.append(spoken.older_than)

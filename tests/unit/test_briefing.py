@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
+from releve.domain.aggregates.patient.contingencies import ContingencySet
+from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteSigned
+from releve.domain.aggregates.patient.handover import HandoverWritten
+from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.aggregates.patient.open_items import ItemOpened
+from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.domain.aggregates.patient.severity import IllnessSeveritySet
+from releve.domain.values import Coding, Concept, NamedPerson, Owner, Quantity, Threshold
+from releve.projections.briefing import (
+    Card,
+    Viewpoint,
+    build_card,
+    card_bytes,
+    extract,
+    rank,
+    viewpoint,
+)
+from releve.projections.briefing_text import (
+    allergy_badge,
+    as_text,
+    card_text,
+    card_words,
+    page,
+    page_words,
+)
+from releve.projections.directory import CentreEntry, Directory, PractitionerEntry, StintLine
+from releve.projections.patient_summary import PatientSummary, fold_all, from_bytes, to_bytes
+from releve.projections.rule_release import load_rules
+from support.patient_events import CENTRE, STINT, Stream
+
+RULES = load_rules("2026-11")
+LENOIR = UUID("00000000-0000-4000-8000-0000000000d2")
+NEXT = UUID("00000000-0000-4000-8000-00000000005b")
+REFERENT = NamedPerson(name="Dr Odile Référente", phone="+33 5 99 00 00 01")
+DIRECTORY = Directory(
+    [
+        CentreEntry(
+            centre=CENTRE,
+            name="Centre de santé d'Ajonc",
+            finess="990000017",
+            referent=REFERENT,
+            on_call_chain=(REFERENT, NamedPerson(name="Dr Alix Second", phone="+33 5 99 00 00 02")),
+            phones=(("SAMU", "15"),),
+        ),
+        PractitionerEntry(practitioner=LENOIR, name="Lenoir", given="Paul"),
+        StintLine(
+            stint=STINT,
+            practitioner=UUID(int=7),
+            practitioner_name="Dr Élise Garnier",
+            centre=CENTRE,
+            starts_at=datetime(2026, 11, 16, 7, tzinfo=UTC),
+            ends_at=datetime(2026, 11, 21, 12, tzinfo=UTC),
+        ),
+        StintLine(
+            stint=NEXT,
+            practitioner=LENOIR,
+            practitioner_name="Dr Paul Lenoir",
+            centre=CENTRE,
+            starts_at=datetime(2026, 11, 23, 7, tzinfo=UTC),
+            ends_at=datetime(2026, 11, 28, 12, tzinfo=UTC),
+        ),
+    ]
+)
+HEAD = {
+    "centre": "Centre de santé d'Ajonc",
+    "doctor": "Dr Paul Lenoir",
+    "period": "du lundi 23 novembre 2026 au samedi 28 novembre 2026",
+    "replaces": "Dr Élise Garnier",
+    "colleagues": [],
+    "numbers": [["SAMU", "15"]],
+    "referent": "Dr Odile Référente",
+    "number": 1,
+    "issued": "lundi 23 novembre 2026",
+    "t5": 0,
+    "rule_release": "2026-11",
+}
+
+
+def seen(now: datetime = datetime(2026, 11, 23, 7, 30, tzinfo=UTC), since: int = -1) -> Viewpoint:
+    return viewpoint(DIRECTORY.stints[NEXT], "Europe/Paris", now, since)
+
+
+def person(number: int = 1) -> Stream:
+    stream = Stream(number)
+    stream.add(
+        Registered(
+            birth_name="FOURNIER",
+            first_names=("Marcel",),
+            birth_date="1948-03-12",
+            sex="male",
+            birth_place="23096",
+        )
+    )
+    return stream
+
+
+def summary_of(stream: Stream) -> PatientSummary:
+    return fold_all(None, stream.events, stream.id)
+
+
+def card_of(stream: Stream, view: Viewpoint | None = None) -> Card:
+    view = view or seen()
+    (ranked,) = rank([extract(summary_of(stream))], view, RULES)
+    return build_card(ranked, view, DIRECTORY, RULES)
+
+
+def tier_of(stream: Stream, *, since: int = 10**6, unread: int = 0) -> str:
+    summary = summary_of(stream)
+    summary.unread = unread
+    (ranked,) = rank([summary], seen(since=since), RULES)
+    return ranked.tier
+
+
+class TestTiers:
+    def test_unstable_is_first_and_a_watcher_third(self) -> None:
+        stream = person()
+        stream.add(IllnessSeveritySet(severity="watcher", reason="créatinine en hausse"))
+        assert tier_of(stream) == "T2"
+        stream.add(IllnessSeveritySet(severity="unstable", reason="dyspnée de repos"))
+        assert tier_of(stream) == "T0"
+
+    def test_a_record_with_unread_events_is_critical_and_says_so(self) -> None:
+        stream = person()
+        assert tier_of(stream) == "T5"
+        assert tier_of(stream, unread=3) == "T0"
+        summary = summary_of(stream)
+        summary.unread = 3
+        (ranked,) = rank([summary], seen(), RULES)
+        card = build_card(ranked, seen(), DIRECTORY, RULES)
+        assert card["incomplete"] == "dossier incomplet : 3 éléments non lus"
+        assert "DOSSIER INCOMPLET : 3 ÉLÉMENTS NON LUS" in card_text(card)
+
+    def test_a_threshold_met_is_critical_and_one_not_comparable_is_second(self) -> None:
+        for value, unit, tier in (("6.1", "mmol/L", "T0"), ("6.1", "mg/dL", "T1")):
+            stream = person()
+            stream.add(
+                ContingencySet(
+                    condition="Kaliémie > 5,5",
+                    action="ECG le jour même",
+                    threshold=Threshold(loinc="2823-3", comparator=">", value="5.5", unit="mmol/L"),
+                    valid_until="2026-11-01",
+                )
+            )
+            stream.add(
+                ObservationRecorded(
+                    code=Concept(text="Kaliémie", codings=(Coding(code="2823-3"),)),
+                    value=Quantity(value=value, unit=unit),
+                )
+            )
+            assert tier_of(stream) == tier
+            (contingency,) = card_of(stream)["contingencies"]
+            assert contingency["expired"], "an expired one still fires, and says it is expired"
+            assert contingency["met"] is (tier == "T0")
+
+    @pytest.mark.parametrize(
+        ("due", "harm", "tier"),
+        [
+            ("2026-11-20", True, "T1"),
+            ("2026-11-20", False, "T3"),
+            ("2026-11-23", True, "T3"),
+            ("2026-11-28", False, "T3"),
+            ("2026-11-29", True, "T5"),
+            ("2026-11", True, "T5"),
+            (None, True, "T3"),
+        ],
+    )
+    def test_items_count_by_their_last_possible_day(
+        self, due: str | None, harm: bool, tier: str
+    ) -> None:
+        stream = person()
+        stream.add(
+            ItemOpened(
+                kind="result", text="NFS", due=due, no_deadline=due is None, harm_if_late=harm
+            )
+        )
+        assert tier_of(stream) == tier
+
+    def test_what_is_new_since_the_doctor_last_looked_is_fifth(self) -> None:
+        stream = person()
+        new = stream.add(ProblemRecorded(concept=Concept(text="Asthme")))
+        assert new.position is not None
+        assert tier_of(stream, since=new.position - 1) == "T4"
+        assert tier_of(stream, since=new.position) == "T5"
+
+    def test_severity_keeps_its_rank_after_its_review_day(self) -> None:
+        stream = person()
+        stream.add(IllnessSeveritySet(severity="unstable", reason="x", review_by="2026-11-20"))
+        assert tier_of(stream) == "T0"
+        assert card_of(stream)["severity"]["reassess"] is True
+        assert any("(à réévaluer)" in line for line in card_text(card_of(stream)))
+
+    def test_every_signal_of_the_rules_reaches_the_tier_they_say(self) -> None:
+        for rule in RULES.tiers:
+            for signal in rule.any:
+                assert RULES.tier_of(frozenset({signal})) == rule.tier
+        assert RULES.tier_of(frozenset()) == "T5"
+
+
+class TestOrder:
+    @given(st.integers(0, 2**32))
+    def test_is_total_and_does_not_depend_on_the_order_of_the_input(self, seed: int) -> None:
+        chance = random.Random(seed)  # noqa: S311
+        summaries = []
+        for number in range(12):
+            stream = person(number)
+            if chance.random() < 0.7:
+                level = chance.choice(["unstable", "watcher", "stable"])
+                stream.add(IllnessSeveritySet(severity=level, reason="x"))  # type: ignore[arg-type]
+            for _ in range(chance.randrange(3)):
+                due = chance.choice([None, "2026-11-18", "2026-11-24", "2026-12-24"])
+                stream.add(
+                    ItemOpened(
+                        kind="call",
+                        text="Appeler",
+                        due=due,
+                        no_deadline=due is None,
+                        harm_if_late=chance.random() < 0.5,
+                    )
+                )
+            summaries.append(summary_of(stream))
+        first = [each.summary.patient for each in rank(summaries, seen(), RULES)]
+        chance.shuffle(summaries)
+        again = rank(summaries, seen(), RULES)
+        assert [each.summary.patient for each in again] == first
+        assert [each.tier for each in again] == sorted(each.tier for each in again)
+        assert len({each.key for each in again}) == len(again)
+
+    def test_inside_a_tier_the_more_severe_then_the_earlier_due_come_first(self) -> None:
+        late, later, severe = person(1), person(2), person(3)
+        later.add(ItemOpened(kind="call", text="b", due="2026-11-10", harm_if_late=True))
+        late.add(ItemOpened(kind="call", text="a", due="2026-11-02", harm_if_late=True))
+        severe.add(IllnessSeveritySet(severity="watcher", reason="x"))
+        severe.add(ItemOpened(kind="call", text="c", due="2026-11-19", harm_if_late=True))
+        ordered = rank([summary_of(each) for each in (later, late, severe)], seen(), RULES)
+        assert [each.summary.patient for each in ordered] == [severe.id, late.id, later.id]
+
+    def test_items_without_a_deadline_come_after_those_with_one(self) -> None:
+        dated, undated = person(2), person(1)
+        undated.add(ItemOpened(kind="call", text="a", no_deadline=True))
+        dated.add(ItemOpened(kind="call", text="b", due="2026-11-27"))
+        ordered = rank([summary_of(undated), summary_of(dated)], seen(), RULES)
+        assert [each.summary.patient for each in ordered] == [dated.id, undated.id]
+
+
+def overloaded() -> Stream:
+    long = "surveiller de près la fonction rénale et le poids chaque matin avant le petit déjeuner "
+    stream = person()
+    for number in range(9):
+        stream.add(AllergyRecorded(substance=Concept(text=f"Substance numéro {number} longue")))
+        stream.add(MedicationStarted(concept=Concept(text=f"Médicament {number} " + long)))
+        stream.add(
+            ItemOpened(kind="result", text=long + str(number), due="2026-11-18", harm_if_late=True)
+        )
+        stream.add(ContingencySet(condition=long, action=long, valid_until="2027-01-01"))
+    stream.add(EncounterRecorded(mode="cabinet", reason=long))
+    stream.add(NoteSigned(one_liner=("mot " * 40).strip()))
+    stream.add(IllnessSeveritySet(severity="unstable", reason=long * 3))
+    return stream
+
+
+class TestCard:
+    def test_holds_ninety_words_whatever_the_record_holds(self) -> None:
+        card = card_of(overloaded())
+        assert card_words(card) <= 90
+        assert card["actions"], "the first action always stays"
+        assert card["severity"]["level"] == "unstable"
+        assert card["more"]["actions"] == 9 - len(card["actions"])
+        assert len(card["one_liner"]["text"]) <= 160
+        assert card["allergies"]["more"] == 9 - len(card["allergies"]["lines"])
+
+    def test_is_canonical_json(self) -> None:
+        for stream in (overloaded(), person()):
+            card = card_of(stream)
+            assert card_bytes(card) == rfc8785.dumps(card)
+        odd = {"é": 'ligne\n"\\\x07\u2028😀', "a": [True, None, 12]}
+        assert card_bytes({"x": odd["é"], "a": odd["a"]}) == rfc8785.dumps(
+            {"x": odd["é"], "a": odd["a"]}
+        )
+
+    def test_does_not_change_with_the_hour_it_is_made(self) -> None:
+        stream = overloaded()
+        early = card_of(stream, seen(datetime(2026, 11, 21, 6, tzinfo=UTC)))
+        late = card_of(stream, seen(datetime(2026, 11, 23, 21, tzinfo=UTC)))
+        assert card_bytes(early) == card_bytes(late)
+
+    def test_does_not_depend_on_ledger_positions(self) -> None:
+        here, there = overloaded(), overloaded()
+        moved = [
+            event.__class__(
+                **{
+                    **{f: getattr(event, f) for f in event.__struct_fields__},
+                    "position": (event.position or 0) + 5_000,
+                }
+            )
+            for event in there.events
+        ]
+        there.events[:] = moved
+        assert card_bytes(card_of(here)) == card_bytes(card_of(there))
+
+    def test_of_the_extract_is_the_card_of_the_whole_summary(self) -> None:
+        stream = overloaded()
+        whole = summary_of(stream)
+        thin = from_bytes(to_bytes(extract(whole)))
+        view = seen()
+        cards = [
+            build_card(rank([each], view, RULES)[0], view, DIRECTORY, RULES)
+            for each in (whole, thin)
+        ]
+        assert cards[0]["actions"] == cards[1]["actions"]
+        for card in cards:
+            card["treatments"]["lines"] = card["problems"]["lines"] = []
+        assert card_bytes(cards[0]) == card_bytes(cards[1])
+
+    def test_every_line_says_since_when_by_whom_and_from_where(self) -> None:
+        stream = person()
+        stream.add(AllergyRecorded(substance=Concept(text="Pénicilline")))
+        stream.add(NoteSigned(one_liner="IC"))
+        stream.add(IllnessSeveritySet(severity="watcher", reason="poids"))
+        stream.add(ItemOpened(kind="result", text="NFS", due="2026-11-25"))
+        stream.add(ContingencySet(condition="dyspnée", action="appeler le 15"))
+        stream.add(MedicationStarted(concept=Concept(text="Furosémide 40 mg")))
+        card = card_of(stream)
+        lines = [card["severity"], card["one_liner"], *card["allergies"]["lines"]]
+        for name in ("actions", "contingencies", "pending", "changes"):
+            assert card[name]
+            lines += card[name]
+        for line in lines:
+            assert line["author"] == "Dr Élise Garnier"
+            assert line["source"] == "saisi"
+            assert line["as_of"].startswith("2026-11-16")
+            assert UUID(line["entry"])
+
+    def test_badge_has_three_states(self) -> None:
+        stream = person()
+        assert allergy_badge(card_of(stream)) == "Allergies non demandées"
+        stream.add(AbsenceAsserted(slot="allergies", asked_on="2026-11-16"))
+        assert allergy_badge(card_of(stream)) == "Aucune allergie connue (demandé le 16/11/2026)"
+        stream.add(AllergyRecorded(substance=Concept(text="Pénicilline")))
+        assert allergy_badge(card_of(stream)) == "Allergies : Pénicilline"
+
+    def test_age_is_that_of_the_first_day_of_the_stint(self) -> None:
+        stream = Stream()
+        stream.add(Registered(birth_name="PETIT", birth_date="1948-11-23"))
+        assert card_of(stream)["identity"]["age"] == "78 ans"
+        stream = Stream()
+        stream.add(Registered(birth_name="PETIT", birth_date="1948-11-24"))
+        assert card_of(stream)["identity"]["age"] == "77 ans"
+
+    def test_an_old_one_liner_is_greyed_sooner_when_the_patient_is_not_stable(self) -> None:
+        for level, day, greyed in (
+            ("stable", "2026-09-01", False),
+            ("stable", "2026-08-20", True),
+            ("watcher", "2026-10-20", True),
+            ("watcher", "2026-10-30", False),
+        ):
+            stream = person()
+            stream.add(IllnessSeveritySet(severity=level, reason="x"))  # type: ignore[arg-type]
+            stream.add(NoteSigned(one_liner="HTA"), occurred_at=day)
+            assert card_of(stream)["one_liner"]["greyed"] is greyed
+
+    def test_a_handover_that_asks_for_a_read_back_says_whether_one_came(self) -> None:
+        stream = person()
+        stream.add(HandoverWritten(severity="unstable", summary="IC", read_back_requested=True))
+        handover = card_of(stream)["handover"]
+        assert handover["read_back_requested"] is True
+        assert handover["read_back"] is False
+
+
+class TestOwner:
+    def owner(self, owner: Owner, now: datetime) -> str:
+        stream = person()
+        stream.add(ItemOpened(kind="call", text="Appeler", due="2026-11-24", owner=owner))
+        return str(card_of(stream, seen(now))["actions"][0]["owner"])
+
+    def test_of_a_stint_that_is_over_is_the_doctor_in_post(self) -> None:
+        accepted = Owner(person=UUID(int=7), stint=STINT)
+        assert self.owner(accepted, datetime(2026, 11, 23, 8, tzinfo=UTC)) == "Dr Paul Lenoir"
+
+    def test_is_the_referent_when_nobody_is_in_post(self) -> None:
+        found = DIRECTORY.answerable(CENTRE, datetime(2026, 11, 22, 8, tzinfo=UTC))
+        assert found is not None
+        assert (found.name, found.role) == ("Dr Odile Référente", "referent")
+
+    def test_is_the_coordination_where_it_was_given_there(self) -> None:
+        given_to = Owner(role="coordinator")
+        assert self.owner(given_to, datetime(2026, 11, 23, 8, tzinfo=UTC)) == "coordination"
+
+
+def crowd(count: int) -> list[Card]:
+    summaries = []
+    for number in range(count):
+        stream = person(number)
+        kind = number % 4
+        if kind == 0 and number < 24:
+            stream.add(
+                IllnessSeveritySet(severity="unstable", reason="dyspnée de repos depuis hier")
+            )
+        if kind == 1:
+            stream.add(IllnessSeveritySet(severity="watcher", reason="créatinine en hausse"))
+            stream.add(ContingencySet(condition="oligurie", action="bilan le jour même et appel"))
+        due = "2026-11-18" if kind == 2 else "2026-11-26"
+        stream.add(
+            ItemOpened(
+                kind="result", text="Rappeler le laboratoire", due=due, harm_if_late=kind == 2
+            )
+        )
+        summaries.append(summary_of(stream))
+    view = seen()
+    return [build_card(each, view, DIRECTORY, RULES) for each in rank(summaries, view, RULES)]
+
+
+class TestPage:
+    @pytest.mark.parametrize("count", [0, 1, 10, 60, 200])
+    def test_holds_four_hundred_words_and_never_drops_a_critical_row(self, count: int) -> None:
+        cards = crowd(count)
+        sections = page(HEAD, cards, RULES)
+        assert page_words(HEAD, sections) <= 400
+        for section in sections:
+            in_tier = sum(card["tier"] == section.tier for card in cards)
+            assert len(section.rows) + section.hidden == in_tier
+            assert section.tier != "T0" or section.hidden == 0
+        assert sum(len(each.rows) + each.hidden for each in sections) == count
+
+    def test_every_row_carries_the_allergy_badge(self) -> None:
+        for section in page(HEAD, crowd(40), RULES):
+            for row in section.rows:
+                assert "llergie" in row
+
+    def test_as_text_prints_banner_tiers_and_cards(self) -> None:
+        cards = [json.loads(card_bytes(card)) for card in crowd(12)]
+        text = as_text(HEAD, [*cards, None], RULES, sha256="00", manifest="11")
+        assert "Vous remplacez Dr Élise Garnier." in text
+        assert "T0 CRITIQUES : 3" in text
+        assert "Dossier effacé" in text
+        assert text.index("T0 CRITIQUES") < text.index("T1 EN RETARD") < text.index("CARTES")
