@@ -36,7 +36,7 @@ class ReleveError(Exception):
         do: str | None = None,
         field: str | None = None,
     ) -> None:
-        """Keep the class's own words for whatever is not given; ``field`` is a path, not a value."""
+        """Keep the class's own words for what is not given; ``field`` is a path, not a value."""
         self.code = code or type(self).code
         self.what = what or type(self).what
         self.why = why or type(self).why

@@ -139,6 +139,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_map(struct: msgspec.Struct) -> dict[str, Any]:
-    """The string-keyed map that is sealed: dates and ids as strings, no floats, defaults left out."""
+    """The string-keyed map that is sealed: dates and ids as strings, defaults left out."""
     built: dict[str, Any] = msgspec.to_builtins(struct, str_keys=True, builtin_types=(bytes,))
     return built

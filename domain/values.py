@@ -3,8 +3,8 @@
 A refusal is an :class:`~releve.domain.errors.Invalid` that names the field and never repeats the
 value. What a source sent is kept as it was written: :class:`Coding`, :class:`Concept` and
 :class:`Quantity` are storage and refuse nothing; the other types here are what a command written
-in this product must satisfy (``docs/domain.md``): strings that were checked once. A payload holds the
-plain string, ``str(value)``, because stored maps know no other kind.
+in this product must satisfy (``docs/domain.md``): strings that were checked once. A payload holds
+the plain string, ``str(value)``, because stored maps know no other kind.
 """
 
 from __future__ import annotations

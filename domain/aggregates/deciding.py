@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 from uuid import UUID
 
-from releve.domain.commands import Command
+from releve.domain.commands import COMMANDS, Command
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Payload, Source
 from releve.domain.values import span
@@ -69,12 +69,14 @@ class Fact:
     source: Source | None = None
 
 
-def require_stint(command: Command, ctx: Context, *, afterwards: bool = False) -> None:
+def require_stint(
+    command: Command, ctx: Context, *, before: bool = False, afterwards: bool = False
+) -> None:
     """Refuse a doctor's entry that no stint of theirs covers.
 
     The entry is written during the stint, or in the 72 hours after it with a reason; what it tells
-    happened in the stint. ``afterwards`` is for addenda and handovers, which may themselves happen
-    in those 72 hours.
+    happened in the stint. ``before`` is for measures, which may have been taken before it;
+    ``afterwards`` for addenda and handovers, which may themselves happen in those 72 hours.
     """
     happened = ctx.happened(command)
     begins, ends = (ctx.now, ctx.now)
@@ -107,7 +109,7 @@ def require_stint(command: Command, ctx: Context, *, afterwards: bool = False) -
             )
         if happened is None and afterwards:
             return
-    if ends < start or begins > end:
+    if begins > end or (ends < start and not before):
         raise _outside("Ce qui est rapporté ne s'est pas passé pendant ce séjour.")
 
 
@@ -123,3 +125,28 @@ def _outside(why: str) -> Refused:
 def refuse(code: str, what: str, why: str, do: str, *, field: str | None = None) -> Refused:
     """A refusal with its four texts, for the reader."""
     return Refused(code, what=what, why=why, do=do, field=field)
+
+
+def require_role(command: Command, ctx: Context) -> None:
+    """Refuse a command that the author's role does not speak (``COMMANDS``)."""
+    if ctx.author.role not in COMMANDS[command.name].roles:
+        raise refuse(
+            "role-not-allowed",
+            "Cette action n'est pas ouverte à ce rôle.",
+            "Elle revient à un autre membre de l'équipe.",
+            "La demander au médecin en poste.",
+        )
+
+
+_Rest = ParamSpec("_Rest")
+
+
+def under(
+    path: str, decide: Callable[_Rest, tuple[Fact, ...]], *args: _Rest.args, **kwargs: _Rest.kwargs
+) -> tuple[Fact, ...]:
+    """What ``decide`` gives for a part of a command; a refusal names the part's path."""
+    try:
+        return decide(*args, **kwargs)
+    except (Invalid, Refused) as refused:
+        refused.field = path if refused.field is None else f"{path}.{refused.field}"
+        raise

@@ -1,0 +1,150 @@
+"""Patient (dossier): one record, folded from its events, deciding on every command about it.
+
+One module per clinical concern; each page reads events, then state, then decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from releve.domain.aggregates.deciding import Context, Fact, refuse, require_role, require_stint
+from releve.domain.aggregates.patient import (
+    allergies,
+    contingencies,
+    corrections,
+    documents,
+    encounters,
+    handover,
+    identity,
+    medications,
+    observations,
+    open_items,
+    problems,
+    severity,
+)
+from releve.domain.aggregates.patient.consultation import record_consultation
+from releve.domain.aggregates.patient.imports import import_record
+from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.commands import (
+    AmendNote,
+    AssertAbsence,
+    AttachDocument,
+    CloseItem,
+    Command,
+    DeclareMedecinTraitant,
+    ImportRecord,
+    MarkEntryInError,
+    OpenItem,
+    ReadBackHandover,
+    RecordAllergy,
+    RecordConsultation,
+    RecordObservation,
+    RecordProblem,
+    RegisterPatient,
+    SetContingency,
+    SetIllnessSeverity,
+    SignNote,
+    StartMedication,
+    WriteHandover,
+)
+from releve.domain.events import Event, Payload
+
+__all__ = ["FOLDS", "Patient", "decide", "fold"]
+
+FOLDS: dict[type[Payload], Fold] = {
+    **identity.FOLDS,
+    **encounters.FOLDS,
+    **observations.FOLDS,
+    **problems.FOLDS,
+    **allergies.FOLDS,
+    **medications.FOLDS,
+    **documents.FOLDS,
+    **open_items.FOLDS,
+    **contingencies.FOLDS,
+    **severity.FOLDS,
+    **handover.FOLDS,
+    **corrections.FOLDS,
+}
+"""How each payload changes the record."""
+
+
+def fold(patient: Patient | None, events: Iterable[Event]) -> Patient | None:
+    """``patient`` after ``events``; ``patient`` itself is changed. None when there are none."""
+    for event in events:
+        if patient is None:
+            patient = Patient(id=event.originator_id)
+        FOLDS[type(event.payload)](patient, event)
+        patient.entries[event.event_id] = event
+        patient.version = event.originator_version
+        patient.last = event
+    return patient
+
+
+def decide(patient: Patient | None, command: Command, ctx: Context) -> tuple[Fact, ...]:
+    """The facts that ``command`` makes of ``patient``, or the reason why it makes none.
+
+    Raises:
+        Invalid: a field cannot be what it claims; named, never quoted.
+        Refused: a rule of medicine or of the centre says no; with why, and what to do.
+    """
+    require_role(command, ctx)
+    creating = isinstance(command, RegisterPatient | ImportRecord)
+    if patient is None:
+        if not creating:
+            raise TypeError(f"{command.name} needs a record")
+        patient = Patient(id=ctx.stream or UUID(int=0))
+    elif patient.registered is None and not creating:
+        raise refuse(
+            "not-registered",
+            "Ce dossier n'est pas ouvert.",
+            "Une identité ouvre tout dossier.",
+            "Enregistrer d'abord le patient.",
+        )
+    if not isinstance(command, ImportRecord):
+        afterwards = isinstance(
+            command, AmendNote | WriteHandover | MarkEntryInError | AttachDocument
+        )
+        measured = isinstance(command, RecordObservation)
+        require_stint(command, ctx, before=measured, afterwards=afterwards)
+    match command:
+        case RegisterPatient():
+            return identity.register(patient, command, ctx)
+        case ImportRecord():
+            return import_record(patient, command, ctx)
+        case DeclareMedecinTraitant():
+            return identity.declare_medecin_traitant(patient, command, ctx)
+        case RecordConsultation():
+            return record_consultation(patient, command, ctx)
+        case SignNote():
+            return encounters.sign_note(patient, command, ctx)
+        case AmendNote():
+            return encounters.amend_note(patient, command, ctx)
+        case RecordObservation():
+            return observations.record_observation(patient, command, ctx)
+        case RecordProblem():
+            return problems.record_problem(patient, command, ctx)
+        case RecordAllergy():
+            return allergies.record_allergy(patient, command, ctx)
+        case AssertAbsence():
+            return allergies.assert_absence(patient, command, ctx)
+        case StartMedication():
+            return medications.start_medication(patient, command, ctx)
+        case AttachDocument():
+            return documents.attach_document(patient, command, ctx)
+        case OpenItem():
+            return open_items.open_item(patient, command, ctx)
+        case CloseItem():
+            return open_items.close_item(patient, command, ctx)
+        case SetContingency():
+            return contingencies.set_contingency(patient, command, ctx)
+        case SetIllnessSeverity():
+            return severity.set_illness_severity(patient, command, ctx)
+        case WriteHandover():
+            return handover.write_handover(patient, command, ctx)
+        case ReadBackHandover():
+            return handover.read_back(patient, command, ctx)
+        case MarkEntryInError():
+            return corrections.mark_in_error(patient, command, ctx)
+        case _:
+            raise TypeError(f"{command.name} is not a patient's command")

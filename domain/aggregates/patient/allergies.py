@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Literal
 
-from releve.domain.events import Payload
-from releve.domain.values import AbsenceSlot, Concept, Reaction
+import msgspec
+
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.medications import MedicationStarted, current_medications
+from releve.domain.aggregates.patient.problems import (
+    ProblemRecorded,
+    current_problems,
+    is_denied,
+    read_concept,
+    same_concept,
+)
+from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.commands import AssertAbsence, RecordAllergy
+from releve.domain.errors import Invalid
+from releve.domain.events import Event, Payload
+from releve.domain.values import AbsenceSlot, Concept, PartialDate, Reaction
+
+# Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
 
 class AllergyRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -35,3 +52,236 @@ class AbsenceAsserted(Payload, frozen=True, kw_only=True, omit_defaults=True):
     concept: Concept | None = None
     clinical_status: str | None = None
     verification: str | None = None
+
+
+# State
+
+
+def _allergy_recorded(patient: Patient, event: Event) -> None:
+    patient.allergies.append(event)
+    supersede(patient, event)
+
+
+def _absence_asserted(patient: Patient, event: Event) -> None:
+    patient.absences.append(event)
+    supersede(patient, event)
+
+
+FOLDS: dict[type[Payload], Fold] = {
+    AllergyRecorded: _allergy_recorded,
+    AbsenceAsserted: _absence_asserted,
+}
+
+AllergyState = Literal["known", "none", "not-asked"]
+
+SNOMED = "http://snomed.info/sct"
+ABSENT_UNKNOWN = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
+
+
+class Absence(msgspec.Struct, frozen=True):
+    """What a known-absence code says there is none of."""
+
+    slot: AbsenceSlot
+    part: str | None = None
+
+
+ABSENCE_CODES: dict[tuple[str, str], Absence] = {
+    (SNOMED, "716186003"): Absence("allergies"),
+    (SNOMED, "429625007"): Absence("allergies", "food"),
+    (SNOMED, "409137002"): Absence("allergies", "medication"),
+    (SNOMED, "428607008"): Absence("allergies", "environment"),
+    (SNOMED, "716184000"): Absence("allergies", "latex"),
+    (SNOMED, "716220001"): Absence("allergies", "animal"),
+    (SNOMED, "428197003"): Absence("allergies", "insect"),
+    (SNOMED, "160245001"): Absence("problems"),
+    (SNOMED, "787481004"): Absence("medications"),
+    (ABSENT_UNKNOWN, "no-known-allergies"): Absence("allergies"),
+    (ABSENT_UNKNOWN, "no-known-food-allergies"): Absence("allergies", "food"),
+    (ABSENT_UNKNOWN, "no-known-medication-allergies"): Absence("allergies", "medication"),
+    (ABSENT_UNKNOWN, "no-known-environmental-allergies"): Absence("allergies", "environment"),
+    (ABSENT_UNKNOWN, "no-known-medications"): Absence("medications"),
+    (ABSENT_UNKNOWN, "no-known-problems"): Absence("problems"),
+    (ABSENT_UNKNOWN, "no-known-procedures"): Absence("procedures"),
+    (ABSENT_UNKNOWN, "no-known-devices"): Absence("devices"),
+}
+"""Codes that say "none known": SNOMED CT situations and the IPS absent-unknown code system."""
+
+_PARTS = {"drug": "medication", "drugs": "medication", "medicament": "medication"}
+
+
+def absence_of(concept: Concept) -> Absence | None:
+    """What ``concept`` says there is none of, where it is a known-absence code."""
+    for coding in concept.codings:
+        found = ABSENCE_CODES.get((coding.system or "", coding.code or ""))
+        if found is not None:
+            return found
+    return None
+
+
+def part_of(absence: AbsenceAsserted) -> str | None:
+    """The part an absence is about, in FHIR's word for the category; None is the whole slot."""
+    return None if absence.part is None else _PARTS.get(absence.part, absence.part)
+
+
+def is_active_allergy(allergy: AllergyRecorded) -> bool:
+    """True for what may hurt the patient now: neither refuted nor resolved; no status is active."""
+    return not is_denied(allergy.verification) and allergy.clinical_status not in (
+        "inactive",
+        "resolved",
+    )
+
+
+def is_current_absence(absence: AbsenceAsserted) -> bool:
+    """True unless the source itself denies or ended it."""
+    return not is_denied(absence.verification) and absence.clinical_status not in (
+        "inactive",
+        "resolved",
+    )
+
+
+def contradicts(allergy: AllergyRecorded, absence: AbsenceAsserted) -> bool:
+    """True when an active allergy lies in what ``absence`` says there is none of."""
+    part = part_of(absence)
+    return (
+        absence.slot == "allergies"
+        and is_active_allergy(allergy)
+        and (part is None or part in allergy.categories)
+    )
+
+
+def allergy_state(
+    allergies: Iterable[AllergyRecorded], absences: Iterable[AbsenceAsserted]
+) -> AllergyState:
+    """The badge: ``known``, ``none`` (for the whole slot) or ``not-asked``.
+
+    Give the entries that stand. An absence of a part alone ("no known food allergy") does not make
+    the whole ``none``, and an active allergy always wins.
+    """
+    if any(is_active_allergy(allergy) for allergy in allergies):
+        return "known"
+    whole = (a for a in absences if a.slot == "allergies" and part_of(a) is None)
+    return "none" if any(is_current_absence(absence) for absence in whole) else "not-asked"
+
+
+def current_allergies(patient: Patient) -> Iterator[Event]:
+    """Standing allergy events that are active."""
+    return (
+        event
+        for event in patient.standing(patient.allergies)
+        if isinstance(event.payload, AllergyRecorded) and is_active_allergy(event.payload)
+    )
+
+
+def current_absences(patient: Patient) -> Iterator[Event]:
+    """Standing absences that no active allergy contradicts."""
+    active = [e.payload for e in current_allergies(patient)]
+    return (
+        event
+        for event in patient.standing(patient.absences)
+        if isinstance(event.payload, AbsenceAsserted)
+        and is_current_absence(event.payload)
+        and not any(
+            isinstance(allergy, AllergyRecorded) and contradicts(allergy, event.payload)
+            for allergy in active
+        )
+    )
+
+
+# Decisions
+
+CATEGORIES = frozenset({"food", "medication", "environment", "biologic"})
+CRITICALITIES = frozenset({"low", "high", "unable-to-assess"})
+"""FHIR allergy-intolerance-category and -criticality."""
+
+
+def record_allergy(
+    patient: Patient, command: RecordAllergy, ctx: Context, earlier: Iterable[Fact] = ()
+) -> tuple[Fact, ...]:
+    """A substance, never a known-absence code, and not twice as active from the same source."""
+    if absence_of(command.substance) is not None:
+        raise refuse(
+            "absence-is-not-a-substance",
+            "L'allergie n'est pas enregistrée.",
+            "Ce code dit qu'aucune allergie n'est connue.",
+            "Enregistrer une absence.",
+            field="substance",
+        )
+    if command.clinical_status not in ("active", "inactive", "resolved"):
+        raise Invalid("invalid-field", field="clinical_status")
+    if command.verification not in ("unconfirmed", "confirmed", "refuted"):
+        raise Invalid("invalid-field", field="verification")
+    if not CATEGORIES.issuperset(command.categories):
+        raise Invalid("invalid-field", field="categories")
+    if command.criticality is not None and command.criticality not in CRITICALITIES:
+        raise Invalid("invalid-field", field="criticality")
+    if command.onset is not None:
+        PartialDate(command.onset, field="onset")
+    allergy = AllergyRecorded(
+        substance=read_concept(command.substance, "substance"),
+        clinical_status=command.clinical_status,
+        verification=command.verification,
+        kind=command.kind,
+        categories=command.categories,
+        criticality=command.criticality,
+        onset=command.onset,
+        reactions=command.reactions,
+    )
+    if is_active_allergy(allergy):
+        known = [
+            event.payload
+            for event in current_allergies(patient)
+            if event.envelope.source.system == ctx.source.system
+        ]
+        for other in [*known, *(fact.payload for fact in earlier)]:
+            if (
+                isinstance(other, AllergyRecorded)
+                and is_active_allergy(other)
+                and same_concept(other.substance, allergy.substance)
+            ):
+                raise refuse(
+                    "allergy-already-active",
+                    "Cette allergie est déjà connue.",
+                    "Le dossier la porte déjà comme active.",
+                    "Compléter l'allergie existante.",
+                    field="substance",
+                )
+    return (Fact(allergy),)
+
+
+def assert_absence(
+    patient: Patient, command: AssertAbsence, ctx: Context, earlier: Iterable[Fact] = ()
+) -> tuple[Fact, ...]:
+    """Invalid while something of that scope is active; ``asked_on`` is today where not given."""
+    asked = command.asked_on or ctx.now.date().isoformat()
+    if PartialDate(asked, field="asked_on").first_day > ctx.now.date():
+        raise Invalid("in-the-future", field="asked_on", why="Cette date est à venir.")
+    absence = AbsenceAsserted(slot=command.slot, part=command.part, asked_on=asked)
+    new = [fact.payload for fact in earlier]
+    active: bool
+    match command.slot:
+        case "allergies":
+            payloads = [e.payload for e in current_allergies(patient)] + new
+            active = any(
+                isinstance(p, AllergyRecorded) and contradicts(p, absence) for p in payloads
+            )
+        case "problems":
+            active = command.part is None and (
+                any(True for _ in current_problems(patient))
+                or any(isinstance(p, ProblemRecorded) for p in new)
+            )
+        case "medications":
+            active = command.part is None and (
+                any(True for _ in current_medications(patient))
+                or any(isinstance(p, MedicationStarted) for p in new)
+            )
+        case "procedures" | "devices":
+            active = False
+    if active:
+        raise refuse(
+            "absence-contradicted",
+            "L'absence n'est pas enregistrée.",
+            "Le dossier porte un élément actif de ce domaine.",
+            "Relire l'élément actif ; le marquer erroné s'il l'est.",
+            field="slot",
+        )
+    return (Fact(absence),)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from releve.domain.events import Payload
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.commands import MarkEntryInError
+from releve.domain.events import Event, Payload
+from releve.domain.values import words
+
+# Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
 
 class EntryMarkedInError(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -13,3 +20,45 @@ class EntryMarkedInError(Payload, frozen=True, kw_only=True, omit_defaults=True)
     topic: ClassVar[str] = "patient.entry-marked-in-error"
 
     harm: bool = False
+
+
+# State
+
+
+def _marked(patient: Patient, event: Event) -> None:
+    if event.envelope.target is not None:
+        patient.in_error.add(event.envelope.target)
+
+
+FOLDS: dict[type[Payload], Fold] = {EntryMarkedInError: _marked}
+
+
+# Decisions
+
+
+def mark_in_error(patient: Patient, command: MarkEntryInError, ctx: Context) -> tuple[Fact, ...]:
+    """Any entry but the identity and a correction, once, with a reason."""
+    entry = patient.entries.get(command.entry)
+    if entry is None or isinstance(entry.payload, Registered | EntryMarkedInError):
+        raise refuse(
+            "unknown-entry",
+            "Cette entrée n'existe pas.",
+            "Aucune entrée corrigible de ce dossier ne porte ce nom.",
+            "Relire le dossier.",
+            field="entry",
+        )
+    if command.entry in patient.in_error:
+        raise refuse(
+            "already-in-error",
+            "Cette entrée est déjà marquée erronée.",
+            "Quelqu'un l'a marquée entre-temps.",
+            "Relire le dossier.",
+            field="entry",
+        )
+    return (
+        Fact(
+            EntryMarkedInError(harm=command.harm),
+            target=command.entry,
+            reason=words(command.reason, field="reason", limit=400),
+        ),
+    )

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from releve.domain.events import Payload
-from releve.domain.values import Identifier, IdentityStatus, Sex
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.commands import DeclareMedecinTraitant, RegisterPatient
+from releve.domain.errors import Invalid
+from releve.domain.events import Event, Payload
+from releve.domain.values import (
+    INS_SYSTEMS,
+    Finess,
+    Identifier,
+    IdentityStatus,
+    Nir,
+    PartialDate,
+    Sex,
+    readable,
+    words,
+)
+
+# Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
 
 class Registered(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,3 +56,150 @@ class MedecinTraitantDeclared(Payload, frozen=True, kw_only=True, omit_defaults=
     finess: str | None = None
     practitioner: UUID | None = None
     name: str | None = None
+
+
+# State
+
+
+def _registered(patient: Patient, event: Event) -> None:
+    patient.registered = event
+
+
+FOLDS: dict[type[Payload], Fold] = {
+    Registered: _registered,
+    MedecinTraitantDeclared: lambda patient, event: patient.medecins_traitants.append(event),
+}
+
+
+def medecin_traitant(patient: Patient) -> MedecinTraitantDeclared | None:
+    """The one active declaration: a newer one replaces it, as a new form does at the insurer's."""
+    standing = list(patient.standing(patient.medecins_traitants))
+    payload = standing[-1].payload if standing else None
+    return payload if isinstance(payload, MedecinTraitantDeclared) else None
+
+
+def missing_traits(identity: Registered) -> tuple[str, ...]:
+    """Strict identity traits that are not known; a patient with some is "identité incomplète"."""
+    traits = {
+        "birth_name": identity.birth_name,
+        "first_names": identity.first_names,
+        "birth_date": identity.birth_date,
+        "sex": identity.sex if identity.sex in ("male", "female") else None,
+        "birth_place": identity.birth_place,
+    }
+    return tuple(name for name, known in traits.items() if not known)
+
+
+# Decisions
+
+HUMAN_CHANNELS = frozenset({"ui", "paste", "phone", "offline"})
+"""Where a person opens an identity, and has to have looked for the patient first."""
+
+
+def register(patient: Patient, command: RegisterPatient, ctx: Context) -> tuple[Fact, ...]:
+    """Traits as known; a prior search; all five traits and a matricule for ``qualifiee``."""
+    if patient.registered is not None:
+        raise refuse(
+            "already-registered",
+            "Cette identité existe déjà.",
+            "Un dossier ne s'ouvre qu'une fois.",
+            "Ouvrir le dossier existant.",
+        )
+    if ctx.source.channel in HUMAN_CHANNELS and not command.prior_search:
+        raise refuse(
+            "prior-search-missing",
+            "L'identité n'est pas créée.",
+            "Une recherche du patient précède toute création.",
+            "Chercher d'abord par date de naissance, puis renvoyer.",
+            field="prior_search",
+        )
+    identity = read_identity(command, ctx)
+    if not (identity.birth_name or identity.used_name or identity.identifiers):
+        raise Invalid(
+            "missing-field", field="birth_name", why="Un nom ou un identifiant est nécessaire."
+        )
+    return (Fact(identity),)
+
+
+def read_identity(command: RegisterPatient, ctx: Context) -> Registered:
+    """The identity a command describes, each trait checked; an unknown sex counts as absent."""
+    if command.birth_date is not None:
+        born = PartialDate(command.birth_date, field="birth_date")
+        if born.first_day > ctx.now.date():
+            raise Invalid("in-the-future", field="birth_date", why="Cette date est à venir.")
+    if command.birth_place is not None and not re.fullmatch(
+        r"(?:\d{2}|2[AB])\d{3}", command.birth_place, re.ASCII
+    ):
+        raise Invalid("invalid-field", field="birth_place", why="Un code INSEE a 5 caractères.")
+    for place, identifier in enumerate(command.identifiers):
+        if identifier.system in INS_SYSTEMS:
+            Nir(identifier.value, field=f"identifiers[{place}].value")
+    identity = Registered(
+        birth_name=_name(command.birth_name, "birth_name"),
+        first_names=tuple(
+            words(name, field=f"first_names[{place}]", limit=80)
+            for place, name in enumerate(command.first_names)
+        ),
+        used_name=_name(command.used_name, "used_name"),
+        used_first_name=_name(command.used_first_name, "used_first_name"),
+        birth_date=command.birth_date,
+        sex=None if command.sex == "unknown" else command.sex,
+        birth_place=command.birth_place,
+        identifiers=command.identifiers,
+        identity_status=command.identity_status,
+        prior_search=command.prior_search,
+    )
+    if identity.identity_status == "qualifiee" and (
+        missing_traits(identity)
+        or not any(identifier.system in INS_SYSTEMS for identifier in identity.identifiers)
+    ):
+        raise refuse(
+            "not-qualified",
+            "L'identité ne peut pas être qualifiée.",
+            "Une identité qualifiée a ses cinq traits et son matricule INS.",
+            "Compléter les traits, ou laisser l'identité provisoire.",
+            field="identity_status",
+        )
+    return identity
+
+
+def declare_medecin_traitant(
+    patient: Patient, command: DeclareMedecinTraitant, ctx: Context
+) -> tuple[Fact, ...]:
+    """The centre, or a named person; the same declaration twice is refused."""
+    since = PartialDate(command.since, field="since")
+    if since.first_day > ctx.now.date():
+        raise Invalid("in-the-future", field="since", why="Cette date est à venir.")
+    centre = command.centre or (ctx.centre if command.kind == "centre" else None)
+    if command.kind == "centre" and centre is None and command.finess is None:
+        raise Invalid("missing-field", field="centre", why="Le centre déclaré est à nommer.")
+    if command.kind == "person" and command.practitioner is None and not command.practitioner_name:
+        raise Invalid(
+            "missing-field", field="practitioner_name", why="Le médecin déclaré est à nommer."
+        )
+    declared = MedecinTraitantDeclared(
+        kind=command.kind,
+        since=command.since,
+        centre=centre if command.kind == "centre" else None,
+        finess=None if command.finess is None else str(Finess(command.finess)),
+        practitioner=command.practitioner if command.kind == "person" else None,
+        name=_name(command.practitioner_name, "practitioner_name"),
+    )
+    active = medecin_traitant(patient)
+    if active is not None and (active.kind, active.centre, active.practitioner, active.name) == (
+        declared.kind,
+        declared.centre,
+        declared.practitioner,
+        declared.name,
+    ):
+        raise refuse(
+            "already-declared",
+            "Cette déclaration existe déjà.",
+            "Le patient a un seul médecin traitant, et c'est celui-ci.",
+            "Rien à faire.",
+        )
+    return (Fact(declared),)
+
+
+def _name(value: str | None, field: str) -> str | None:
+    return None if value is None else readable(value, field=field, limit=160) or None

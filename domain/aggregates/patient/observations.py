@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from releve.domain.events import Payload
-from releve.domain.values import Component, Concept, Quantity
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.plausible import RANGES
+from releve.domain.aggregates.patient.problems import read_concept
+from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.commands import RecordObservation
+from releve.domain.errors import Invalid
+from releve.domain.events import Event, Payload
+from releve.domain.values import Component, Concept, Loinc, Quantity, measured
+
+# Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
 
 class ObservationRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,3 +30,101 @@ class ObservationRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True
     interpretation: str | None = None
     confirmed: bool = False
     """Outside its usual range, and its author said so."""
+
+
+# State
+
+
+def _recorded(patient: Patient, event: Event) -> None:
+    patient.observations.append(event)
+    supersede(patient, event)
+
+
+FOLDS: dict[type[Payload], Fold] = {ObservationRecorded: _recorded}
+
+LOINC = "http://loinc.org"
+
+
+def loinc_of(concept: Concept) -> str | None:
+    """The LOINC code of a concept, where it has one."""
+    return next((c.code for c in concept.codings if c.system == LOINC and c.code), None)
+
+
+# Decisions
+
+
+def record_observation(
+    patient: Patient, command: RecordObservation, ctx: Context
+) -> tuple[Fact, ...]:
+    """A LOINC code, an exact decimal with its UCUM unit, inside what can be (``plausible``)."""
+    if (command.value is None) == (not command.components):
+        raise Invalid(
+            "missing-field", field="value", why="Une mesure a une valeur, ou des composantes."
+        )
+    parts = [(command.code, command.value, "code", "value")] if command.value else []
+    parts += [
+        (part.code, part.value, f"components[{place}].code", f"components[{place}].value")
+        for place, part in enumerate(command.components)
+    ]
+    unusual = False
+    for code, value, code_field, value_field in parts:
+        if value is not None:
+            unusual |= _check(code, value, code_field, value_field, confirmed=command.confirmed)
+    if not parts or command.components:
+        _read_loinc(command.code, "code")
+    return (
+        Fact(
+            ObservationRecorded(
+                code=read_concept(command.code, "code"),
+                value=command.value,
+                components=command.components,
+                method=command.method,
+                interpretation=command.interpretation,
+                confirmed=unusual,
+            )
+        ),
+    )
+
+
+def _read_loinc(code: Concept, field: str) -> str:
+    written = loinc_of(code)
+    if written is None:
+        raise Invalid("missing-field", field=field, why="Une mesure porte son code LOINC.")
+    return str(Loinc(written, field=field))
+
+
+def _check(
+    code: Concept, value: Quantity, code_field: str, value_field: str, *, confirmed: bool
+) -> bool:
+    """True when the value is unusual and its author confirmed it."""
+    loinc = _read_loinc(code, code_field)
+    number, unit = measured(value, field=value_field)
+    by_unit = RANGES.get(loinc)
+    if by_unit is None:
+        return False
+    limits = by_unit.get(unit)
+    if limits is None:
+        raise Invalid(
+            "unit-not-expected",
+            field=f"{value_field}.unit",
+            why="Cette mesure ne s'exprime pas dans cette unité.",
+            do="Vérifier l'unité : " + ", ".join(sorted(by_unit)) + ".",
+        )
+    if not limits.hard_low <= number.number <= limits.hard_high:
+        raise Invalid(
+            "implausible-value",
+            field=f"{value_field}.value",
+            why="Cette valeur n'est pas possible pour cette mesure.",
+            do="Vérifier la valeur et l'unité.",
+        )
+    if limits.soft_low <= number.number <= limits.soft_high:
+        return False
+    if not confirmed:
+        raise refuse(
+            "unusual-value",
+            "La mesure n'est pas enregistrée.",
+            "Cette valeur sort de l'ordinaire pour cette mesure.",
+            "La vérifier, puis la confirmer.",
+            field=f"{value_field}.value",
+        )
+    return True

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Literal
+from uuid import UUID
 
-from releve.domain.events import Payload
-from releve.domain.values import ItemKind, Owner
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.aggregates.stint import Stint
+from releve.domain.commands import CloseItem, OpenItem
+from releve.domain.errors import Invalid
+from releve.domain.events import Event, Payload
+from releve.domain.values import (
+    ItemKind,
+    NamedPerson,
+    Owner,
+    OwnerRole,
+    readable,
+    span,
+    words,
+)
+
+# Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
 
 class ItemOpened(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,3 +49,169 @@ class ItemClosed(Payload, frozen=True, kw_only=True, omit_defaults=True):
 
     outcome: Literal["done", "not-needed", "transferred"]
     evidence: str
+
+
+# State
+
+FOLDS: dict[type[Payload], Fold] = {
+    ItemOpened: lambda patient, event: patient.items.append(event),
+    ItemClosed: lambda patient, event: patient.closings.append(event),
+}
+
+
+def closed_items(patient: Patient) -> set[UUID]:
+    """Items that a standing event closed; a closing marked in error opens its item again."""
+    return {
+        event.envelope.target
+        for event in patient.standing(patient.closings)
+        if event.envelope.target is not None
+    }
+
+
+def open_items(patient: Patient) -> Iterator[Event]:
+    """Standing items that nothing has closed, oldest first."""
+    closed = closed_items(patient)
+    return (event for event in patient.standing(patient.items) if event.event_id not in closed)
+
+
+def due_by(item: ItemOpened, zone: str) -> datetime | None:
+    """The instant after which the item is overdue: the end of its civil day in ``zone``."""
+    return None if item.due is None else span(item.due, zone, field="due")[1]
+
+
+def is_overdue(item: ItemOpened, at: datetime, zone: str) -> bool:
+    """True when its deadline has passed; an item without deadline is never overdue."""
+    deadline = due_by(item, zone)
+    return deadline is not None and at >= deadline
+
+
+# Ownership: a fold over stints, with no transfer event to forget
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who answers for an item at an instant: a role, and the named person who fills it."""
+
+    role: OwnerRole
+    person: UUID | None = None
+    name: str | None = None
+    stint: UUID | None = None
+
+
+def in_post(stints: Iterable[Stint], centre: UUID, at: datetime) -> list[Stint]:
+    """Stints whose doctor is in post at ``centre``, the longest there first (then by id)."""
+    active = (stint for stint in stints if stint.centre == centre and stint.active(at))
+    return sorted(active, key=lambda stint: (stint.window[0], stint.id.bytes))
+
+
+def owner_at(
+    owner: Owner, centre: UUID, at: datetime, stints: Mapping[UUID, Stint], referent: NamedPerson
+) -> Holder:
+    """The one holder of an item at ``centre`` at ``at``.
+
+    A person who accepted keeps it while the stint that binds them (or, without one, any stint of
+    theirs there) is active. Then, and for what belongs to the médecin en poste, the doctor in post
+    holds it; with none in post, the référent médical, who is always a named person. The
+    coordinator's items stay with that role. Give the stints as folded at the position looked at.
+    """
+    doctors = in_post(stints.values(), centre, at)
+    if owner.person is not None:
+        for stint in doctors:
+            bound = owner.stint is None or owner.stint == stint.id
+            if bound and stint.practitioner == owner.person:
+                return _doctor(stint)
+        if owner.person == referent.person:
+            return _referent(referent)
+    elif owner.role == "coordinator":
+        return Holder(role="coordinator")
+    elif owner.role == "referent":
+        return _referent(referent)
+    return _doctor(doctors[0]) if doctors else _referent(referent)
+
+
+def _doctor(stint: Stint) -> Holder:
+    return Holder("medecin_en_poste", stint.practitioner, stint.practitioner_name, stint.id)
+
+
+def _referent(referent: NamedPerson) -> Holder:
+    return Holder("referent", referent.person, referent.name)
+
+
+# Decisions
+
+
+def open_item(patient: Patient, command: OpenItem, ctx: Context) -> tuple[Fact, ...]:
+    """Owner and due mandatory, "no deadline" said explicitly; a person owns only what they took."""
+    if command.due is None and not command.no_deadline:
+        raise Invalid(
+            "missing-field",
+            field="due",
+            why="Un point ouvert a une échéance, ou dit qu'il n'en a pas.",
+            do="Indiquer une date, ou cocher « sans échéance ».",
+        )
+    if command.due is not None:
+        if command.no_deadline:
+            raise Invalid("invalid-field", field="no_deadline", why="Une échéance est donnée.")
+        span(command.due, ctx.zone, field="due")
+    owner = command.owner
+    if owner.person is not None and owner.person != ctx.author.person:
+        raise refuse(
+            "owner-has-not-accepted",
+            "Le point n'est pas ouvert.",
+            "Une personne ne répond que de ce qu'elle a accepté.",
+            "Le confier au médecin en poste, ou au référent.",
+            field="owner",
+        )
+    if owner.person is not None and owner.stint is None:
+        owner = Owner(role=owner.role, person=owner.person, stint=ctx.author.stint)
+    return (
+        Fact(
+            ItemOpened(
+                kind=command.kind,
+                text=words(command.text, field="text", limit=400),
+                owner=owner,
+                due=command.due,
+                no_deadline=command.no_deadline,
+                harm_if_late=command.harm_if_late,
+                done_when=readable(command.done_when or "", field="done_when", limit=400) or None,
+            )
+        ),
+    )
+
+
+def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact, ...]:
+    """An open item, with evidence; the coordinator closes only ``admin`` ones."""
+    item = patient.entries.get(command.item)
+    if item is None or not isinstance(item.payload, ItemOpened) or not patient.stands(item):
+        raise refuse(
+            "unknown-item",
+            "Ce point n'existe pas.",
+            "Aucun point ouvert de ce dossier ne porte ce nom.",
+            "Relire les points ouverts.",
+            field="item",
+        )
+    if command.item in closed_items(patient):
+        raise refuse(
+            "item-already-closed",
+            "Ce point est déjà clos.",
+            "Quelqu'un l'a clos entre-temps.",
+            "Relire les points ouverts.",
+            field="item",
+        )
+    if ctx.author.role in ("coordinator", "secretary") and item.payload.kind != "admin":
+        raise refuse(
+            "clinical-item",
+            "Ce point n'est pas clos.",
+            "Un point clinique est clos par un soignant.",
+            "Le signaler au médecin en poste.",
+            field="item",
+        )
+    return (
+        Fact(
+            ItemClosed(
+                outcome=command.outcome,
+                evidence=words(command.evidence, field="evidence", limit=1000),
+            ),
+            target=command.item,
+        ),
+    )

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from releve.domain.events import Payload
-from releve.domain.values import Concept
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.commands import RecordProblem
+from releve.domain.errors import Invalid
+from releve.domain.events import Event, Payload
+from releve.domain.values import Concept, PartialDate, words
+
+# Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
 
 class ProblemRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,3 +33,113 @@ class ProblemRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
     category: str | None = None
     severity: str | None = None
     laterality: str | None = None
+
+
+# State
+
+
+def _recorded(patient: Patient, event: Event) -> None:
+    patient.problems.append(event)
+    supersede(patient, event)
+
+
+FOLDS: dict[type[Payload], Fold] = {ProblemRecorded: _recorded}
+
+ACTIVE = frozenset({"active", "recurrence", "relapse"})
+PAST = frozenset({"inactive", "remission", "resolved"})
+"""FHIR condition-clinical, both halves."""
+DENIED = frozenset({"refuted", "entered-in-error"})
+"""Verification statuses of what the patient does not have."""
+VERIFICATIONS = frozenset({"unconfirmed", "provisional", "differential", "confirmed", "refuted"})
+"""FHIR condition-ver-status, less the one that only a correction may say."""
+
+
+def is_denied(verification: str | None) -> bool:
+    """True for what was refuted or entered in error: never in a current view."""
+    return verification in DENIED
+
+
+def is_active_problem(problem: ProblemRecorded) -> bool:
+    """True when the patient has it now; without a status, only an end date makes it past."""
+    if is_denied(problem.verification):
+        return False
+    if problem.clinical_status is None:
+        return problem.abatement is None
+    return problem.clinical_status in ACTIVE
+
+
+def same_concept(one: Concept, other: Concept) -> bool:
+    """True when both carry a same code or, without codes on one side, the same words."""
+    codes = {(c.system, c.code) for c in one.codings if c.code}
+    others = {(c.system, c.code) for c in other.codings if c.code}
+    if codes and others:
+        return not codes.isdisjoint(others)
+    return one.text.strip().casefold() == other.text.strip().casefold()
+
+
+def current_problems(patient: Patient) -> Iterator[Event]:
+    """Standing problem events that are active."""
+    return (
+        event
+        for event in patient.standing(patient.problems)
+        if isinstance(event.payload, ProblemRecorded) and is_active_problem(event.payload)
+    )
+
+
+# Decisions
+
+
+def record_problem(
+    patient: Patient, command: RecordProblem, ctx: Context, earlier: Iterable[Fact] = ()
+) -> tuple[Fact, ...]:
+    """No second active problem with the same code, laterality and source."""
+    if command.clinical_status not in ACTIVE | PAST:
+        raise Invalid("invalid-field", field="clinical_status")
+    if command.verification not in VERIFICATIONS:
+        raise Invalid("invalid-field", field="verification")
+    for name, value in (("onset", command.onset), ("abatement", command.abatement)):
+        if value is not None and PartialDate(value, field=name).first_day > ctx.now.date():
+            raise Invalid("in-the-future", field=name, why="Cette date est à venir.")
+    if command.abatement is not None and command.clinical_status in ACTIVE:
+        raise Invalid(
+            "invalid-field", field="abatement", why="Un problème actif n'a pas de date de fin."
+        )
+    problem = ProblemRecorded(
+        concept=read_concept(command.concept, "concept"),
+        clinical_status=command.clinical_status,
+        verification=command.verification,
+        onset=command.onset,
+        abatement=command.abatement,
+        recorded=None,
+        severity=command.severity,
+        laterality=command.laterality,
+    )
+    if is_active_problem(problem):
+        known = [
+            event.payload
+            for event in current_problems(patient)
+            if event.envelope.source.system == ctx.source.system
+        ]
+        known += [fact.payload for fact in earlier]
+        for other in known:
+            if (
+                isinstance(other, ProblemRecorded)
+                and is_active_problem(other)
+                and other.laterality == problem.laterality
+                and same_concept(other.concept, problem.concept)
+            ):
+                raise refuse(
+                    "problem-already-active",
+                    "Ce problème est déjà actif.",
+                    "Le dossier le porte déjà, de la même source et du même côté.",
+                    "Compléter le problème existant.",
+                    field="concept",
+                )
+    return (Fact(problem),)
+
+
+def read_concept(concept: Concept, field: str) -> Concept:
+    """A concept written here: with words to read, codes as given."""
+    return Concept(
+        text=words(concept.text, field=f"{field}.text", limit=400), codings=concept.codings
+    )

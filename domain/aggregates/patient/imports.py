@@ -1,0 +1,190 @@
+"""What another system holds on a patient, taken in as received and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from releve.domain.aggregates.deciding import Context, Fact
+from releve.domain.aggregates.patient.allergies import (
+    AbsenceAsserted,
+    AllergyRecorded,
+    absence_of,
+)
+from releve.domain.aggregates.patient.documents import DocumentAttached, holds_document
+from releve.domain.aggregates.patient.identity import read_identity
+from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.domain.aggregates.patient.record import Patient
+from releve.domain.commands import ImportedDocument, ImportedEntry, ImportRecord
+from releve.domain.errors import Invalid
+from releve.domain.events import Payload, Source
+from releve.domain.values import Concept, Sha256
+
+IMPORTED = (
+    ProblemRecorded,
+    AllergyRecorded,
+    AbsenceAsserted,
+    MedicationStarted,
+    ObservationRecorded,
+)
+"""Payloads that a source's coded lines may become."""
+
+Line = tuple[object, ...]
+"""What makes two lines the same: topic, code, onset, source."""
+
+
+def import_record(patient: Patient, command: ImportRecord, ctx: Context) -> tuple[Fact, ...]:
+    """Entries with the status, verification and dates of their source, whatever the code system.
+
+    A line is known when the record holds one of the same topic, code, onset and source that says
+    the same; if the very resource it came from now says something else, the new line supersedes
+    the old one (its target). A known-absence code is an absence, never a substance. When nothing
+    is new, there are no facts.
+    """
+    facts: list[Fact] = []
+    if patient.registered is None:
+        if command.registration is None:
+            raise Invalid("missing-field", field="registration", why="Le dossier n'existe pas.")
+        facts.append(Fact(read_identity(command.registration, ctx)))
+    document = command.document
+    if document is not None and not holds_document(patient, document.sha256, document.source_id):
+        facts.append(_attach(document, ctx))
+    facts += _new_lines(patient, command.entries, ctx)
+    return tuple(facts)
+
+
+def _attach(document: ImportedDocument, ctx: Context) -> Fact:
+    if document.sha256 not in ctx.originals:
+        raise Invalid("missing-field", field="original", why="Les octets du document manquent.")
+    return Fact(
+        DocumentAttached(
+            sha256=str(Sha256(document.sha256, field="document.sha256")),
+            size=document.size,
+            media_type=document.media_type,
+            title=document.title,
+            kind=document.kind,
+            unmapped=document.unmapped,
+            warnings=document.warnings,
+        ),
+        source=_source(ctx, document.source_id, None, document.sha256),
+    )
+
+
+def _new_lines(
+    patient: Patient, entries: tuple[ImportedEntry, ...], ctx: Context
+) -> Iterator[Fact]:
+    known: set[tuple[Line, Line]] = set()
+    by_resource: dict[tuple[Line, str | None, str], UUID] = {}
+    filed = (
+        patient.problems,
+        patient.allergies,
+        patient.absences,
+        patient.medications,
+        patient.observations,
+    )
+    for events in filed:
+        # What was superseded or marked in error stays known: the same file brings nothing back.
+        for event in events:
+            source = event.envelope.source
+            line = (_line(event.payload, event.envelope.occurred_at), source.system)
+            known.add((line, _content(event.payload)))
+            if source.source_id is not None:
+                by_resource[line, source.system, source.source_id] = event.event_id
+    for place, entry in enumerate(entries):
+        payload = _as_absence(entry.payload)
+        if not isinstance(payload, IMPORTED):
+            raise Invalid("invalid-field", field=f"entries[{place}].payload")
+        line = (_line(payload, entry.occurred_at), ctx.source.system)
+        content = _content(payload)
+        if (line, content) in known:
+            continue
+        known.add((line, content))
+        older = None
+        if entry.source_id is not None:
+            older = by_resource.get((line, ctx.source.system, entry.source_id))
+        yield Fact(
+            payload,
+            occurred_at=entry.occurred_at,
+            target=older,
+            source=_source(ctx, entry.source_id, entry.author, None),
+        )
+
+
+def _as_absence(payload: Payload) -> Payload:
+    """An absence for a line whose code says "none known", whatever resource carried it."""
+    match payload:
+        case AllergyRecorded():
+            concept, status = payload.substance, payload.clinical_status
+            verification, asked = payload.verification, payload.recorded
+        case ProblemRecorded():
+            concept, status = payload.concept, payload.clinical_status
+            verification, asked = payload.verification, payload.recorded
+        case MedicationStarted():
+            concept, status = payload.concept, None
+            verification, asked = None, payload.recorded
+        case _:
+            return payload
+    absence = absence_of(concept)
+    if absence is None:
+        return payload
+    return AbsenceAsserted(
+        slot=absence.slot,
+        part=absence.part,
+        asked_on=asked,
+        concept=concept,
+        clinical_status=status,
+        verification=verification,
+    )
+
+
+def _code(concept: Concept | None) -> Line:
+    if concept is None:
+        return ()
+    codes = sorted((c.system or "", c.code) for c in concept.codings if c.code)
+    return tuple(codes) or (concept.text.strip().casefold(),)
+
+
+def _line(payload: Payload, occurred_at: str | None) -> Line:
+    """Topic, code and onset of an imported line."""
+    match payload:
+        case ProblemRecorded():
+            return payload.topic, _code(payload.concept), payload.onset, payload.laterality
+        case AllergyRecorded():
+            return payload.topic, _code(payload.substance), payload.onset
+        case AbsenceAsserted():
+            return payload.topic, payload.slot, payload.part, _code(payload.concept)
+        case MedicationStarted():
+            return payload.topic, payload.statement, _code(payload.concept), payload.start
+        case ObservationRecorded():
+            return payload.topic, _code(payload.code), occurred_at
+        case _:
+            return (payload.topic,)
+
+
+def _content(payload: Payload) -> Line:
+    """What may change in a line that stays the same line: status, verification, end, value."""
+    match payload:
+        case ProblemRecorded():
+            return payload.clinical_status, payload.verification, payload.abatement
+        case AllergyRecorded():
+            return payload.clinical_status, payload.verification, payload.criticality
+        case AbsenceAsserted():
+            return payload.clinical_status, payload.verification
+        case MedicationStarted():
+            return payload.status, payload.end
+        case ObservationRecorded():
+            return payload.status, payload.value, payload.components
+        case _:
+            return ()
+
+
+def _source(ctx: Context, source_id: str | None, author: str | None, sha256: str | None) -> Source:
+    return Source(
+        channel=ctx.source.channel,
+        system=ctx.source.system,
+        source_id=source_id,
+        original_sha256=sha256 or ctx.source.original_sha256,
+        author=author or ctx.source.author,
+    )
