@@ -104,7 +104,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
         contingencies=[line for line in summary.contingencies if line.current],
         severities=[severity] if severity else [],
         fired=summary.firing,
-        changes=summary.changes[-20:],
+        changes=[msgspec.structs.replace(change, text="") for change in summary.changes],
     )
 
 

@@ -343,7 +343,7 @@ class TestCard:
             assert line["author"] == "Dr Élise Garnier"
             assert line["source"] == "saisi"
             assert line["as_of"].startswith("2026-11-16")
-            assert UUID(line["entry"])
+            assert str(UUID(line["entry"])) == line["entry"]
 
     def test_badge_has_three_states(self) -> None:
         stream = person()

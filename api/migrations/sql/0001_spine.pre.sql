@@ -143,13 +143,17 @@ CREATE TABLE keys.data_key (
 );
 
 -- Projections: sealed rows. `build` lets a rebuild stand beside what is served, then swap.
+-- `epoch` counts every transaction that wrote rows, so that a worker which read outside the lock
+-- knows whether anybody wrote meanwhile; `format` is the shape of the rows.
 CREATE TABLE projection.feed (
     name text PRIMARY KEY,
     build integer NOT NULL DEFAULT 1,
     position bigint NOT NULL DEFAULT -1,
-    next_build integer,
-    next_position bigint
+    epoch bigint NOT NULL DEFAULT 0,
+    format integer NOT NULL DEFAULT 1,
+    next_build integer
 );
+INSERT INTO projection.feed (name) VALUES ('main');
 
 CREATE TABLE projection.parked (
     name text NOT NULL,
@@ -175,28 +179,29 @@ CREATE TABLE projection.patient_centre (
     centre uuid NOT NULL,
     PRIMARY KEY (build, centre, patient)
 );
+CREATE INDEX patient_centre_patient ON projection.patient_centre (build, patient);
 
+-- Open items only: a closed one has no row.
 CREATE TABLE projection.open_item (
     build integer NOT NULL,
     item uuid NOT NULL,
     patient uuid NOT NULL,
     centre uuid,
-    open boolean NOT NULL,
     position bigint NOT NULL,
     row bytea NOT NULL,
     PRIMARY KEY (build, item)
 );
-CREATE INDEX open_item_open ON projection.open_item (build, centre) WHERE open;
+CREATE INDEX open_item_centre ON projection.open_item (build, centre);
+CREATE INDEX open_item_patient ON projection.open_item (build, patient);
 
+-- The bounded part of a summary that ranking and cards need.
 CREATE TABLE projection.briefing (
     build integer NOT NULL,
     patient uuid NOT NULL,
-    centre uuid,
     position bigint NOT NULL,
     row bytea NOT NULL,
     PRIMARY KEY (build, patient)
 );
-CREATE INDEX briefing_centre ON projection.briefing (build, centre);
 
 CREATE TABLE projection.directory (
     build integer NOT NULL,
