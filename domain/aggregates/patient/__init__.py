@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from releve.domain.aggregates.deciding import Context, Fact, refuse, require_role, require_stint
+from releve.domain.aggregates.deciding import Context, Fact, refuse, require_stint
 from releve.domain.aggregates.patient import (
     allergies,
     contingencies,
@@ -88,7 +88,6 @@ def decide(patient: Patient | None, command: Command, ctx: Context) -> tuple[Fac
         Invalid: a field cannot be what it claims; named, never quoted.
         Refused: a rule of medicine or of the centre says no; with why, and what to do.
     """
-    require_role(command, ctx)
     creating = isinstance(command, RegisterPatient | ImportRecord)
     if patient is None:
         if not creating:

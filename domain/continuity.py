@@ -1,0 +1,528 @@
+"""Continuity: the application service, and the only writer of domain events.
+
+A command is loaded, decided and saved: the target is folded from its events, a pure decision says
+what becomes of it, the new events go in one append. The same request sent again gives the first
+answer; somebody else's write in between makes it decide again on what the record says by then.
+
+The store is any infrastructure of the ``eventsourcing`` library. What it refuses arrives as the
+library's ``IntegrityError`` or ``OperationalError``; where it knows more, it carries one stable
+word in ``cause``: ``version``, ``chain`` and ``event-id`` mean reload and decide again, ``claim``
+that another record holds an identifier (``stream`` names it), ``unknown`` that nobody knows whether
+the events were kept. Everything else is passed on as it came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+import rfc8785
+from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.persistence import InfrastructureFactory, IntegrityError, OperationalError
+from eventsourcing.utils import Environment, EnvType
+
+from releve.domain.aggregates import health_centre, patient, practitioner, stint
+from releve.domain.aggregates.deciding import Context, Fact, require_role
+from releve.domain.aggregates.health_centre import HealthCentre
+from releve.domain.aggregates.patient import Patient
+from releve.domain.aggregates.patient.documents import DocumentAttached
+from releve.domain.aggregates.practitioner import Practitioner
+from releve.domain.aggregates.stint import Stint, StintPlanned
+from releve.domain.commands import COMMANDS, Command, ImportRecord, Target
+from releve.domain.errors import Conflict, NotFound, Reused, Unavailable
+from releve.domain.events import (
+    CENTRE,
+    PATIENT,
+    PRACTITIONER,
+    STINT,
+    SYSTEM_SESSION,
+    Author,
+    Envelope,
+    Event,
+    Source,
+)
+from releve.domain.values import time_zone
+
+State = Patient | Stint | HealthCentre | Practitioner
+_S = TypeVar("_S", Patient, Stint, HealthCentre, Practitioner)
+
+ATTEMPTS = 3
+"""Times a command is decided again when somebody else wrote first."""
+
+UNKNOWN_DEADLINE = timedelta(seconds=10)
+"""How long an unanswered append is asked about before the caller is told that it is unknown."""
+
+_CLASSES: dict[Target, int] = {
+    "patient": PATIENT,
+    "centre": CENTRE,
+    "practitioner": PRACTITIONER,
+    "stint": STINT,
+}
+_FOLDS: dict[Target, Callable[[Any, Iterable[Event]], State | None]] = {
+    "patient": patient.fold,
+    "centre": health_centre.fold,
+    "practitioner": practitioner.fold,
+    "stint": stint.fold,
+}
+_DECISIONS: dict[Target, Callable[[Any, Command, Context], tuple[Fact, ...]]] = {
+    "patient": patient.decide,
+    "centre": health_centre.decide,
+    "practitioner": practitioner.decide,
+    "stint": stint.decide,
+}
+
+
+class Identifiers(Protocol):
+    """Derives ids from a request, so that the same request makes the same ones (formats.md §1)."""
+
+    def event_id(self, stream: UUID, actor: bytes, key: bytes, ordinal: int) -> UUID:
+        """Id of the request's n-th event on ``stream``."""
+
+    def stream(self, actor: bytes, key: bytes) -> UUID:
+        """Pseudonym of the stream that the request opens."""
+
+
+class Attachment(NamedTuple):
+    """Bytes that an event attaches; the store seals them beside it."""
+
+    event_id: UUID
+    content: bytes
+
+
+@dataclass(frozen=True)
+class CommandContext:
+    """Who asks, when, from which door and on which screen.
+
+    ``key`` is the idempotency key after its HMAC and ``actor`` who it belongs to; together they
+    name the request for ever. ``seen_position`` is the ledger position that the author's screen
+    showed; ``expected_version`` the If-Match of the request.
+    """
+
+    author: Author
+    now: datetime
+    key: bytes
+    actor: bytes
+    occurred_at: str | None = None
+    centre: UUID | None = None
+    seen_position: int | None = None
+    expected_version: int | None = None
+    source: Source = field(default_factory=Source)
+    reason: str | None = None
+    """Why the entry is late, where the command does not say it itself."""
+    zone: str = "Europe/Paris"
+    session: UUID = SYSTEM_SESSION
+    entered_by: UUID | None = None
+    on_behalf_of: UUID | None = None
+    device_time: str | None = None
+    causation_id: UUID | None = None
+    correlation_id: UUID | None = None
+    rule_release: str | None = None
+    read_backs_requested: int = 0
+    """Patients for whom the author's stint has asked for a read-back already."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did: its events, as kept; ``replayed`` when an earlier request did it."""
+
+    stream: UUID
+    event_ids: tuple[UUID, ...]
+    version: int
+    replayed: bool
+    events: tuple[Event, ...]
+
+
+class Written(Conflict):
+    """Somebody else wrote on this record since it was read.
+
+    ``by`` is who, ``version`` the stream's version now; neither stands in the message.
+    """
+
+    def __init__(self, code: str, *, by: Author | None, version: int) -> None:
+        super().__init__(code)
+        self.by = by
+        self.version = version
+
+
+class Claimed(Conflict):
+    """Another record holds an identifier of this one; ``stream`` is that record, where known."""
+
+    what = "Cet identifiant appartient à un autre dossier."
+    why = "Un identifiant désigne un seul patient."
+    do = "Ouvrir le dossier existant."
+
+    def __init__(self, stream: UUID | None) -> None:
+        super().__init__("identifier-claimed")
+        self.stream = stream
+
+
+def command_digest(command: Command, target: UUID | None) -> str:
+    """Hex SHA-256 of the RFC 8785 form of [name, target, data] (formats.md §1).
+
+    An import's data name the topic of each entry, since entries of two topics may hold the same
+    fields.
+    """
+    data: dict[str, Any] = msgspec.to_builtins(command, str_keys=True)
+    if isinstance(command, ImportRecord) and command.entries:
+        data["entries"] = [
+            {**msgspec.to_builtins(entry, str_keys=True), "topic": entry.payload.topic}
+            for entry in command.entries
+        ]
+    form = rfc8785.dumps([command.name, None if target is None else str(target), data])
+    return hashlib.sha256(form).hexdigest()
+
+
+def fold(target: Target, state: State | None, events: Iterable[Event]) -> State | None:
+    """``state`` of a stream of that kind after ``events``; ``state`` itself is changed."""
+    return _FOLDS[target](state, events)
+
+
+def propose(
+    identifiers: Identifiers,
+    state: State | None,
+    command: Command,
+    context: CommandContext,
+    stream: UUID,
+    *,
+    target: UUID | None = None,
+    author_stint: Stint | None = None,
+    originals: Iterable[str] = (),
+    digest: str | None = None,
+) -> tuple[Event, ...]:
+    """The events that ``command`` makes of ``state``, numbered and named, not yet written.
+
+    Pure: what it may know stands in its arguments. ``target`` is what the request addressed (None
+    when it opens the stream); ``originals`` are the SHA-256 of the documents that came with it;
+    ``digest`` is the command's, where it is known already.
+
+    Raises:
+        Invalid, Refused: as the aggregate decides.
+    """
+
+    def event_id(ordinal: int) -> UUID:
+        return identifiers.event_id(stream, context.actor, context.key, ordinal)
+
+    kind = COMMANDS[command.name].target
+    decision = Context(
+        author=context.author,
+        now=context.now,
+        event_id=event_id,
+        stint=author_stint,
+        stream=stream,
+        centre=context.centre,
+        zone=context.zone,
+        source=context.source,
+        occurred_at=context.occurred_at,
+        late_reason=context.reason,
+        read_backs_requested=context.read_backs_requested,
+        originals=frozenset(originals),
+    )
+    require_role(command, decision)
+    facts = _DECISIONS[kind](state, command, decision)
+    if not facts:
+        return ()
+    version = 0 if state is None else state.version
+    now = context.now.astimezone(time_zone(context.zone)).isoformat(timespec="seconds")
+    happened = command.occurred_at or context.occurred_at
+    centre = _centre_of(kind, state, facts, context, stream)
+    events = []
+    for ordinal, fact in enumerate(facts):
+        reason = fact.reason or command.late_reason or context.reason
+        envelope = Envelope(
+            occurred_at=fact.occurred_at or happened or now,
+            author=context.author,
+            zone=context.zone,
+            centre=centre,
+            entered_by=context.entered_by,
+            on_behalf_of=context.on_behalf_of,
+            encounter_id=fact.encounter_id,
+            target=fact.target,
+            reason=reason,
+            source=fact.source or context.source,
+            device_time=context.device_time,
+            command_id=event_id(0),
+            command_digest=(digest or command_digest(command, target)) if ordinal == 0 else None,
+            causation_id=context.causation_id,
+            correlation_id=context.correlation_id,
+            seen_position=context.seen_position,
+            rule_release=context.rule_release,
+        )
+        events.append(
+            Event(
+                originator_id=stream,
+                originator_version=version + 1 + ordinal,
+                event_id=event_id(ordinal),
+                event_class=_CLASSES[kind],
+                recorded_at=context.now,
+                session=context.session,
+                envelope=envelope,
+                payload=fact.payload,
+            )
+        )
+    return tuple(events)
+
+
+def _centre_of(
+    kind: Target,
+    state: State | None,
+    facts: tuple[Fact, ...],
+    context: CommandContext,
+    stream: UUID,
+) -> UUID | None:
+    """The centre whose key wraps the stream's data key, and where the event happened."""
+    if kind == "centre":
+        return stream
+    if isinstance(state, Stint):
+        return state.centre
+    planned = facts[0].payload
+    if isinstance(planned, StintPlanned):
+        return planned.centre
+    if context.centre is None and isinstance(state, Patient) and state.last is not None:
+        return state.last.envelope.centre
+    return context.centre
+
+
+class Continuity(Application[UUID]):
+    """Every command goes through :meth:`execute`; reading a folded state never writes."""
+
+    name = "ledger"
+
+    def __init__(
+        self,
+        factory: InfrastructureFactory[Any],
+        identifiers: Identifiers,
+        *,
+        unknown_deadline: timedelta = UNKNOWN_DEADLINE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """``factory`` gives the store; nothing is read from the process environment."""
+        self._factory = factory
+        self._identifiers = identifiers
+        self._unknown_deadline = unknown_deadline
+        self._sleep = sleep
+        super().__init__()
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """Only what is given: the process environment is never merged."""
+        return Environment(name, dict(env or {}))
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
+        """The factory that was given."""
+        return self._factory
+
+    # Reading
+
+    def patient(self, patient: UUID) -> Patient:
+        """The record as it stands. Raises NotFound."""
+        return self._state("patient", patient, Patient)
+
+    def stint(self, stint: UUID) -> Stint:
+        """The stint as it stands. Raises NotFound."""
+        return self._state("stint", stint, Stint)
+
+    def centre(self, centre: UUID) -> HealthCentre:
+        """The centre as it stands. Raises NotFound."""
+        return self._state("centre", centre, HealthCentre)
+
+    def practitioner(self, practitioner: UUID) -> Practitioner:
+        """The practitioner as they stand. Raises NotFound."""
+        return self._state("practitioner", practitioner, Practitioner)
+
+    def _state(self, target: Target, stream: UUID, expected: type[_S]) -> _S:
+        state = self._load(target, stream)
+        if not isinstance(state, expected):
+            raise NotFound
+        return state
+
+    def _load(self, target: Target, stream: UUID) -> State | None:
+        """The folded stream; None when there is none, or none of that kind."""
+
+        def projector(initial: State | None, events: Iterable[Event]) -> State | None:
+            of_kind = _of_class(events, _CLASSES[target])
+            return _FOLDS[target](initial, of_kind)
+
+        # Our states are projected: they need none of the library's aggregate methods.
+        get: Callable[..., State] = self.repository.get
+        try:
+            return get(stream, projector_func=projector)
+        except AggregateNotFoundError:
+            return None
+
+    # Writing
+
+    def execute(
+        self,
+        command: Command,
+        context: CommandContext,
+        *,
+        target: UUID | None = None,
+        claims: Sequence[Any] = (),
+        attachments: Sequence[bytes] = (),
+    ) -> Outcome:
+        """Decide ``command`` and keep its events, durable when this returns.
+
+        Args:
+            command: what is asked.
+            context: who asks, and the key that names the request.
+            target: the stream it is addressed to; None for a command that opens one.
+            claims: identifiers that the record alone may hold, kept in the same transaction.
+            attachments: original bytes; each goes to the document event that bears its SHA-256,
+                and to none where the record holds that document already.
+
+        Raises:
+            Invalid, Refused: the request or a rule; nothing was written.
+            NotFound: no such stream.
+            Reused: the key named another request before.
+            Written: the version is not the expected one, or others kept writing first.
+            Claimed: another record holds an identifier of this one.
+            Unavailable: the store does not say whether it was kept; send the same request again.
+        """
+        spec = COMMANDS[command.name]
+        if target is None and not spec.creates:
+            raise NotFound
+        stream = target or self._identifiers.stream(context.actor, context.key)
+        digest = command_digest(command, target)
+        deadline = time.monotonic() + self._unknown_deadline.total_seconds()
+        began = time.monotonic()
+        refusals = 0
+        pause = 0.02
+        unknown = False
+        while True:
+            try:
+                state = self._load(spec.target, stream)
+                done = self._done_before(state, context, digest)
+                if done is not None:
+                    return done
+                if state is None and target is not None:
+                    raise NotFound
+                _expect(state, context)
+                elapsed = timedelta(seconds=time.monotonic() - began)
+                now = replace(context, now=context.now + elapsed) if unknown else context
+                events = self._propose(state, command, now, stream, target, attachments, digest)
+                if not events:
+                    version = 0 if state is None else state.version
+                    return Outcome(stream, (), version, False, ())
+                self.save(*events, claims=tuple(claims), attachments=_attached(events, attachments))
+            except IntegrityError as refused:
+                cause = getattr(refused, "cause", "version")
+                if cause == "claim":
+                    raise Claimed(getattr(refused, "stream", None)) from None
+                if cause not in ("version", "chain", "event-id"):
+                    raise
+                refusals += 1
+                if refusals > ATTEMPTS:
+                    raise self._written("conflict", spec.target, stream) from None
+            except OperationalError as failed:
+                # Before anything was sent, the caller may know; afterwards nobody does.
+                if not unknown and getattr(failed, "cause", None) != "unknown":
+                    raise
+                unknown = True
+                if time.monotonic() >= deadline:
+                    raise Unavailable(
+                        "outcome-unknown",
+                        why="La base n'a pas dit si l'écriture est conservée.",
+                        do="Renvoyer la même demande avec la même clé.",
+                    ) from None
+                self._sleep(pause)
+                pause = min(pause * 2, 1.0)
+            else:
+                return Outcome(
+                    stream,
+                    tuple(event.event_id for event in events),
+                    events[-1].originator_version,
+                    False,
+                    events,
+                )
+
+    def _propose(
+        self,
+        state: State | None,
+        command: Command,
+        context: CommandContext,
+        stream: UUID,
+        target: UUID | None,
+        attachments: Sequence[bytes],
+        digest: str,
+    ) -> tuple[Event, ...]:
+        author_stint: Stint | None = None
+        if context.author.stint is not None:
+            if isinstance(state, Stint) and state.id == context.author.stint:
+                author_stint = state
+            else:
+                loaded = self._load("stint", context.author.stint)
+                author_stint = loaded if isinstance(loaded, Stint) else None
+        return propose(
+            self._identifiers,
+            state,
+            command,
+            context,
+            stream,
+            target=target,
+            author_stint=author_stint,
+            originals=[hashlib.sha256(content).hexdigest() for content in attachments],
+            digest=digest,
+        )
+
+    def _done_before(
+        self, state: State | None, context: CommandContext, digest: str
+    ) -> Outcome | None:
+        """The first answer to this request, where it was given before."""
+        if state is None:
+            return None
+        first = self._identifiers.event_id(state.id, context.actor, context.key, 0)
+        known: Any = state.entries if isinstance(state, Patient) else state.event_ids
+        if first not in known:
+            return None
+        ids = [first]
+        while (
+            following := self._identifiers.event_id(state.id, context.actor, context.key, len(ids))
+        ) in known:
+            ids.append(following)
+        if isinstance(state, Patient):
+            events = tuple(state.entries[each] for each in ids)
+        else:
+            at = state.event_ids[first]
+            kept: Iterable[Any] = self.events.get(state.id, gt=at - 1, lte=at + len(ids) - 1)
+            events = tuple(kept)
+        if events[0].envelope.command_digest != digest:
+            raise Reused
+        return Outcome(state.id, tuple(ids), events[-1].originator_version, True, events)
+
+    def _written(self, code: str, target: Target, stream: UUID) -> Written:
+        state = self._load(target, stream)
+        return _written(code, state)
+
+
+def _of_class(events: Iterable[Event], event_class: int) -> Iterable[Event]:
+    """``events`` of a stream of that class; none at all when it is of another one."""
+    return (event for event in events if event.event_class == event_class)
+
+
+def _expect(state: State | None, context: CommandContext) -> None:
+    version = 0 if state is None else state.version
+    if context.expected_version is not None and context.expected_version != version:
+        raise _written("version-mismatch", state)
+
+
+def _written(code: str, state: State | None) -> Written:
+    last = None if state is None else state.last
+    return Written(
+        code,
+        by=None if last is None else last.envelope.author,
+        version=0 if state is None else state.version,
+    )
+
+
+def _attached(events: Iterable[Event], originals: Sequence[bytes]) -> tuple[Attachment, ...]:
+    by_hash = {hashlib.sha256(content).hexdigest(): content for content in originals}
+    return tuple(
+        Attachment(event.event_id, by_hash[event.payload.sha256])
+        for event in events
+        if isinstance(event.payload, DocumentAttached) and event.payload.sha256 in by_hash
+    )
