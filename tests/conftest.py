@@ -13,9 +13,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from support.postgres import BUILDS, Database, Server, build
 
 from releve.api.database import binaries
+from support.postgres import BUILDS, Database, Server, build
 
 for _name in [name for name in os.environ if name.startswith("RELEVE_")]:
     del os.environ[_name]

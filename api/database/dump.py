@@ -70,13 +70,16 @@ def _matching(owner_url: str, pg_bin: Path | None) -> Binaries:
 
 def _run(binaries: Binaries, program: str, url: str, *words: str, out: BinaryIO) -> None:
     # The password goes through the environment: arguments are everybody's to read.
-    given = conninfo_to_dict(url)
-    password = str(given.pop("password", "") or "")
-    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "PGPASSWORD": password}
-    if "HOME" in os.environ:
-        environment["HOME"] = os.environ["HOME"]  # ~/.pgpass and client certificates
+    given = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    password = given.pop("password", "")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "LC_ALL": "C",
+        "PGPASSWORD": password,
+        "HOME": str(Path.home()),  # ~/.pgpass and client certificates
+    }
     done = subprocess.run(  # noqa: S603 - programs found by us, no shell
-        [binaries.program(program), *words, f"--dbname={make_conninfo(**given)}"],
+        [binaries.program(program), *words, f"--dbname={make_conninfo('', **given)}"],
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=subprocess.PIPE,

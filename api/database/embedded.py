@@ -200,7 +200,9 @@ class Cluster:
     def _explained(self, output: str, who: Account, program: str) -> DatabaseProblem:
         if "No space left on device" in output:
             return _full(self.directory)
-        closed = who.first_unreachable(self.directory)
+        closed = who.first_unreachable(self.directory) or who.first_unreachable(
+            self.binaries().directory
+        )
         if closed is not None:
             return EnvironmentProblem(
                 "database-directory",

@@ -39,7 +39,7 @@ def build(source: str) -> binaries.Binaries:
 class Server:
     """A running server with a migrated template database."""
 
-    def __init__(self, installation: binaries.Binaries) -> None:
+    def __init__(self, installation: binaries.Binaries, *, template: bool = True) -> None:
         self.installation = installation
         self._numbers = itertools.count(1)
         self.passwords = {
@@ -50,7 +50,8 @@ class Server:
         try:
             self.cluster.initialise(self.passwords[SUPERUSER])
             self.postmaster = Postmaster.start(self.cluster, self.passwords[SUPERUSER])
-            self._make_template()
+            if template:
+                self._make_template()
         except BaseException:
             self.close()
             raise
