@@ -1,0 +1,95 @@
+"""A whole ledger over a test's database: keys, store, sequencer, reader, checkpointer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from support.postgres import Database
+
+from releve.domain.aggregates import CODEC
+from releve.domain.aggregates.patient.encounters import NoteSigned
+from releve.domain.events import PATIENT, Author, Envelope, Event
+from releve.security.keys.data_keys import DataKeys
+from releve.security.keys.keyfile import KeyFiles
+from releve.security.ledger.checkpointer import Checkpointer
+from releve.security.ledger.notes import log_origin
+from releve.security.ledger.reader import LedgerReader
+from releve.security.ledger.sequencer import Sequencer
+from releve.security.ledger.store import SKEW, LedgerEventStore, LedgerFactory
+
+CENTRE = UUID("00000000-0000-4000-8000-00000000000c")
+AUTHOR = Author(role="doctor", name="Dr Élise Garnier")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def note(
+    stream: UUID,
+    version: int,
+    *,
+    text: str = "Toux sèche depuis dix jours.",
+    at: datetime | None = None,
+    event_id: UUID | None = None,
+) -> Event:
+    """One signed note on a patient's stream."""
+    recorded = at or now()
+    return Event(
+        originator_id=stream,
+        originator_version=version,
+        event_id=event_id or uuid4(),
+        event_class=PATIENT,
+        recorded_at=recorded,
+        envelope=Envelope(occurred_at=recorded.isoformat(), author=AUTHOR, centre=CENTRE),
+        payload=NoteSigned(one_liner="Toux", subjective=text),
+    )
+
+
+def notes(stream: UUID, first: int, count: int) -> list[Event]:
+    return [note(stream, version) for version in range(first, first + count)]
+
+
+class Ledger:
+    """The parts as the composition root would build them."""
+
+    def __init__(self, database: Database, keys: Path, *, skew: timedelta | None = SKEW) -> None:
+        self.database = database
+        self.key_files = KeyFiles(keys)
+        self.data_keys = DataKeys(database.service_pool, self.key_files)
+        self.factory = LedgerFactory(database.service_pool, self.data_keys, CODEC, skew=skew)
+        self.store: LedgerEventStore = self.factory.event_store()
+
+    @cached_property
+    def cell(self) -> UUID:
+        with self.database.owner_pool.connection() as connection:
+            row = connection.execute("SELECT cell FROM ledger.cell").fetchone()
+        assert row is not None
+        assert isinstance(row[0], UUID)
+        return row[0]
+
+    @cached_property
+    def sequencer(self) -> Sequencer:
+        return Sequencer(self.database.worker_pool, self.cell)
+
+    @cached_property
+    def reader(self) -> LedgerReader:
+        return LedgerReader(self.database.worker_pool, self.data_keys, CODEC)
+
+    @cached_property
+    def checkpointer(self) -> Checkpointer:
+        signer = self.key_files.log_signer(log_origin(self.cell))
+        return Checkpointer(self.database.worker_pool, signer)
+
+    def put(self, events: Sequence[Event]) -> None:
+        self.store.put(events)
+
+    def new_stream(self, events: int = 1) -> UUID:
+        """A new patient's stream with so many notes."""
+        stream = uuid4()
+        self.put(notes(stream, 1, events))
+        return stream
