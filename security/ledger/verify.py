@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check an audit export of Relève's ledger, alone: this file and Python (3.9 or later), nothing else.
+"""Check an audit export of Relève's ledger with this one file and Python 3.9 or later, alone.
 
     python verify.py EXPORT.zip --vkey 'releve/...+....+...'
         [--checkpoint HELD] [--witness V]... [--quorum N] [--json]
@@ -795,22 +795,23 @@ class Scan:
     ) -> None:  # fmt: skip
         """A record that does not follow its stream's last one: follow any other, or say so."""
         others = self.others.setdefault(stream, [])
-        if (version - 1, prev) in others:
+        follows = (version - 1, prev) in others
+        if not follows:
+            after = known[0] if known else 0
+            if version == after + 1:
+                kind, detail = "prev", f"version {version} does not name the one before it"
+            elif 0 < version <= after:
+                kind, detail = "duplicate", f"version {version} came before in this stream"
+            else:
+                kind, detail = "version", f"version {version} where {after + 1} was due"
+            self.waiting.append((kind, detail, position, stream, prev))
+        if known is None or follows or version > known[0]:
             self.last[stream] = (version, leaf, position)
-            return
-        after = known[0] if known else 0
-        if version == after + 1:
-            kind, detail = "prev", f"version {version} does not name the one before it"
-        elif 0 < version <= after and known:
-            kind, detail = "duplicate", f"version {version} came before in this stream"
+            if known is not None:
+                others.append(known[:2])
         else:
-            kind, detail = "version", f"version {version} where {after + 1} was due"
-        self.waiting.append((kind, detail, position, stream, prev))
-        if known is None:
-            self.last[stream] = (version, leaf, position)
-        else:
-            del others[:-8]
             others.append((version, leaf))
+        del others[:-8]
 
     def finish(self, held: Mapping[int, bytes | None] | None) -> None:
         """Judge what waited, knowing the leaf hashes the log holds (None: all as the records say).
@@ -947,7 +948,7 @@ class Members:
 def layout(file: Any, archive: zipfile.ZipFile, problems: Problems) -> None:
     """Refuse bytes of the zip that no member accounts for, and headers that contradict."""
     file.seek(0, 2)
-    total, at = file.tell(), 0
+    total, at, slack = file.tell(), 0, 0
     central = archive.start_dir
     for info in sorted(archive.infolist(), key=lambda i: i.header_offset):
         file.seek(info.header_offset)
@@ -964,28 +965,29 @@ def layout(file: Any, archive: zipfile.ZipFile, problems: Problems) -> None:
         same = (flags, method, time, day) == (info.flag_bits, info.compress_type, here, date)
         if not flags & 8 and packed != 0xFFFFFFFF != size:
             same = same and (crc, packed, size) == (info.CRC, info.compress_size, info.file_size)
-        same = same and need == info.extract_version
-        slack = 24 if flags & 8 else 0
-        start = info.header_offset
+        same = same and need == info.extract_version | info.reserved << 8 and info.volume == 0
         if not same or name != info.orig_filename.encode("utf-8" if flags & 0x800 else "cp437"):
             problems.add("zip", f"{info.filename!r}: its two headers differ")
-        if not at <= start <= at + (slack if at else 0):
+        if not at <= info.header_offset <= at + slack:
             problems.add("zip", f"{info.filename!r}: bytes before it that belong to no member")
-        at = start + 30 + names + extra + info.compress_size
-    if not at <= central <= at + 24 or archive.comment:
-        problems.add("zip", "bytes that belong to no member")
+        at = info.header_offset + 30 + names + extra + info.compress_size
+        slack = 24 if flags & 8 else 0  # a data descriptor
+    count, length = len(archive.infolist()), 0
     file.seek(central)
-    entries = 0
-    for info in archive.infolist():
-        raw = file.read(46)
-        if len(raw) < 46:
-            break
+    for _ in range(count):
+        raw = file.read(46).ljust(46, b"\0")
         names, extra, comment = struct.unpack("<HHH", raw[28:34])
-        file.seek(names + extra + comment, 1)
-        entries += 46 + names + extra + comment
-    end = 22 if total < 0xFFFFFFFF and len(archive.infolist()) < 0xFFFF else 22 + 76
-    if central + entries + end != total and central + entries + 98 != total:
-        problems.add("zip", "bytes after the members")
+        length += len(raw) + names + extra + comment
+        file.seek(central + length)
+    if not at <= central <= at + slack or archive.comment:
+        problems.add("zip", "bytes that belong to no member")
+    large = count >= 0xFFFF or central >= 0xFFFFFFFF
+    ending = b""
+    if not large:
+        ending = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, length, central, 0)
+    file.seek(central + length + (76 if large else 0))
+    if file.read(len(ending)) != ending or total != central + length + (98 if large else 22):
+        problems.add("zip", "the end of the zip is not what its members ask for")
 
 
 def records_of(pieces: Iterator[bytes], problems: Problems) -> Iterator[Record]:
@@ -1345,7 +1347,7 @@ def check_export(
         bytes.fromhex(log.name[7:])
         if log and re.fullmatch("releve/[0-9a-f]{32}", log.name)
         else None
-    )  # noqa: E501
+    )
     disclosed = read_event_keys(members.read("event_keys"), problems)
     whole = manifest is None or manifest.scope == "log"
     scan = Scan(size, None if whole or manifest is None else set(manifest.streams), cell,
@@ -1520,7 +1522,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--witness", action="append", default=[], metavar="V|@FILE")
     parser.add_argument("--quorum", type=int, metavar="N",
-                        help="how many of the witnesses must have signed (default: all)")  # fmt: skip
+                        help="how many witnesses must have signed (default: all)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     options = parser.parse_args(arguments)
     try:

@@ -71,24 +71,26 @@ class Ledger:
         version: int | None = None,
         prev: bytes | None = None,
     ) -> int:
-        """Append a sealed event and give its position."""
+        """Append an event whose body looks sealed (no verifier opens it) and give its position."""
         self.now += 1_000_000
         last = self.heads.get(stream, (0, envelope.GENESIS))
-        content = ("patient.tested", 1, {"occurred_at": "2026"}, {"text": "x" * size})
-        return self.take(
-            *envelope.seal(
-                DATA_KEY,
-                event_class=event_class,
-                event_id=event_id or self.next_id(),
-                stream=stream,
-                version=last[0] + 1 if version is None else version,
-                recorded_at_us=self.now if at is None else at,
-                session=session,
-                key_generation=1,
-                prev=last[1] if prev is None else prev,
-                content=content,
-            )
+        event_id = event_id or self.next_id()
+        version = last[0] + 1 if version is None else version
+        body = hashlib.shake_256(event_id.bytes).digest(28 + 256 * (1 + size // 256))
+        header = envelope.Header(
+            flags=0,
+            event_class=event_class,
+            event_id=event_id,
+            stream=stream,
+            version=version,
+            recorded_at=self.now if at is None else at,
+            session=session,
+            key_generation=1,
+            prev=last[1] if prev is None else prev,
+            commitment=envelope.event_keys(DATA_KEY, event_id, stream, version)[1],
+            body_sha256=hashlib.sha256(body).digest(),
         )
+        return self.take(header.pack(), body)
 
     def own(self, event_class: int, stream: UUID, body: bytes) -> int:
         """Append one of the ledger's own events and give its position."""
