@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
+from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded, contradicts
 from releve.domain.commands import ImportedDocument, ImportedEntry, RegisterPatient
 from releve.domain.values import Identifier, Sex, Unmapped
-from releve.fhir import exact_json, ips_checker, known_absence, r4b
+from releve.fhir import exact_json, ips_checker, r4b
 from releve.fhir.bundle import BundleIndex, Entry
 from releve.fhir.exact_json import JsonObject, NotReadable
 from releve.fhir.r4b import Issue
@@ -26,6 +26,7 @@ ACCEPTED_TYPES: Final = ("document", "transaction", "batch", "collection", "sear
 """Bundle types that may be imported; the others carry answers, versions or messages."""
 
 MAPPED_TYPES: Final = ("Condition", "AllergyIntolerance", "Observation", *MEDICATION_LINES)
+_ANY_URI: Final = "urn:ietf:rfc:3986"
 _WHOLE: Final = frozenset({"bdl-9", "bdl-10", "bdl-11"})
 _ENTRY: Final = re.compile(r"Bundle\.entry\[(\d+)\]")
 _SEXES: Final[Mapping[str, Sex]] = {
@@ -276,20 +277,12 @@ class _Planner:
 
     def _without_contradictions(self, readings: list[Reading]) -> list[Reading]:
         """An absence gives way to a current allergy of its scope: the danger is what is kept."""
-        current = [
-            one.payload
-            for one in readings
-            if isinstance(one.payload, AllergyRecorded)
-            and one.payload.clinical_status not in ("inactive", "resolved")
-            and one.payload.verification not in ("refuted", "entered-in-error")
-        ]
+        allergies = [one.payload for one in readings if isinstance(one.payload, AllergyRecorded)]
         kept: list[Reading] = []
         for one in readings:
             absence = one.payload
-            if (
-                isinstance(absence, AbsenceAsserted)
-                and absence.slot == "allergies"
-                and any(_contradicts(allergy, absence.part) for allergy in current)
+            if isinstance(absence, AbsenceAsserted) and any(
+                contradicts(allergy, absence) for allergy in allergies
             ):
                 reason = (
                     "absence contredite par une allergie du même fichier : elle n'est pas notée"
@@ -325,22 +318,22 @@ class _Planner:
         return f"Bundle/{identity}" if identity else None
 
     def _system(self, patient: Entry) -> str | None:
-        identifier = self.bundle.get("identifier")
-        if isinstance(identifier, dict) and identifier.get("system"):
-            return str(identifier["system"])
         source = self.bundle.get("meta", {}).get("source")
         if source:
             return str(source)
+        identifier = self.bundle.get("identifier", {})
+        if identifier.get("system", _ANY_URI) != _ANY_URI:
+            return str(identifier["system"])
+        for composition in self.index.of_type("Composition")[:1]:
+            literal = composition.resource.get("custodian", {}).get("reference", "")
+            custodian = self.index.resolve(literal, composition)
+            for one in custodian.resource.get("identifier", ()) if custodian else ():
+                if one.get("value"):
+                    return f"{one.get('system', '')}|{one['value']}"
         for one in patient.resource.get("identifier", ()):
             if one.get("system"):
                 return str(one["system"])
         return None
-
-
-def _contradicts(allergy: AllergyRecorded, part: str | None) -> bool:
-    if part is None:
-        return True
-    return known_absence.CATEGORY_OF_PART.get(part) in allergy.categories
 
 
 def _order(one: Unmapped) -> tuple[int, str]:

@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
-from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
+from releve.domain.aggregates.patient.allergies import (
+    AbsenceAsserted,
+    AllergyRecorded,
+    absence_of,
+)
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
@@ -175,7 +179,7 @@ def _medication_line(index: BundleIndex, content: JsonObject, reading: Reading) 
         index, content, reading.entry, "informationSource", "requester", "recorder"
     )
     reading.occurred_at = _first_moment(start, recorded)
-    scope = known_absence.scope_of(concept.codings)
+    scope = absence_of(concept)
     if scope is not None and scope.slot == "medications":
         asked = recorded or _first_moment(start)
         _absence(concept, asked, content.get("status"), None, reading)
@@ -367,12 +371,13 @@ def _observation(index: BundleIndex, content: JsonObject, reading: Reading) -> N
     effective = moments.text_of(content, "effective")
     reading.author = _author(index, content, reading.entry, "performer")
     reading.occurred_at = _first_moment(effective, content.get("issued"))
+    category = _token(content, "category", reading)
     reading.payload = ObservationRecorded(
         code=_named(content.get("code"), reading),
         value=value,
         components=tuple(parts),
         status=content.get("status", "unknown"),
-        category=_token(content, "category", reading),
+        category=_observation_category(content) or category,
         method=codes.concept_of(content.get("method")).text or None,
         interpretation=_token(content, "interpretation", reading),
     )
@@ -380,6 +385,15 @@ def _observation(index: BundleIndex, content: JsonObject, reading: Reading) -> N
     taken |= {"effectiveDateTime", "effectiveInstant"}
     taken |= {"valueQuantity", "valueInteger"} if value is not None else set()
     reading.leave(content, taken)
+
+
+def _observation_category(content: JsonObject) -> str | None:
+    """The bare code of an HL7 category (``vital-signs``), which is what the record calls it."""
+    for category in content.get("category", ())[:1]:
+        for one in category.get("coding", ()):
+            if one.get("system") == codes.OBSERVATION_CATEGORY and one.get("code"):
+                return str(one["code"])
+    return None
 
 
 def _absence(
@@ -394,7 +408,7 @@ def _absence(
     if known_absence.says_unknown(concept.codings):
         reading.warn(path, "la source dit ne pas savoir : rien n'est noté", "no-information")
         return True
-    scope = known_absence.scope_of(concept.codings)
+    scope = absence_of(concept)
     if scope is None:
         return False
     if verification in ("refuted", "entered-in-error") or clinical == "entered-in-error":
