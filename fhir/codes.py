@@ -15,6 +15,8 @@ from releve.fhir.exact_json import JsonObject, decimal_from, number_text
 from releve.fhir.moments import UCUM
 
 SNOMED: Final = "http://snomed.info/sct"
+ANY_URI: Final = "urn:ietf:rfc:3986"
+"""Identifier system of values that are URIs, such as ``urn:uuid:…``."""
 LOINC: Final = "http://loinc.org"
 DATA_ABSENT: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 

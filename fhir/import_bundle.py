@@ -18,6 +18,7 @@ from releve.domain.commands import ImportedDocument, ImportedEntry, RegisterPati
 from releve.domain.values import Identifier, Sex, Unmapped
 from releve.fhir import exact_json, ips_checker, r4b
 from releve.fhir.bundle import BundleIndex, Entry
+from releve.fhir.codes import ANY_URI
 from releve.fhir.exact_json import JsonObject, NotReadable
 from releve.fhir.r4b import Issue
 from releve.fhir.reading import MEDICATION_LINES, Reading, read
@@ -26,7 +27,6 @@ ACCEPTED_TYPES: Final = ("document", "transaction", "batch", "collection", "sear
 """Bundle types that may be imported; the others carry answers, versions or messages."""
 
 MAPPED_TYPES: Final = ("Condition", "AllergyIntolerance", "Observation", *MEDICATION_LINES)
-_ANY_URI: Final = "urn:ietf:rfc:3986"
 _WHOLE: Final = frozenset({"bdl-9", "bdl-10", "bdl-11"})
 _ENTRY: Final = re.compile(r"Bundle\.entry\[(\d+)\]")
 _SEXES: Final[Mapping[str, Sex]] = {
@@ -322,7 +322,7 @@ class _Planner:
         if source:
             return str(source)
         identifier = self.bundle.get("identifier", {})
-        if identifier.get("system", _ANY_URI) != _ANY_URI:
+        if identifier.get("system", ANY_URI) != ANY_URI:
             return str(identifier["system"])
         for composition in self.index.of_type("Composition")[:1]:
             literal = composition.resource.get("custodian", {}).get("reference", "")

@@ -27,7 +27,6 @@ from releve.projections.directory import CentreEntry
 from releve.projections.patient_summary import Line, PatientSummary
 
 FINESS: Final = "https://finess.esante.gouv.fr"
-ANY_URI: Final = "urn:ietf:rfc:3986"
 INS_SYSTEMS: Final = frozenset(f"urn:oid:1.2.250.1.213.1.4.{arc}" for arc in (8, 9, 10, 11))
 """INS-NIR, INS-NIA, and their test and demonstration twins: they leave only once qualified."""
 
@@ -128,7 +127,7 @@ def _local_identifier(patient_id: UUID) -> JsonObject:
     return {
         "use": "usual",
         "type": {"coding": [{"system": _IDENTIFIER_TYPES, "code": "PI"}]},
-        "system": ANY_URI,
+        "system": codes.ANY_URI,
         "value": f"urn:uuid:{patient_id}",
     }
 
@@ -168,7 +167,7 @@ def _line(kind: str, line: Line) -> JsonObject:
     if bar and value:
         content["identifier"] = [{"system": system, "value": value} if system else {"value": value}]
     elif re.match(r"(urn|https?):\S+$", named):
-        content["identifier"] = [{"system": ANY_URI, "value": named}]
+        content["identifier"] = [{"system": codes.ANY_URI, "value": named}]
     return content
 
 

@@ -14,9 +14,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, part_of
+from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.fhir import codes, exact_json, mapping, narrative
 from releve.fhir.exact_json import JsonObject
 from releve.projections import wording
+from releve.projections.dates import french
 from releve.projections.directory import CentreEntry, Directory
 from releve.projections.patient_summary import Line, PatientSummary
 
@@ -141,7 +143,7 @@ def document(summary: PatientSummary, centre: CentreEntry | None) -> JsonObject:
         "id": str(identity),
         "meta": {"lastUpdated": composed},
         "language": "fr-FR",
-        "identifier": {"system": mapping.ANY_URI, "value": f"urn:uuid:{identity}"},
+        "identifier": {"system": codes.ANY_URI, "value": f"urn:uuid:{identity}"},
         "type": "document",
         "timestamp": composed,
         "entry": [_entry(one) for one in (composition, *resources)],
@@ -220,6 +222,8 @@ def _section(
 def _words(line: Line) -> str:
     """One line of narrative: what it is, and whose word it is where it came from outside."""
     said = line.text
+    if line.topic == ObservationRecorded.topic:
+        said += f" ({french(line.as_of, line.zone)})"
     if line.source is not None and line.source.channel not in ("ui", "demo"):
         said += f" — {wording.CHANNEL.get(line.source.channel, line.source.channel)}"
     return said

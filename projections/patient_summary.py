@@ -103,6 +103,10 @@ def apply(summary: PatientSummary, event: Event) -> None:
         reason=envelope.reason,
         source=None if source == _HERE else source,
     )
+    if line.target is not None and line.topic in _SUPERSEDING:
+        # The same line of the same source, said anew: what it replaces leaves current views.
+        for held in (summary.lines, summary.absences):
+            held[:] = [other for other in held if other.entry_id != line.target]
     handler(summary, line)
     summary.position = line.position
     summary.version = line.version
@@ -114,6 +118,14 @@ def apply(summary: PatientSummary, event: Event) -> None:
 
 
 _HERE = Source()
+
+_SUPERSEDING: Final = frozenset(
+    {
+        "patient.problem-recorded", "patient.allergy-recorded", "patient.absence-asserted",
+        "patient.medication-started", "patient.observation-recorded",
+    }
+)  # fmt: skip
+"""Topics whose target, on an import, is the older version of the line that they replace."""
 
 
 def _copied(summary: PatientSummary) -> PatientSummary:
