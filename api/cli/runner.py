@@ -6,7 +6,6 @@ Exit codes: 0 done · 1 a check, budget or row failed · 2 usage · 3 environmen
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -99,43 +98,66 @@ def command(
     """Register ``function(invocation, …) -> Result`` with the options every command has."""
 
     def register(function: Callable[..., Result | None]) -> Callable[..., Result | None]:
-        signature = inspect.signature(function, eval_str=True)
-        own = list(signature.parameters.values())[1:]
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        common = [
-            inspect.Parameter("state_dir", keyword, default=None, annotation=StateDir),
-            inspect.Parameter("database_url", keyword, default=None, annotation=DatabaseUrl),
-            inspect.Parameter("as_json", keyword, default=False, annotation=AsJson),
-        ]
-
-        @functools.wraps(function)
-        def invoke(
-            *,
-            state_dir: Path | None = None,
-            database_url: str | None = None,
-            as_json: bool = False,
-            **given: Any,
-        ) -> int:
-            invocation = Invocation(settings_from(state_dir, database_url), as_json)
-            result = function(invocation, **given)
-            if result is None:
-                return DONE
-            if result.text is not None and not as_json:
-                typer.echo(result.text)
-            else:
-                typer.echo(one_line(result.data))
-            return result.exit_code
-
-        invoke.__signature__ = signature.replace(  # type: ignore[attr-defined] # read by typer
-            parameters=[p.replace(kind=keyword) for p in own] + common,
-            return_annotation=int,
-        )
-        del invoke.__wrapped__  # typer would read the annotations of the function below
-        invoke.__annotations__ = {p.name: p.annotation for p in [*own, *common]}
-        group.command(name, **options)(invoke)
+        group.command(name, **options)(_prepared(function))
         return function
 
     return register
+
+
+def default_command(
+    group: typer.Typer,
+) -> Callable[[Callable[..., Result | None]], Callable[..., Result | None]]:
+    """Register what the group does when no command of it is named."""
+
+    def register(function: Callable[..., Result | None]) -> Callable[..., Result | None]:
+        group.callback(invoke_without_command=True)(_prepared(function, of_group=True))
+        return function
+
+    return register
+
+
+def _prepared(
+    function: Callable[..., Result | None], *, of_group: bool = False
+) -> Callable[..., int]:
+    """The function as typer calls it: its own options, the common ones, and an exit code."""
+    signature = inspect.signature(function, eval_str=True)
+    own = list(signature.parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    common = [
+        inspect.Parameter("state_dir", keyword, default=None, annotation=StateDir),
+        inspect.Parameter("database_url", keyword, default=None, annotation=DatabaseUrl),
+        inspect.Parameter("as_json", keyword, default=False, annotation=AsJson),
+    ]
+    if of_group:
+        common.append(inspect.Parameter("context", keyword, annotation=typer.Context))
+
+    def invoke(
+        *,
+        state_dir: Path | None = None,
+        database_url: str | None = None,
+        as_json: bool = False,
+        context: typer.Context | None = None,
+        **given: Any,
+    ) -> int:
+        if context is not None and context.invoked_subcommand is not None:
+            return DONE
+        invocation = Invocation(settings_from(state_dir, database_url), as_json)
+        result = function(invocation, **given)
+        if result is None:
+            return DONE
+        if result.text is not None and not as_json:
+            typer.echo(result.text)
+        else:
+            typer.echo(one_line(result.data))
+        return result.exit_code
+
+    parameters = [p.replace(kind=keyword) for p in own] + common
+    invoke.__signature__ = signature.replace(  # type: ignore[attr-defined] # read by typer
+        parameters=parameters, return_annotation=int
+    )
+    invoke.__annotations__ = {p.name: p.annotation for p in parameters}
+    invoke.__doc__ = function.__doc__
+    return invoke
 
 
 def one_line(data: dict[str, Any]) -> str:

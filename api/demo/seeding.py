@@ -1,0 +1,214 @@
+"""Turns the demo's history into sealed events, through the domain's own decisions.
+
+Every act goes the way of a real command: folded state, pure decision, sealed append with chain and
+checks. Only the idempotency keys come from the seed, so that ids are the same in any directory. A
+seeding that was cut short goes on where it stopped: what a stream holds already is not written
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import msgspec
+
+from releve.api.demo import people
+from releve.api.demo.generator import INS_TEST, Act, Sizes, history
+from releve.api.services import DerivedIds, Services
+from releve.domain.aggregates.stint import Stint
+from releve.domain.commands import COMMANDS, Command, RegisterPatient, Target
+from releve.domain.continuity import CommandContext, State, fold, propose
+from releve.domain.events import CENTRE, PATIENT, PRACTITIONER, STINT, Author, Event, Source
+from releve.fhir.import_files import IDENTIFIER, identifier_value
+from releve.security.ledger.store import Claim
+
+ACTOR = b"demo"
+CHUNK = 1_000
+_CLASSES: dict[Target, int] = {
+    "patient": PATIENT,
+    "centre": CENTRE,
+    "practitioner": PRACTITIONER,
+    "stint": STINT,
+}
+
+Told = Callable[[datetime, int], None]
+"""Called as acts are written: time reached, events so far."""
+
+
+@dataclass
+class Seeded:
+    """What the seeding wrote, for counts and canaries."""
+
+    events: int = 0
+    patients: int = 0
+    stints: int = 0
+    consultations: int = 0
+    topics: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    identifiers: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+class Seeder:
+    """Writes one demo history into one ledger."""
+
+    def __init__(self, services: Services, sizes: Sizes, monday: date) -> None:
+        """``monday`` is the first day of the present stint."""
+        self._services = services
+        self._sizes = sizes
+        self._monday = monday
+        self._ids = DerivedIds()
+        self._states: dict[str, State] = {}
+        self._streams: dict[str, UUID] = {}
+        self._entries: dict[str, tuple[Event, ...]] = {}
+        self._names: dict[str, str] = {}
+        self.seeded = Seeded()
+
+    def run(self, told: Told) -> Seeded:
+        """Write every act, oldest first; calls ``told`` after each chunk."""
+        store = self._services.factory.event_store()
+        held = self._held()
+        chunk: list[tuple[Event, ...]] = []
+        claims: list[tuple[UUID, Claim]] = []
+        streams: list[tuple[UUID, int, UUID | None]] = []
+        size = 0
+        for act in history(self._sizes, self._monday):
+            events = self._decided(act)
+            if not events:
+                continue
+            self._count(act, events)
+            stream = events[0].originator_id
+            if events[-1].originator_version <= held.get(stream, 0):
+                continue
+            if events[0].originator_version == 1:
+                streams.append((stream, events[0].event_class, events[0].key_scope))
+                claims += self._claims(stream, act.command)
+            chunk.append(events)
+            size += len(events)
+            if size >= CHUNK:
+                self._write(store.put_many, streams, chunk, claims)
+                told(act.at, self.seeded.events)
+                chunk, claims, streams, size = [], [], [], 0
+        self._write(store.put_many, streams, chunk, claims)
+        told(datetime.combine(self._monday, datetime.min.time()), self.seeded.events)
+        return self.seeded
+
+    def _write(
+        self,
+        put_many: Callable[..., None],
+        streams: Sequence[tuple[UUID, int, UUID | None]],
+        chunk: Sequence[tuple[Event, ...]],
+        claims: Sequence[tuple[UUID, Claim]],
+    ) -> None:
+        if streams:
+            self._services.data_keys.create_many(streams)
+        if chunk:
+            put_many(chunk, claims=claims)
+
+    def _held(self) -> dict[UUID, int]:
+        with self._services.pool.connection() as connection:
+            rows = connection.execute(
+                "SELECT stream, max(version) FROM ledger.event GROUP BY stream"
+            ).fetchall()
+        return {UUID(str(stream)): int(version) for stream, version in rows}
+
+    def _decided(self, act: Act) -> tuple[Event, ...]:
+        command = self._filled(act)
+        spec = COMMANDS[command.name]
+        key = people.request_key(self._sizes.seed, "act", act.label)
+        stream = self._streams.get(act.target)
+        target = stream
+        if stream is None:
+            stream = self._ids.stream(ACTOR, key)
+            self._streams[act.target] = stream
+            target = None
+        context = CommandContext(
+            author=self._author(act),
+            now=act.at,
+            key=key,
+            actor=ACTOR,
+            centre=self._streams.get(act.centre),
+            source=Source(channel="demo"),
+        )
+        stint = self._states.get(act.stint) if act.stint else None
+        events = propose(
+            self._ids,
+            self._states.get(act.target),
+            command,
+            context,
+            stream,
+            target=target,
+            author_stint=stint if isinstance(stint, Stint) else None,
+        )
+        state = fold(spec.target, self._states.get(act.target), events)
+        if state is not None:
+            self._states[act.target] = state
+        self._entries[act.label] = events
+        return events
+
+    def _filled(self, act: Act) -> Command:
+        """The command with the ids that stood open in the act."""
+        command = act.command
+        given: dict[str, UUID] = {
+            name: self._streams[label] for name, (_, label) in act.refers.items()
+        }
+        if act.entry_of is not None:
+            label, topic, nth = act.entry_of
+            found = [event for event in self._entries[label] if event.topic == topic]
+            name = "item" if topic == "patient.item-opened" else "handover"
+            given[name] = found[nth].event_id
+        return cast(Command, msgspec.structs.replace(command, **given)) if given else command
+
+    def _author(self, act: Act) -> Author:
+        if act.author == "system":
+            return Author(role="system", name="Relève")
+        if act.author == "coordinator":
+            label = f"{act.centre}/coordinator"
+            family, given = people.COORDINATOR
+            return Author(
+                role="coordinator", name=f"Mme {given} {family}", person=self._streams.get(label)
+            )
+        stint = self._states[act.stint or ""]
+        if not isinstance(stint, Stint):
+            raise TypeError("a doctor's act names their stint")
+        return Author(
+            role="doctor",
+            name=stint.practitioner_name,
+            person=stint.practitioner,
+            stint=self._streams[act.stint or ""],
+        )
+
+    def _claims(self, stream: UUID, command: Command) -> Iterable[tuple[UUID, Claim]]:
+        if isinstance(command, RegisterPatient):
+            for identifier in command.identifiers:
+                mac = self._services.blind_index.mac(IDENTIFIER, identifier_value(identifier))
+                yield stream, Claim(IDENTIFIER, mac)
+
+    def _count(self, act: Act, events: tuple[Event, ...]) -> None:
+        seeded = self.seeded
+        seeded.events += len(events)
+        for event in events:
+            seeded.topics[event.topic] = seeded.topics.get(event.topic, 0) + 1
+        seeded.patients += act.command.name == "register-patient"
+        seeded.stints += act.command.name == "plan-stint"
+        seeded.consultations += act.command.name == "record-consultation"
+        if isinstance(act.command, RegisterPatient):
+            given = " ".join(act.command.first_names)
+            seeded.names.append(f"{act.command.birth_name} {given}")
+            seeded.identifiers += [
+                each.value for each in act.command.identifiers if each.system == INS_TEST
+            ]
+        note = getattr(act.command, "note", None)
+        if note is not None:
+            seeded.texts.append(f"{note.subjective} {note.objective} {note.plan}")
+
+
+def share_done(at: datetime, sizes: Sizes, monday: date) -> float:
+    """How far a time lies between the first week and the present Monday, 0 to 1."""
+    first = monday - timedelta(weeks=sizes.weeks)
+    days = (at.date() - first).days / max(1, sizes.weeks * 7)
+    return min(1.0, max(0.0, days))

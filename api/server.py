@@ -1,0 +1,129 @@
+"""Serving the application: address, workers, shutdown."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from releve.api.app import create_app
+from releve.api.cli.runner import ENVIRONMENT, USAGE, CommandError, Invocation
+from releve.api.services import open_services
+from releve.api.worker import working
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+SHUTDOWN_S = 3
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket, so that a taken port is said before anything else is built.
+
+    Raises:
+        CommandError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(
+                ENVIRONMENT,
+                "port-taken",
+                f"Le port {port} est déjà pris.",
+                "Un autre programme écoute à cette adresse.",
+                f"Relancer avec --port {port + 1}, ou --port 0 pour un port libre.",
+            ) from None
+        raise CommandError(
+            ENVIRONMENT,
+            "address",
+            f"L'adresse {host} ne peut pas être écoutée.",
+            os.strerror(error.errno or 0),
+            "Relancer avec --host 127.0.0.1.",
+        ) from None
+    listening.listen(128)
+    return listening
+
+
+def address(listening: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(app: ASGIApp, listening: socket.socket) -> None:
+    """Answer until interrupted; drains for at most three seconds."""
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        lifespan="on",
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def serve(
+    at: Invocation, *, host: str | None, port: int | None, workers: int, with_worker: bool
+) -> None:
+    """``releve serve``: one process, or several that share the address.
+
+    Raises:
+        CommandError: the address is taken, or demo personas would be reachable from elsewhere.
+    """
+    chosen = host or at.settings.host
+    inherited = os.environ.get("RELEVE_LISTEN_FD")
+    if inherited is not None:
+        listening = socket.socket(fileno=int(inherited))
+    else:
+        listening = bind(chosen, at.settings.port if port is None else port)
+    with contextlib.ExitStack() as stack:
+        if inherited is None and workers > 1:
+            stack.enter_context(_siblings(at, chosen, listening, workers - 1))
+        services = stack.enter_context(open_services(at.settings, host=chosen))
+        if with_worker:
+            stack.enter_context(working(services))
+        app = create_app(services)
+        if inherited is None:
+            at.say(f"✓ {address(listening)}")
+        run(app, listening)
+
+
+@contextlib.contextmanager
+def _siblings(at: Invocation, host: str, listening: socket.socket, count: int) -> Iterator[None]:
+    """More processes on the same socket, without jobs of their own; they end with this one."""
+    command = [sys.executable, "-m", "releve", "serve", "--no-worker", "--host", host]
+    command += ["--state-dir", str(at.settings.state_dir)]
+    if at.settings.database_url is not None and not os.environ.get("RELEVE_DATABASE_URL"):
+        raise CommandError(
+            USAGE,
+            "workers-and-url",
+            "--workers et --database-url ne vont pas ensemble.",
+            "Une URL ne passe pas en argument d'un autre processus : elle s'y lirait.",
+            "Donner l'URL par RELEVE_DATABASE_URL.",
+        )
+    environment = {**os.environ, "RELEVE_LISTEN_FD": str(listening.fileno())}
+    running = [
+        subprocess.Popen(command, pass_fds=[listening.fileno()], env=environment)  # noqa: S603 - ourselves
+        for _ in range(count)
+    ]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(timeout=SHUTDOWN_S + 5)

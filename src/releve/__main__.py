@@ -1,0 +1,5 @@
+"""``python -m releve`` is ``releve``."""
+
+from releve.api.cli import main
+
+main()
