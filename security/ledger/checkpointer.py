@@ -89,8 +89,10 @@ class Checkpointer:
         rows = read(self._pool, _NEWEST, ())
         return str(rows[0][1]) if rows else None
 
-    def at(self, size: int) -> str:
+    def at(self, size: int, root: bytes | None = None) -> str:
         """The checkpoint of exactly ``size`` leaves, made if missing, cited and kept for ever.
+
+        ``root`` is the head's at that size where the caller has it; else the tiles give it.
 
         Raises:
             Tampered: the log does not reach so far, or its tiles are damaged.
@@ -109,7 +111,8 @@ class Checkpointer:
                 raise Tampered("the log does not reach this size")
             if not self._is_durable():
                 raise LedgerUnreachable("the standby did not confirm the log")
-            root = merkle.root_at(size, stored_hashes(self._pool, size))
+            if root is None:
+                root = merkle.root_at(size, stored_hashes(self._pool, size))
             return self._keep(size, root, cited=True)
 
     def thin(self) -> None:

@@ -154,6 +154,18 @@ class SequenceBehind(SecurityError):
     code = "ledger-sequence-behind"
 
 
+BuildManifest = Callable[[int, Sequence[UUID]], bytes]
+"""Gives an export's manifest for a checkpoint size and all streams, ascending."""
+
+
+class Appended(NamedTuple):
+    """The log just after the ledger's own events: its size and root, and the manifest given."""
+
+    size: int
+    root: bytes
+    manifest: bytes
+
+
 class Horizon(NamedTuple):
     """The oldest transaction that keeps later commits from getting a position."""
 
@@ -261,14 +273,13 @@ class Sequencer:
         Raises:
             LedgerUnreachable: the database or the lease did not answer in time.
         """
-        size, _ = self._append_own(None)
-        return size - 1
+        return self._append_own(None).size - 1
 
-    def append_export(self, build_manifest: Callable[[int], bytes]) -> tuple[int, bytes]:
+    def append_export(self, build_manifest: BuildManifest) -> Appended:
         """Append EXPORT and HEADS for an export; gives the checkpoint size N and the manifest.
 
-        ``build_manifest`` gets N and gives the manifest's bytes; it runs while the lease is held,
-        so it must be quick. EXPORT is at N-2, HEADS at N-1.
+        ``build_manifest`` gets N and every stream of the log, and gives the manifest's bytes; it
+        runs while the lease is held, so it must be quick. EXPORT is at N-2, HEADS at N-1.
 
         Raises:
             LedgerUnreachable: the database or the lease did not answer in time.
@@ -462,7 +473,7 @@ class Sequencer:
             made[tile.level, tile.index] = hashes
             yield tile, hashes
 
-    def _append_own(self, build_manifest: Callable[[int], bytes] | None) -> tuple[int, bytes]:
+    def _append_own(self, build_manifest: BuildManifest | None) -> Appended:
         """Number one batch, then EXPORT if there is a manifest, then HEADS, in one transaction."""
         self.run_until_idle()
         seen_size, newest = self._stream_heads()
@@ -480,7 +491,8 @@ class Sequencer:
                     newest[stream] = (version, leaf)
                 manifest = b""
                 if build_manifest is not None:
-                    manifest = build_manifest(after.size + 2)
+                    streams = sorted({*newest, self._heads}, key=lambda stream: stream.bytes)
+                    manifest = build_manifest(after.size + 2, streams)
                     digest = hashlib.sha256(manifest).digest()
                     after = self._own_event(connection, after, newest, EXPORT, digest)
                 leaves = merkle.heads_leaves(
@@ -493,7 +505,8 @@ class Sequencer:
                 )
                 after = self._own_event(connection, after, newest, HEADS, body)
             self._given(connection, after.size)
-            return after.size, manifest
+            frontier = merkle.Frontier.from_bytes(after.size, after.frontier)
+            return Appended(after.size, frontier.root(), manifest)
 
     def _own_event(
         self,
