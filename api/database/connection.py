@@ -74,7 +74,7 @@ def connect_server(
             group: _as(given, login.name, login.password, database=None)
             for group, login in logins.items()
         }
-        if not all(_answers(url) for url in urls.values()):
+        if not all(answers(url) for url in urls.values()):
             try:
                 with psycopg.connect(owner_url, autocommit=True, connect_timeout=10) as owner:
                     roles.ensure_groups(owner)
@@ -115,7 +115,8 @@ def _as(given: Mapping[str, object], role: str, password: str, *, database: str 
     )
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Tell whether a connection succeeds."""
     try:
         with psycopg.connect(url, connect_timeout=10):
             return True

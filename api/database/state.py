@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from releve.api.database.account import account
-from releve.api.database.embedded import new_password
+from releve.api.database.embedded import explained, new_password
 from releve.api.database.problems import EnvironmentProblem, ServerProblem, UsageProblem
 
 FORMAT = "1"
@@ -88,7 +88,10 @@ class StateDirectory:
                     for name in ("postgres", "releve_owner", "releve_service", "releve_worker")
                 }
                 read["installation"] = new_password()[:8]
-                _write_durably(file, json.dumps(read, indent=1) + "\n")
+                try:
+                    _write_durably(file, json.dumps(read, indent=1) + "\n")
+                except OSError as failed:
+                    raise explained(failed, self.path) from failed
             except ValueError as damaged:
                 raise EnvironmentProblem(
                     "state-damaged",
@@ -138,12 +141,7 @@ def open_state(path: Path, *, create: bool = True) -> StateDirectory:
             "Choisir un autre dossier par --state-dir.",
         ) from refused
     except OSError as failed:
-        raise EnvironmentProblem(
-            "state-unwritable",
-            f"Le dossier d'état {path} ne peut pas servir.",
-            failed.strerror or type(failed).__name__,
-            "Libérer de la place, ou choisir un autre dossier par --state-dir.",
-        ) from failed
+        raise explained(failed, path) from failed
     return state
 
 

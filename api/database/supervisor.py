@@ -31,7 +31,7 @@ from psycopg import sql
 
 from releve.api.database import roles
 from releve.api.database.binaries import Binaries
-from releve.api.database.connection import OWNER, SERVICE, WORKER, Connection
+from releve.api.database.connection import OWNER, SERVICE, WORKER, Connection, answers
 from releve.api.database.embedded import SUPERUSER, Cluster, Postmaster, explained, socket_url
 from releve.api.database.problems import (
     DatabaseProblem,
@@ -148,7 +148,9 @@ def _joined(state: StateDirectory, pg_bin: Path | None) -> Connection:
         if pid is None:
             _spawn(state, pg_bin)
         elif (run := _read_run(state)) is not None and run["supervisor"] == str(pid):
-            return _connection(state, Path(run["socket"]), pg_bin)
+            connection = _connection(state, Path(run["socket"]), pg_bin)
+            if answers(connection.owner_url):  # else its supervisor has just been killed
+                return connection
         if time.monotonic() > deadline:
             raise ServerProblem(
                 "database-slow",
@@ -204,12 +206,7 @@ def _spawn(state: StateDirectory, pg_bin: Path | None) -> None:
         with os.fdopen(reading, "rb") as said:
             answer = said.read()
     except OSError as failed:
-        raise EnvironmentProblem(
-            "state-unwritable",
-            f"Le dossier {state.pg} ne peut pas servir.",
-            failed.strerror or type(failed).__name__,
-            "Libérer de la place, ou choisir un autre dossier par --state-dir.",
-        ) from failed
+        raise explained(failed, state.pg) from failed
     if not answer:
         process.wait()
         raise ServerProblem(
@@ -417,17 +414,15 @@ def main(words: list[str]) -> int:
         if not alone:
             report(outcome="already")
             return 0
-        with open(_supervisor_lock(state), "w") as mine:
-            mine.write(str(os.getpid()))
         supervisor = None
         try:
+            _supervisor_lock(state).write_text(str(os.getpid()))
             supervisor = _Supervisor(state, given.pg_bin)
             supervisor.serve()
         except (DatabaseProblem, OSError, psycopg.Error) as failed:
-            traceback.print_exc()
-            problem = explained(failed, state.pg)
             if supervisor is not None:
                 supervisor.stop()
+            problem = explained(failed, state.pg)
             report(
                 outcome="problem",
                 exit_code=problem.exit_code,
@@ -436,6 +431,7 @@ def main(words: list[str]) -> int:
                 why=problem.why,
                 do=problem.do,
             )
+            traceback.print_exc()  # last: the log may stand on the full disk
             return problem.exit_code
         report(outcome="ready")
         try:
