@@ -301,7 +301,7 @@ class UcumUnit(str):
 
     @staticmethod
     def is_syntactic(value: str) -> bool:
-        """True when ``value`` has the shape of a UCUM expression."""
+        """True when ``value`` has the shape of a UCUM expression (without parentheses)."""
         return value in UCUM_KNOWN or _UCUM.fullmatch(value) is not None
 
 
