@@ -8,6 +8,7 @@ otherwise, on Tuesday the 24th at 10:00 in Paris.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -209,7 +210,7 @@ class When:
     @property
     def state(self) -> Any:
         """The state after these events."""
-        return continuity.fold(self.given.kind, self.given.state, self.events)
+        return continuity.fold(self.given.kind, deepcopy(self.given.state), self.events)
 
 
 def given(*told: Payload | Told, kind: Target = "patient") -> Given:
