@@ -49,9 +49,6 @@ VITAL_SIGNS: Final = frozenset(
 )  # fmt: skip
 """LOINC codes that are vital signs whatever category came with them."""
 
-_ENCODE = msgspec.msgpack.Encoder().encode
-_DECODE = msgspec.msgpack.Decoder().decode  # the payload as the map that is stored, lists as lists
-
 _PER_CODE, _DOCUMENTS, _ENCOUNTERS, _NOTES, _HANDOVERS, _CHANGES = 5, 30, 20, 10, 6, 40
 _CLOSED_ITEMS, _SEVERITIES, _FIRED = 20, 6, 6
 
@@ -79,7 +76,7 @@ def apply(summary: PatientSummary, event: Event) -> None:
     """Change ``summary`` by one event, in place: for whoever owns it alone, as the feed does."""
     handler = _HANDLERS[event.payload.topic]
     envelope = event.envelope
-    detail: dict[str, Any] = _DECODE(_ENCODE(event.payload))
+    detail = wording.detail_of(event.payload)
     author = envelope.author
     source = envelope.source
     line = Line(

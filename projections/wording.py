@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
+from releve.domain.events import Payload
 from releve.projections.dates import french
 
 SEVERITY: Mapping[str, str] = {
@@ -81,6 +84,15 @@ _PART: Mapping[str, str] = {
     "medication": "médicamenteuse",
     "environment": "environnementale",
 }
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+def detail_of(payload: Payload) -> dict[str, Any]:
+    """A payload as the map that is stored: ids as strings, lists as lists, defaults left out."""
+    return _DECODE(_ENCODE(payload))
 
 
 def concept_text(concept: Mapping[str, Any] | None) -> str:

@@ -1,0 +1,416 @@
+"""Briefing editions: what a doctor was shown, kept so that it can be shown again byte for byte.
+
+An edition is ranked and its cards are built once. Each card's bytes are sealed under its patient's
+key and kept beside the log; a manifest binds them in order (docs/formats.md §2) and its hash goes
+into ``stint.briefing-issued``. Replaying opens the kept bytes: no rule, template, amendment or
+rebuild changes them, and an erased patient leaves a grey line under a manifest that still holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+import msgspec
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from releve.domain.errors import NotFound, Tampered
+from releve.projections.briefing import Card, Viewpoint, build_card, card_bytes, rank, viewpoint
+from releve.projections.briefing_text import Section, as_text, page, page_words, row_json
+from releve.projections.dates import french_day, french_hour, zone_of
+from releve.projections.directory import CentreEntry, Directory, StintLine
+from releve.projections.projected_rows import GENERATION
+from releve.projections.records import CentreRecords
+from releve.projections.rule_release import CURRENT, Rules, load_rules
+from releve.security.errors import KeyDestroyed, SecurityError
+from releve.security.keys.data_keys import DataKeys
+from releve.security.keys.sealed_rows import edition_mac, open_row, seal_row
+
+_REST: Final = "T5"
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One edition as kept: the frame, the cards in order, and what proves them.
+
+    ``cards`` holds the bytes that were issued; None stands for a patient erased since.
+    """
+
+    edition: UUID
+    stint: UUID
+    number: int
+    position: int
+    rule_release: str
+    issued_at: datetime
+    head: dict[str, Any]
+    patients: tuple[UUID, ...]
+    cards: tuple[bytes | None, ...]
+    manifest: bytes
+    fresh: bool = False
+    """True from :meth:`Editions.issue` while ``stint.briefing-issued`` is not known to stand."""
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 over all card bytes that can be read, in order."""
+        return hashlib.sha256(b"".join(card or b"" for card in self.cards)).hexdigest()
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Hex SHA-256 of the manifest, as ``stint.briefing-issued`` keeps it."""
+        return hashlib.sha256(self.manifest).hexdigest()
+
+    @property
+    def rules(self) -> Rules:
+        """The release that ranked it."""
+        return load_rules(self.rule_release)
+
+    def opened(self) -> list[Card | None]:
+        """The cards as maps, in order; None for an erased patient."""
+        return [None if card is None else msgspec.json.decode(card) for card in self.cards]
+
+    def page(self) -> list[Section]:
+        """The two-minute page of the edition."""
+        cards = [card for card in self.opened() if card is not None]
+        return page(self.head, cards, self.rules)
+
+    def words(self) -> int:
+        """How many words the two-minute page makes its reader read."""
+        return page_words(self.head, self.page())
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's object; ``rows`` are the patients of T0 to T4 in order."""
+        rows = [
+            {"patient": str(patient), "erased": True} if card is None else row_json(card)
+            for patient, card in zip(self.patients, self.opened(), strict=True)
+        ]
+        return {
+            "stint": str(self.stint),
+            "edition": str(self.edition),
+            "number": self.number,
+            "position": self.position,
+            "issued_at": self.issued_at.isoformat(),
+            "rule_release": self.rule_release,
+            "sha256": self.sha256,
+            "manifest": self.manifest_sha256,
+            "words": self.words(),
+            "tiers": self.head["tiers"],
+            "t5": self.head["t5"],
+            "rows": rows,
+        }
+
+    def to_text(self) -> str:
+        """The edition as plain French text; the same edition always prints the same."""
+        return as_text(
+            self.head,
+            self.opened(),
+            self.rules,
+            sha256=self.sha256,
+            manifest=self.manifest_sha256,
+        )
+
+
+class Editions:
+    """Issues editions and gives them back."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool[Any],
+        data_keys: DataKeys,
+        records: CentreRecords,
+        known_at: Callable[[datetime], int],
+        *,
+        release: str = CURRENT,
+    ) -> None:
+        """Take a pool of the service role, keys, opened records and ``LedgerReader.known_at``.
+
+        New editions are ranked with the rules of ``release``.
+        """
+        self._pool = pool
+        self._data_keys = data_keys
+        self._records = records
+        self._known_at = known_at
+        self._release = release
+
+    def issue(self, directory: Directory, stint: UUID, now: datetime) -> Edition:
+        """The edition that stands now: the newest kept one if its cards are the same, else new.
+
+        Where the answer is ``fresh``, the caller has ``stint.briefing-issued`` written (command
+        ``issue-briefing``) with :func:`issue_briefing_data`, under an idempotency key made of the
+        edition's id; a retry of either half changes nothing.
+
+        Raises:
+            NotFound: no such stint, or its centre is unknown.
+            KeyServiceDown: try again.
+        """
+        line = directory.stint(stint)
+        centre = directory.centre(line.centre) if line else None
+        if line is None or centre is None:
+            raise NotFound
+        view = viewpoint(line, centre.zone, now, self._seen(directory, line))
+        position, cards, tiers = self._built(directory, centre, view)
+        patients = [patient for patient, _ in cards]
+        keys = self._data_keys.get_many(
+            (stream, GENERATION) for stream in [stint, *dict.fromkeys(patients)]
+        )
+        macs = [
+            [patient.hex, base64.b64encode(edition_mac(keys[patient, GENERATION], card)).decode()]
+            for patient, card in cards
+        ]
+        for _ in range(3):
+            newest = self.newest(stint)
+            if newest is not None and _cards_of(newest.manifest) == macs:
+                told = any(each.edition == newest.edition for each in line.editions)
+                return replace(newest, fresh=not told)
+            number = newest.number + 1 if newest else 1
+            head = _head(directory, centre, line, number, now, tiers, self._release)
+            edition = Edition(
+                edition=uuid5(stint, f"edition {number}"),
+                stint=stint,
+                number=number,
+                position=position,
+                rule_release=self._release,
+                issued_at=now.astimezone(UTC),
+                head=head,
+                patients=tuple(patients),
+                cards=tuple(card for _, card in cards),
+                manifest=_manifest(macs, position, self._release),
+                fresh=True,
+            )
+            if self._kept(edition, {name[0]: key for name, key in keys.items()}):
+                return edition
+        raise psycopg.errors.SerializationFailure("another edition was issued each time")
+
+    def newest(self, stint: UUID) -> Edition | None:
+        """The newest edition of a stint, or None."""
+        return self._found(_NEWEST, (stint,))
+
+    def replay(
+        self,
+        *,
+        edition: UUID | None = None,
+        stint: UUID | None = None,
+        position: int | None = None,
+        at: datetime | None = None,
+    ) -> Edition | None:
+        """A kept edition: by its id, or a stint's last one up to a position or a moment.
+
+        None when there is none. Byte for byte what was issued, whatever happened since.
+
+        Raises:
+            Tampered: kept bytes do not match the manifest.
+            KeyServiceDown: try again.
+        """
+        if edition is not None:
+            return self._found(_BY_ID, (edition,))
+        if stint is None:
+            return None
+        if position is not None:
+            return self._found(_UP_TO, (stint, position))
+        if at is not None:
+            return self._found(_AT, (stint, at))
+        return self.newest(stint)
+
+    def of_stint(self, stint: UUID) -> list[tuple[UUID, int, int, datetime]]:
+        """(edition, number, position, issued_at) of every edition of a stint, oldest first."""
+        with self._pool.connection() as connection:
+            rows = connection.execute(_LISTED, (stint,)).fetchall()
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+    def changed_since(self, edition: Edition, centre: UUID) -> int:
+        """How many of the centre's patients have something newer than the edition."""
+        with self._pool.connection() as connection:
+            row = connection.execute(_CHANGED, (centre, edition.position)).fetchone()
+        return int(row[0]) if row else 0
+
+    def _seen(self, directory: Directory, line: StintLine) -> int:
+        """Up to which position this doctor has seen the centre's records.
+
+        The end of their own last stint there; for a first stint, the start of the stint before it.
+        """
+        own = directory.last_stint_before(line.stint)
+        if own is not None:
+            return self._known_at(own.over_at)
+        before = directory.previous(line.stint)
+        return self._known_at(before.starts_at) if before else -1
+
+    def _built(
+        self, directory: Directory, centre: CentreEntry, view: Viewpoint
+    ) -> tuple[int, list[tuple[UUID, bytes]], dict[str, int]]:
+        rules = load_rules(self._release)
+        position, summaries = self._records.summaries(centre.centre)
+        ranked = rank(summaries.values(), view, rules)
+        tiers = dict.fromkeys(rules.titles(), 0)
+        cards = []
+        for each in ranked:
+            tiers[each.tier] += 1
+            if each.tier != _REST:
+                card = card_bytes(build_card(each, view, directory, rules))
+                cards.append((each.summary.patient, card))
+        return position, cards, tiers
+
+    def _kept(self, edition: Edition, keys: dict[UUID, bytes]) -> bool:
+        """Write an edition in one transaction; False when its number was taken meanwhile."""
+        number = max(edition.position, 0)
+        kind = f"edition/{edition.edition}"
+        head = seal_row(
+            keys[edition.stint], kind, edition.stint, number, msgspec.json.encode(edition.head)
+        )
+        cards = [
+            seal_row(keys[patient], kind, patient, number, card or b"")
+            for patient, card in zip(edition.patients, edition.cards, strict=True)
+        ]
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                connection.execute(
+                    _INSERT,
+                    (
+                        edition.edition,
+                        edition.stint,
+                        edition.number,
+                        edition.position,
+                        edition.rule_release,
+                        edition.issued_at,
+                        edition.manifest,
+                        head,
+                    ),
+                )
+                connection.execute(
+                    _INSERT_CARDS,
+                    (edition.edition, list(range(len(cards))), list(edition.patients), cards),
+                )
+        except psycopg.errors.UniqueViolation:
+            return False
+        return True
+
+    def _found(self, statement: str, parameters: Sequence[Any]) -> Edition | None:
+        with self._pool.connection() as connection:
+            row = connection.execute(statement, parameters).fetchone()
+            if row is None:
+                return None
+            edition, stint, number, position, release, issued_at, manifest, head = row
+            cards = connection.execute(_CARDS, (edition,)).fetchall()
+        names = [(stint, GENERATION), *((card[0], GENERATION) for card in cards)]
+        keys = self._data_keys.look_up(names)
+        kind = f"edition/{edition}"
+        at = max(position, 0)
+        stint_key = keys[stint, GENERATION]
+        if isinstance(stint_key, SecurityError):
+            raise stint_key
+        listed = _cards_of(manifest)
+        opened: list[bytes | None] = []
+        for patient, body in cards:
+            key = keys[patient, GENERATION]
+            if isinstance(key, KeyDestroyed):
+                opened.append(None)
+                continue
+            if isinstance(key, SecurityError):
+                raise key
+            card = open_row(key, kind, patient, at, body)
+            mac = base64.b64encode(edition_mac(key, card)).decode()
+            if len(opened) >= len(listed) or listed[len(opened)] != [patient.hex, mac]:
+                raise Tampered("edition-altered")
+            opened.append(card)
+        if len(opened) != len(listed):
+            raise Tampered("edition-altered")
+        return Edition(
+            edition=edition,
+            stint=stint,
+            number=number,
+            position=position,
+            rule_release=release,
+            issued_at=issued_at.astimezone(UTC),
+            head=msgspec.json.decode(open_row(stint_key, kind, stint, at, head)),
+            patients=tuple(card[0] for card in cards),
+            cards=tuple(opened),
+            manifest=bytes(manifest),
+        )
+
+
+def issue_briefing_data(edition: Edition) -> dict[str, Any]:
+    """The data of the command ``issue-briefing`` that binds an edition to its stint's stream."""
+    return {
+        "edition": str(edition.edition),
+        "manifest": edition.manifest_sha256,
+        "position": edition.position,
+        "rule_release": edition.rule_release,
+        "patients": len(edition.patients),
+    }
+
+
+def _manifest(macs: list[list[str]], position: int, release: str) -> bytes:
+    """RFC 8785 JSON over (patient stream, base64 HMAC) in order, position and rule release."""
+    return msgspec.json.encode(
+        {"cards": macs, "position": position, "rule_release": release}, order="sorted"
+    )
+
+
+def _cards_of(manifest: bytes) -> list[list[str]]:
+    cards: list[list[str]] = msgspec.json.decode(manifest)["cards"]
+    return cards
+
+
+def _head(
+    directory: Directory,
+    centre: CentreEntry,
+    line: StintLine,
+    number: int,
+    now: datetime,
+    tiers: dict[str, int],
+    release: str,
+) -> dict[str, Any]:
+    """The frame of an edition: where, for whom, after whom, whom to call, and the counts."""
+    zone = zone_of(centre.zone)
+    start, end, issued = (moment.astimezone(zone) for moment in (line.starts_at, line.over_at, now))
+    before = directory.previous(line.stint)
+    return {
+        "centre": centre.name,
+        "doctor": line.practitioner_name,
+        "period": f"du {french_day(start.date())} au {french_day(end.date())}",
+        "replaces": before.practitioner_name if before else "",
+        "colleagues": [each.practitioner_name for each in directory.overlapping(line.stint)],
+        "returning": directory.last_stint_before(line.stint) is not None,
+        "referent": f"{centre.referent.name} {centre.referent.phone}",
+        "numbers": [list(each) for each in centre.phones],
+        "on_call": [f"{each.name} {each.phone}" for each in centre.on_call_chain],
+        "number": number,
+        "issued": f"{french_day(issued.date())} à {french_hour(issued)}",
+        "tiers": tiers,
+        "t5": tiers[_REST],
+        "rule_release": release,
+    }
+
+
+_COLUMNS = (
+    "SELECT edition, stint, number, position, rule_release, issued_at, manifest, head "
+    "FROM ledger.edition "
+)
+_NEWEST = _COLUMNS + "WHERE stint = %s ORDER BY number DESC LIMIT 1"
+_BY_ID = _COLUMNS + "WHERE edition = %s"
+_UP_TO = _COLUMNS + "WHERE stint = %s AND position <= %s ORDER BY number DESC LIMIT 1"
+_AT = _COLUMNS + "WHERE stint = %s AND issued_at <= %s ORDER BY number DESC LIMIT 1"
+_LISTED = (
+    "SELECT edition, number, position, issued_at FROM ledger.edition "
+    "WHERE stint = %s ORDER BY number"
+)
+_CARDS = "SELECT patient, body FROM ledger.edition_card WHERE edition = %s ORDER BY ordinal"
+_INSERT = (
+    "INSERT INTO ledger.edition "
+    "(edition, stint, number, position, rule_release, issued_at, manifest, head) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %b, %b)"
+)
+_INSERT_CARDS = (
+    "INSERT INTO ledger.edition_card (edition, ordinal, patient, body) "
+    "SELECT %b, * FROM unnest(%b::integer[], %b::uuid[], %b::bytea[])"
+)
+_CHANGED = (
+    "SELECT count(*) FROM projection.feed f "
+    "JOIN projection.patient_centre c ON c.build = f.build "
+    "JOIN projection.briefing b ON b.build = c.build AND b.patient = c.patient "
+    "WHERE f.name = 'main' AND c.centre = %s AND b.position > %s"
+)

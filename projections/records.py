@@ -1,0 +1,292 @@
+"""Read what is projected: one patient, a centre's patients, its open items.
+
+Every function reads the build that is served in one statement, so that nobody sees half a swap.
+Whoever calls has asked the policy and made the access entry durable; this module does neither.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from psycopg_pool import ConnectionPool
+
+from releve.projections import open_items
+from releve.projections.directory import Directory
+from releve.projections.open_items import BoardLine, answerable_for, board
+from releve.projections.patient_summary import Item, PatientSummary
+from releve.projections.projected_rows import FEED, GENERATION, open_briefing, open_patient
+from releve.security.errors import KeyDestroyed, SecurityError
+from releve.security.keys.data_keys import DataKeys
+from releve.security.keys.sealed_rows import open_row
+
+KEPT_S: Final = 60.0
+"""How long a centre's opened rows stay in memory after they were last read."""
+
+
+class PatientAt(NamedTuple):
+    """A summary and the ledger position that all projections stood at when it was read."""
+
+    summary: PatientSummary
+    position: int
+
+
+def read_patient(pool: ConnectionPool[Any], data_keys: DataKeys, patient: UUID) -> PatientAt | None:
+    """The whole summary of one patient, or None when there is none.
+
+    Raises:
+        KeyDestroyed: the record was erased.
+        KeyServiceDown: try again.
+        Tampered: the row does not open where it stands.
+    """
+    with pool.connection() as connection:
+        row = connection.execute(_PATIENT, (FEED, patient)).fetchone()
+    if row is None:
+        return None
+    reached, position, sealed = row
+    key = data_keys.get(patient, GENERATION)
+    return PatientAt(open_patient(key, patient, position, sealed), reached)
+
+
+def centres_of_patient(pool: ConnectionPool[Any], patient: UUID) -> frozenset[UUID]:
+    """The centres that a patient belongs to: declared there, or written about there."""
+    with pool.connection() as connection:
+        rows = connection.execute(_CENTRES, (FEED, patient)).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+def access_positions(pool: ConnectionPool[Any], patient: UUID) -> list[int]:
+    """Positions of the access entries that name a patient, oldest first."""
+    with pool.connection() as connection:
+        rows = connection.execute(_ACCESS, (FEED, patient)).fetchall()
+    return [row[0] for row in rows]
+
+
+@dataclass
+class _Centre:
+    build: int
+    until: float
+    rows: dict[UUID, tuple[int, PatientSummary]] = field(default_factory=dict)
+    names: dict[UUID, str] = field(default_factory=dict)
+
+
+class CentreRecords:
+    """A centre's bounded summaries, opened, kept for a minute; only what changed is opened again.
+
+    Erased patients disappear with their rows. Safe to use from several threads.
+    """
+
+    def __init__(self, pool: ConnectionPool[Any], data_keys: DataKeys) -> None:
+        """Read through ``pool``; open with ``data_keys``."""
+        self._pool = pool
+        self._data_keys = data_keys
+        self._kept: dict[UUID, _Centre] = {}
+        self._lock = threading.Lock()
+
+    def summaries(self, centre: UUID) -> tuple[int, dict[UUID, PatientSummary]]:
+        """(ledger position, bounded summary per patient) of everybody who belongs to a centre.
+
+        Raises:
+            KeyServiceDown: try again.
+            Tampered: a row does not open where it stands.
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            stand = connection.execute(_STAND, (FEED,)).fetchone()
+            if stand is None:
+                return -1, {}
+            build, reached = stand
+            here = connection.execute(_POSITIONS, (build, centre)).fetchall()
+            kept = self._of(centre, build)
+            stale = [p for p, at in here if p not in kept.rows or kept.rows[p][0] != at]
+            sealed = connection.execute(_ROWS, (build, stale)).fetchall() if stale else []
+        keys = self._data_keys.look_up((row[0], GENERATION) for row in sealed)
+        rows = {p: kept.rows[p] for p, at in here if p in kept.rows and kept.rows[p][0] == at}
+        for patient, position, row in sealed:
+            key = keys[patient, GENERATION]
+            if isinstance(key, KeyDestroyed):
+                continue
+            if isinstance(key, SecurityError):
+                raise key
+            rows[patient] = position, open_briefing(key, patient, position, row)
+        kept.rows = rows
+        kept.until = time.monotonic() + KEPT_S
+        return reached, {patient: summary for patient, (_, summary) in rows.items()}
+
+    def search(self, centre: UUID, words: str, limit: int = 50) -> list[PatientSummary]:
+        """Patients of a centre whose names begin with each of the words typed, best known first.
+
+        Accents, case and hyphens do not count; a birth date typed as ``12/03/1948`` or
+        ``1948-03-12`` counts as a word. With nothing typed, everybody by name.
+        """
+        wanted = _plain(words).split()
+        dates = {_date(word) for word in words.split()} - {""}
+        if dates:
+            wanted = _plain(" ".join(_undated(words))).split()
+        found = []
+        for summary in self.summaries(centre)[1].values():
+            who = summary.identity
+            if dates and (who is None or who.birth_date not in dates):
+                continue
+            names = _plain(_names(summary)).split()
+            if all(any(name.startswith(word) for name in names) for word in wanted):
+                found.append(summary)
+        found.sort(key=lambda each: (_plain(each.full_name()), each.patient.hex))
+        return found[:limit]
+
+    def same_names(self, centre: UUID, summary: PatientSummary) -> list[PatientSummary]:
+        """Other patients of a centre with the same name: a warning to show."""
+        name = _plain(summary.full_name())
+        return [
+            other
+            for other in self.summaries(centre)[1].values()
+            if other.patient != summary.patient and _plain(other.full_name()) == name
+        ]
+
+    def forget(self, centre: UUID | None = None) -> None:
+        """Drop what is kept in memory of one centre, or of all."""
+        with self._lock:
+            if centre is None:
+                self._kept.clear()
+            else:
+                self._kept.pop(centre, None)
+
+    def _of(self, centre: UUID, build: int) -> _Centre:
+        now = time.monotonic()
+        with self._lock:
+            for other in [c for c, held in self._kept.items() if held.until < now]:
+                del self._kept[other]
+            held = self._kept.get(centre)
+            if held is None or held.build != build:
+                held = self._kept[centre] = _Centre(build, now + KEPT_S)
+            return held
+
+
+def patients_of_centre(
+    pool: ConnectionPool[Any], data_keys: DataKeys, centre: UUID
+) -> list[PatientSummary]:
+    """Everybody who belongs to a centre, read and opened now, by name."""
+    return CentreRecords(pool, data_keys).search(centre, "", limit=2**31)
+
+
+def open_items_of(
+    pool: ConnectionPool[Any],
+    data_keys: DataKeys,
+    records: CentreRecords,
+    directory: Directory,
+    centre: UUID,
+    at: datetime,
+) -> list[BoardLine]:
+    """A centre's open items in board order; raises as :meth:`CentreRecords.summaries`."""
+    with pool.connection() as connection:
+        rows = connection.execute(_ITEMS, (FEED, centre)).fetchall()
+    summaries = records.summaries(centre)[1]
+    items = []
+    for patient, item in _opened_items(rows, data_keys):
+        summary = summaries.get(patient)
+        if summary is not None:
+            items.append((item, summary))
+    return board(items, at, directory)
+
+
+class ItemCount(NamedTuple):
+    """How many items are open, late, and without anybody who answers for them."""
+
+    open: int
+    overdue: int
+    orphans: int
+
+
+def count_items(
+    pool: ConnectionPool[Any], data_keys: DataKeys, directory: Directory, at: datetime
+) -> ItemCount:
+    """Open, overdue and orphan items of the whole installation at a moment."""
+    with pool.connection() as connection:
+        rows = connection.execute(_ALL_ITEMS, (FEED,)).fetchall()
+    total = overdue = orphans = 0
+    homes = {row[0]: row[3] for row in rows}
+    for patient, item in _opened_items([row[:3] for row in rows], data_keys):
+        total += 1
+        overdue += open_items.overdue_days(item, at) > 0
+        orphans += answerable_for(item, homes[patient], at, directory) is None
+    return ItemCount(total, overdue, orphans)
+
+
+def _opened_items(rows: list[Any], data_keys: DataKeys) -> Iterable[tuple[UUID, Item]]:
+    keys = data_keys.look_up((row[0], GENERATION) for row in rows)
+    for patient, position, row in rows:
+        key = keys[patient, GENERATION]
+        if isinstance(key, KeyDestroyed):
+            continue
+        if isinstance(key, SecurityError):
+            raise key
+        raw = open_row(key, open_items.KIND, patient, position, row)
+        yield patient, open_items.from_bytes(raw)
+
+
+def _plain(text: str) -> str:
+    """Lower case without accents, hyphens and apostrophes as spaces."""
+    flat = unicodedata.normalize("NFKD", text)
+    kept = "".join(sign for sign in flat if not unicodedata.combining(sign))
+    return "".join(sign if sign.isalnum() else " " for sign in kept.casefold())
+
+
+def _names(summary: PatientSummary) -> str:
+    who = summary.identity
+    if who is None:
+        return ""
+    parts = (who.used_name, who.birth_name, who.used_first_name, *who.first_names)
+    return " ".join(part for part in parts if part)
+
+
+def _date(word: str) -> str:
+    """The ISO date that a typed word is, or nothing."""
+    parts = word.replace("-", "/").split("/")
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        return ""
+    if len(parts[0]) == 4:
+        return f"{parts[0]}-{parts[1]:0>2}-{parts[2]:0>2}"
+    return f"{parts[2]}-{parts[1]:0>2}-{parts[0]:0>2}"
+
+
+def _undated(words: str) -> list[str]:
+    return [word for word in words.split() if not _date(word)]
+
+
+_STAND = "SELECT build, position FROM projection.feed WHERE name = %s"
+_PATIENT = (
+    "SELECT f.position, p.position, p.row FROM projection.feed f "
+    "JOIN projection.patient p ON p.build = f.build WHERE f.name = %b AND p.patient = %b"
+)
+_CENTRES = (
+    "SELECT c.centre FROM projection.feed f "
+    "JOIN projection.patient_centre c ON c.build = f.build WHERE f.name = %s AND c.patient = %s"
+)
+_ACCESS = (
+    "SELECT a.position FROM projection.feed f JOIN projection.access a ON a.build = f.build "
+    "WHERE f.name = %s AND a.patient = %s ORDER BY a.position"
+)
+_POSITIONS = (
+    "SELECT b.patient, b.position FROM projection.patient_centre c "
+    "JOIN projection.briefing b ON b.build = c.build AND b.patient = c.patient "
+    "WHERE c.build = %b AND c.centre = %b"
+)
+_ROWS = (
+    "SELECT patient, position, row FROM projection.briefing WHERE build = %b AND patient = ANY(%b)"
+)
+_ITEMS = (
+    "SELECT i.patient, i.position, i.row FROM projection.feed f "
+    "JOIN projection.open_item i ON i.build = f.build WHERE f.name = %b AND i.centre = %b"
+)
+_ALL_ITEMS = (
+    "SELECT i.patient, i.position, i.row, (SELECT min(c.centre::text)::uuid "
+    "FROM projection.patient_centre c WHERE c.build = i.build AND c.patient = i.patient) "
+    "FROM projection.feed f "
+    "JOIN projection.open_item i ON i.build = f.build WHERE f.name = %b"
+)
