@@ -20,6 +20,7 @@ import argparse
 import base64
 import binascii
 import json
+import os
 import re
 import struct
 import sys
@@ -265,10 +266,12 @@ def parse_keys(vkeys: Sequence[str], witnesses: Sequence[str]) -> tuple[list[Key
     return lists[0], lists[1]
 
 
-def parse_held(held: bytes | None) -> Note | None:
+def parse_held(held: bytes | str | None) -> Note | None:
     """Read the checkpoint the auditor kept; :class:`Unusable` where it is not one."""
     try:
-        return None if held is None else parse_note(held)
+        return (
+            None if held is None else parse_note(held if isinstance(held, bytes) else held.encode())
+        )
     except ValueError as error:
         raise Unusable(f"--checkpoint: {error}") from error
 
@@ -864,6 +867,10 @@ class Scan:
         found.update(self.late)
         return found
 
+    def leaf_at(self, position: int) -> bytes:
+        """Leaf hash of a position from its record, where the records are dense."""
+        return bytes(self.leaves[32 * position : 32 * position + 32])
+
     def dense(self) -> bool:
         """Whether the records stand at 0, 1, 2 ... without gap."""
         return not self.gaps and not self.late
@@ -883,7 +890,7 @@ HEX32 = re.compile(r"[0-9a-f]{32}")
 class Members:
     """The zip's members, each once, with bounds on what reading one may cost."""
 
-    def __init__(self, path: str, problems: Problems) -> None:
+    def __init__(self, path: str | os.PathLike[str], problems: Problems) -> None:
         self.problems = problems
         self.zip = zipfile.ZipFile(path)
         self.infos: dict[str, zipfile.ZipInfo] = {}
@@ -1433,12 +1440,12 @@ def check_records(
 
 
 def verify_export(
-    path: str, vkeys: Sequence[str] = (), held: bytes | None = None,
+    path: str | os.PathLike[str], vkeys: Sequence[str] = (), held: bytes | str | None = None,
     witnesses: Sequence[str] = (), quorum: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Verify an export and return formats.md §5's result; whatever the file holds, it returns.
 
-    ``vkeys`` and ``witnesses`` are vkey texts, ``held`` the bytes of a kept checkpoint, ``quorum``
+    ``vkeys`` and ``witnesses`` are vkey texts, ``held`` is a checkpoint kept before, ``quorum``
     how many of the witnesses must have signed (all, when None).
 
     Raises:
