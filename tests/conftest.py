@@ -54,7 +54,7 @@ def _own_state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """The session's server, of the first build found."""
-    server = Server(binaries.resolve())
+    server = Server(binaries.resolve(), durable=False)
     yield server
     server.close()
 

@@ -25,6 +25,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -271,6 +272,12 @@ def _kept_mark(state: StateDirectory) -> Path:
     return state.pg / "kept"
 
 
+def _has(
+    connection: psycopg.Connection[tuple[object, ...]], query: LiteralString, name: str
+) -> bool:
+    return connection.execute(query, (name,)).fetchone() is not None
+
+
 class _Supervisor:
     """The supervisor's own process. Single-threaded: the death signal follows the main thread."""
 
@@ -340,40 +347,31 @@ class _Supervisor:
         self._announce(self.postmaster)
 
     def _prepare(self, postmaster: Postmaster) -> None:
-        url = postmaster.url(SUPERUSER, self.passwords[SUPERUSER], "postgres")
+        """Make what is missing of roles and database; the database gets its name last."""
+        password = self.passwords[SUPERUSER]
+        url = postmaster.url(SUPERUSER, password, "postgres")
+        owner, name = sql.Identifier(OWNER), sql.Identifier(DATABASE)
+        unready = sql.Identifier(f"{DATABASE}_unready")
         with psycopg.connect(url, autocommit=True) as connection:
-            row = connection.execute(
-                "SELECT count(*) FROM pg_catalog.pg_database WHERE datname = %s", (DATABASE,)
-            ).fetchone()
-            if row == (1,):
+            roles.ensure_groups(connection)  # a new release may bring one
+            if _has(connection, "SELECT FROM pg_catalog.pg_database WHERE datname = %s", DATABASE):
                 return
-            if (
-                connection.execute(
-                    "SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (OWNER,)
-                ).fetchone()
-                is None
-            ):
-                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(OWNER)))
+            if not _has(connection, "SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", OWNER):
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(owner))
             connection.execute(
                 sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                    sql.Identifier(OWNER), sql.Literal(self.passwords[OWNER])
+                    owner, sql.Literal(self.passwords[OWNER])
                 )
             )
-            roles.ensure_groups(connection)
-            # The database comes last: once it exists, everything before it does too.
-            unready = sql.Identifier(f"{DATABASE}_unready")
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(unready))
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(unready, sql.Identifier(OWNER))
-            )
-        logins = [roles.Login(name, self.passwords[name], name) for name in (SERVICE, WORKER)]
-        unready_url = postmaster.url(SUPERUSER, self.passwords[SUPERUSER], f"{DATABASE}_unready")
-        with psycopg.connect(unready_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(unready, owner))
+        logins = [roles.Login(login, self.passwords[login], login) for login in (SERVICE, WORKER)]
+        with psycopg.connect(
+            postmaster.url(SUPERUSER, password, f"{DATABASE}_unready"), autocommit=True
+        ) as connection:
             roles.ensure_logins(connection, logins)
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(unready, sql.Identifier(DATABASE))
-            )
+            connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(unready, name))
 
     def _announce(self, postmaster: Postmaster) -> None:
         binaries: Binaries = self.cluster.binaries()

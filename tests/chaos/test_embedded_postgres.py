@@ -479,6 +479,19 @@ class TestWithoutUserNamespaces:
             assert (told["code"], told["exit"]) == ("database-directory", 3)
             assert str(state_dir.parent) in str(told["what"])
 
+        def test_so_is_one_that_belongs_to_somebody_else(self, state_dir: Path) -> None:
+            """Root may enter it, root in a user namespace may not, and its mode stays."""
+            home = state_dir.parent / "home"
+            home.mkdir(mode=0o700)
+            os.chown(home, pwd.getpwnam("daemon").pw_uid, -1)
+            with (
+                pytest.raises(EnvironmentProblem, match="database-directory") as caught,
+                supervisor.connect_state(home / "state"),
+            ):
+                pass
+            assert str(home) in caught.value.what
+            assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
         def test_an_ordinary_user_needs_nothing(self, state_dir: Path) -> None:
             state_dir.parent.chmod(0o777)
             entry = pwd.getpwnam("daemon")

@@ -39,7 +39,9 @@ def build(source: str) -> binaries.Binaries:
 class Server:
     """A running server with a migrated template database."""
 
-    def __init__(self, installation: binaries.Binaries, *, template: bool = True) -> None:
+    def __init__(
+        self, installation: binaries.Binaries, *, template: bool = True, durable: bool = True
+    ) -> None:
         self.installation = installation
         self._numbers = itertools.count(1)
         self.passwords = {
@@ -49,7 +51,12 @@ class Server:
         self.cluster = Cluster(self.directory, pg_bin=installation.directory)
         try:
             self.cluster.initialise(self.passwords[SUPERUSER])
-            self.postmaster = Postmaster.start(self.cluster, self.passwords[SUPERUSER])
+            # Databases are made and dropped by the hundred; what a power cut leaves of them is
+            # nobody's question. Durability is tested on servers started without this.
+            settings = {} if durable else {"fsync": "off", "full_page_writes": "off"}
+            self.postmaster = Postmaster.start(
+                self.cluster, self.passwords[SUPERUSER], settings=settings
+            )
             if template:
                 self._make_template()
         except BaseException:
