@@ -114,12 +114,15 @@ def audit(
     centre: Annotated[str | None, typer.Option("--centre", help="FINESS d'un centre.")] = None,
     stream: Annotated[str | None, typer.Option("--stream", help="Pseudonyme d'un flux.")] = None,
 ) -> Result:
-    """Écrire un export vérifiable hors ligne, avec `verify.py` ; sans sélecteur, tout le journal."""
+    """Écrire un export vérifiable hors ligne ; sans sélecteur, tout le journal."""
     if sum(each is not None for each in (patient, centre, stream)) > 1:
         raise CommandError(
-            USAGE, "one-selector", "Un seul de --patient, --centre, --stream.",
-            "Un export a une seule étendue.", "Choisir l'un des trois, ou aucun pour tout le journal.",
-        )  # fmt: skip
+            USAGE,
+            "one-selector",
+            "Un seul de --patient, --centre, --stream.",
+            "Un export a une seule étendue.",
+            "Choisir l'un des trois, ou aucun pour tout le journal.",
+        )
     from releve.api.services import open_services
 
     with open_services(at.settings) as services:
@@ -153,6 +156,9 @@ def identifier(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise CommandError(
-            USAGE, "bad-id", "Cet identifiant n'est pas un UUID.",
-            "Un identifiant a la forme 8-4-4-4-12 en hexadécimal.", "Recopier l'identifiant affiché.",
-        ) from None  # fmt: skip
+            USAGE,
+            "bad-id",
+            "Cet identifiant n'est pas un UUID.",
+            "Un identifiant a la forme 8-4-4-4-12 en hexadécimal.",
+            "Recopier l'identifiant affiché.",
+        ) from None

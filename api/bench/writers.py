@@ -1,0 +1,377 @@
+"""``bench append`` and ``bench command``: writers in processes of their own, taking turns.
+
+Ours seals and appends (and for ``command`` loads, folds and decides first). Baselines write the
+same sizes with the same durability: a plain prepared INSERT into a table with the same partitions,
+indexes and storage, and the library's stock PostgreSQL recorder with its documented settings.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg_pool import ConnectionPool
+
+from releve.api.bench.measure import Case, Report, measure, temporary_directory
+from releve.api.services import DerivedIds, open_services
+from releve.api.settings import Settings
+from releve.domain.aggregates import CODEC
+from releve.domain.aggregates.patient.encounters import NoteSigned
+from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.commands import SignNote
+from releve.domain.continuity import CommandContext, Continuity
+from releve.domain.events import PATIENT, Author, Envelope, Event
+from releve.security.keys.data_keys import DataKeys
+from releve.security.keys.keyfile import KeyFiles
+from releve.security.ledger.store import LedgerFactory
+
+WRITERS = (1, 4, 16)
+HISTORY = 25
+NOTE = "Suivi de la tension et du traitement, rien de nouveau depuis la dernière visite. " * 22
+PLAIN = "plain INSERT"
+STOCK = "stock recorder"
+LIBRARY = "library get and save"
+_AUTHOR = Author(role="referent", name="Dr Banc d'essai", person=UUID(int=7))
+
+_BASELINE_TABLE = """
+CREATE SCHEMA IF NOT EXISTS bench;
+CREATE TABLE bench.event (LIKE ledger.event INCLUDING ALL) PARTITION BY HASH (stream);
+DO $$ BEGIN FOR n IN 0..15 LOOP
+  EXECUTE format('CREATE TABLE bench.event_%s PARTITION OF bench.event '
+                 'FOR VALUES WITH (MODULUS 16, REMAINDER %s)', n, n);
+  EXECUTE format('ALTER TABLE bench.event_%s ALTER COLUMN body SET STORAGE EXTERNAL', n);
+END LOOP; END $$;
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the writers of one benchmark write."""
+
+    service_url: str
+    owner_url: str
+    keys: Path
+    centre: UUID
+
+
+Step = Callable[[], None]
+"""One durable transaction."""
+
+
+def _note_event(stream: UUID, version: int, centre: UUID) -> Event:
+    return Event(
+        originator_id=stream,
+        originator_version=version,
+        event_id=uuid4(),
+        event_class=PATIENT,
+        recorded_at=datetime.now(UTC),
+        envelope=Envelope(occurred_at="2026-11-23", author=_AUTHOR, centre=centre),
+        payload=NoteSigned(one_liner="Banc d'essai", plan=NOTE),
+    )
+
+
+def _factory(place: Place) -> LedgerFactory:
+    pool: ConnectionPool[Any] = ConnectionPool(
+        place.service_url, min_size=1, max_size=1, kwargs={"autocommit": True}, open=True
+    )
+    return LedgerFactory(pool, DataKeys(pool, KeyFiles(place.keys)), CODEC)
+
+
+def _ours_append(place: Place) -> Step:
+    store = _factory(place).event_store()
+    stream = uuid4()
+    version = 0
+
+    def step() -> None:
+        nonlocal version
+        version += 1
+        store.put([_note_event(stream, version, place.centre)])
+
+    return step
+
+
+def _plain_append(place: Place) -> Step:
+    connection = psycopg.connect(place.owner_url, autocommit=True)
+    cursor = psycopg.RawCursor(connection)
+    stream = uuid4()
+    body = os.urandom(2_000)
+    version = 0
+
+    def step() -> None:
+        nonlocal version
+        version += 1
+        cursor.execute(
+            "INSERT INTO bench.event (stream, version, topic, header, body, event_id) "
+            "VALUES ($1, $2, $3, $4, $5, $6)",
+            (stream, version, "patient", os.urandom(172), body, uuid4()),
+            prepare=True,
+        )
+
+    return step
+
+
+def _datastore(place: Place) -> PostgresDatastore:
+    given = psycopg.conninfo.conninfo_to_dict(place.owner_url)
+    return PostgresDatastore(
+        dbname=str(given["dbname"]),
+        host=str(given["host"]),
+        port=str(given["port"]),
+        user=str(given["user"]),
+        password=str(given["password"]),
+        pool_size=1,
+        max_overflow=1,
+        schema="bench",
+    )
+
+
+def _stock_append(place: Place) -> Step:
+    recorder = PostgresApplicationRecorder(_datastore(place), events_table_name="stock_events")
+    stream = uuid4()
+    state = os.urandom(2_100)
+    version = 0
+
+    def step() -> None:
+        nonlocal version
+        version += 1
+        recorder.insert_events([StoredEvent(stream, version, "patient.note-signed", state)])
+
+    return step
+
+
+def _ours_command(place: Place) -> Step:
+    factory = _factory(place)
+    continuity = Continuity(factory, DerivedIds())
+    store = factory.event_store()
+    streams: list[UUID] = []
+
+    def step() -> None:
+        if not streams:
+            fresh = [uuid4() for _ in range(40)]
+            store.put_many([_history(stream, place.centre) for stream in fresh])
+            streams.extend(fresh)
+        context = CommandContext(
+            author=_AUTHOR,
+            now=datetime.now(UTC),
+            key=os.urandom(32),
+            actor=b"bench",
+            centre=place.centre,
+        )
+        note = SignNote(one_liner="Banc d'essai", plan=NOTE)
+        continuity.execute(note, context, target=streams.pop())
+
+    return step
+
+
+def _history(stream: UUID, centre: UUID) -> list[Event]:
+    first = _note_event(stream, 1, centre)
+    registered = msgspec.structs.replace(
+        first, payload=Registered(birth_name="EXEMPLE", first_names=("Jeanne",))
+    )
+    return [registered, *(_note_event(stream, n, centre) for n in range(2, HISTORY + 1))]
+
+
+class _Record(Aggregate):
+    """The library's own aggregate, with as much in each event."""
+
+    @event("Opened")
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.notes: list[str] = []
+
+    @event("NoteSigned")
+    def sign_note(self, one_liner: str, plan: str) -> None:
+        self.notes.append(one_liner + plan)
+
+
+class _Records(Application[UUID]):
+    name = "library"
+
+
+def _library_command(place: Place) -> Step:
+    given = psycopg.conninfo.conninfo_to_dict(place.owner_url)
+    application = _Records(
+        {
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": str(given["dbname"]),
+            "POSTGRES_HOST": str(given["host"]),
+            "POSTGRES_PORT": str(given["port"]),
+            "POSTGRES_USER": str(given["user"]),
+            "POSTGRES_PASSWORD": str(given["password"]),
+            "POSTGRES_SCHEMA": "bench",
+            "POSTGRES_POOL_SIZE": "1",
+            "CREATE_TABLE": "n",
+        }
+    )
+    streams: list[UUID] = []
+
+    def step() -> None:
+        if not streams:
+            for _ in range(40):
+                record = _Record(name="EXEMPLE")
+                for _ in range(HISTORY - 1):
+                    record.sign_note("Banc d'essai", NOTE)
+                application.save(record)
+                streams.append(record.id)
+        record = application.repository.get(streams.pop())
+        record.sign_note("Banc d'essai", NOTE)
+        application.save(record)
+
+    return step
+
+
+_STEPS: dict[str, Callable[[Place], Step]] = {
+    "ours append": _ours_append,
+    PLAIN: _plain_append,
+    STOCK: _stock_append,
+    "ours command": _ours_command,
+    LIBRARY: _library_command,
+}
+_UNTIMED_EVERY = 40
+"""Command steps make their histories in batches of this many, outside the clock."""
+
+
+def _writer(pipe: Connection) -> None:
+    steps: dict[str, Step] = {}
+    while (task := pipe.recv()) is not None:
+        name, place, seconds = task
+        if name not in steps:
+            steps[name] = _STEPS[name](place)
+            steps[name]()
+        pipe.send("ready")
+        pipe.recv()
+        done, spent = 0, 0.0
+        prepares = "command" in name or name == LIBRARY
+        while spent < seconds:
+            if prepares and done and done % _UNTIMED_EVERY == _UNTIMED_EVERY - 1:
+                steps[name]()  # uses the last history and makes no new one
+                steps[name]()  # makes the next batch: not counted
+                done += 2
+                continue
+            began = time.perf_counter()
+            steps[name]()
+            spent += time.perf_counter() - began
+            done += 1
+        pipe.send((done, spent))
+
+
+@contextmanager
+def writers(count: int) -> Iterator[Callable[[str, Place, int, float], float]]:
+    """Processes that write when told; gives ``run(what, where, how many, seconds) -> rate``."""
+    forked = multiprocessing.get_context("fork")
+    pipes: list[Connection] = []
+    processes = []
+    for _ in range(count):
+        ours, theirs = forked.Pipe()
+        process = forked.Process(target=_writer, args=(theirs,), daemon=True)
+        process.start()
+        pipes.append(ours)
+        processes.append(process)
+
+    def run(name: str, place: Place, chosen: int, seconds: float) -> float:
+        active = pipes[:chosen]
+        for pipe in active:
+            pipe.send((name, place, seconds))
+        for pipe in active:
+            pipe.recv()
+        for pipe in active:
+            pipe.send("go")
+        found = [pipe.recv() for pipe in active]
+        return sum(done / spent for done, spent in found if spent)
+
+    try:
+        yield run
+    finally:
+        for pipe in pipes:
+            pipe.send(None)
+        for process in processes:
+            process.join(timeout=10)
+
+
+def _prepared(place: Place) -> None:
+    with psycopg.connect(place.owner_url, autocommit=True) as connection:
+        connection.execute(_BASELINE_TABLE)
+    recorder = PostgresApplicationRecorder(_datastore(place), events_table_name="stock_events")
+    recorder.create_table()
+    recorder = PostgresApplicationRecorder(_datastore(place), events_table_name="library_events")
+    recorder.create_table()
+
+
+def _bench(
+    name: str, rounds: int, seconds: float, cases: Callable[[int, Callable[[str], Any]], Case]
+) -> Report:
+    with (
+        writers(max(WRITERS)) as run,
+        temporary_directory() as directory,
+        open_services(Settings(state_dir=directory / "state")) as services,
+    ):
+        place = Place(
+            services.database.service_url,
+            services.database.owner_url,
+            services.database.state.keys,
+            uuid4(),
+        )
+        _prepared(place)
+        built = {
+            f"w{count}": cases(
+                count, lambda what, count=count: lambda: run(what, place, count, seconds)
+            )
+            for count in WRITERS
+        }
+        return measure(
+            name,
+            "transactions/s",
+            "higher",
+            built,
+            rounds=rounds,
+            settings={
+                "server": _server_version(services.database.owner_url),
+                "synchronous_commit": "on",
+                "event_bytes": len(NOTE),
+                "seconds_per_run": seconds,
+                "stock": "POSTGRES_ENABLE_DB_FUNCTIONS off: with it the library loses events",
+            },
+        )
+
+
+def _server_version(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    return str(row[0]) if row else "?"
+
+
+def bench_append(*, quick: bool) -> Report:
+    """Seal and append one decided 2 KB event a transaction."""
+    floor = {1: 0.65, 4: 0.65, 16: 0.5}
+
+    def cases(count: int, run: Callable[[str], Any]) -> Case:
+        ratio = {PLAIN: floor[count]}
+        if count == 16:
+            ratio[STOCK] = 4.0
+        return Case(run("ours append"), {PLAIN: run(PLAIN), STOCK: run(STOCK)}, ratio)
+
+    return _bench("append", 1 if quick else 5, 0.8 if quick else 1.5, cases)
+
+
+def bench_command(*, quick: bool) -> Report:
+    """Load, fold 25 events, decide, seal, append; the library's own get and save beside it."""
+
+    def cases(count: int, run: Callable[[str], Any]) -> Case:
+        ratio = {LIBRARY: 1.5} if count == 16 else {}
+        return Case(run("ours command"), {LIBRARY: run(LIBRARY)}, ratio)
+
+    return _bench("command", 1 if quick else 5, 0.8 if quick else 1.5, cases)
