@@ -64,6 +64,8 @@ class BundleIndex:
     """The entries of a Bundle whose ``entry`` is a list of objects, by every name they have."""
 
     bundle: JsonObject
+    leaving_out: frozenset[int] = frozenset()
+    """Places of entries that count as not there."""
     entries: list[Entry] = field(default_factory=list)
     _by_url: dict[str, Entry] = field(default_factory=dict)
     _by_id: dict[tuple[str, str], list[Entry]] = field(default_factory=dict)
@@ -73,6 +75,8 @@ class BundleIndex:
         for index, one in enumerate(listed if isinstance(listed, list) else ()):
             resource = one.get("resource") if isinstance(one, dict) else None
             if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+                continue
+            if index in self.leaving_out:
                 continue
             url = one.get("fullUrl")
             entry = Entry(

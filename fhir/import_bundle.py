@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded, contradicts
 from releve.domain.commands import ImportedDocument, ImportedEntry, RegisterPatient
@@ -95,7 +95,7 @@ class _Planner:
         self.sha256 = sha256
         self.size = size
         self.keep_going = keep_going
-        self.index = BundleIndex(bundle)
+        self.whole = self.index = BundleIndex(bundle)
         self.rejected: list[Issue] = []
         self.warnings: list[Issue] = []
         self.bad: set[int] = set()
@@ -118,6 +118,8 @@ class _Planner:
                 self._judge(ips_checker.resource_issues(self.index, entry))
         if self._refused_as_a_whole() or (self.rejected and not self.keep_going):
             return self._refusal()
+        # From here on, what is read is R4: bad parts count as not there.
+        self.index = BundleIndex(self.bundle, frozenset(self.bad))
         lines = self._lines()
         patient = self._patient(lines)
         if self.rejected and not self.keep_going:
@@ -163,12 +165,13 @@ class _Planner:
         """Every good resource as read, with the patient it is about (``None``: about nobody)."""
         lines: list[tuple[Reading, Entry | None]] = []
         for entry in self.index.entries:
-            if entry.index in self.bad or entry.type == "Patient":
+            if entry.type == "Patient":
                 continue
             if entry.type not in MAPPED_TYPES:
                 lines.append((read(self.index, entry), None))
                 continue
             patient, issue = self._subject(entry)
+            issue = issue or self._medication_issue(entry)
             if issue is not None:
                 self._judge([issue])
             elif patient is None:
@@ -189,11 +192,17 @@ class _Planner:
         literal = (reference or {}).get("reference", "")
         target = self.index.resolve(literal, entry) if literal else self._by_identifier(reference)
         if target is None:
-            reason = "le patient désigné n'est pas dans le fichier"
+            reason = "le patient désigné n'est pas dans le fichier, ou y est refusé"
             return None, Issue(path, reason, rule="subject")
-        if target.index in self.bad:
-            return None, Issue(path, "le patient désigné est refusé", rule="subject")
         return (target, None) if target.type == "Patient" else (None, None)
+
+    def _medication_issue(self, entry: Entry) -> Issue | None:
+        """Why a treatment has no name: the Medication that it refers to is itself refused."""
+        literal = entry.resource.get("medicationReference", {}).get("reference")
+        target = self.whole.resolve(literal, entry) if literal else None
+        if target is None or target.index not in self.bad:
+            return None
+        return Issue(f"{entry.path}.medication", "le médicament désigné est refusé", rule="subject")
 
     def _by_identifier(self, reference: JsonObject | None) -> Entry | None:
         named = (reference or {}).get("identifier", {})
@@ -207,13 +216,12 @@ class _Planner:
 
     def _patient(self, lines: list[tuple[Reading, Entry | None]]) -> Entry | None:
         """The one patient that the file is about."""
-        patients = [one for one in self.index.of_type("Patient") if one.index not in self.bad]
+        patients = self.index.of_type("Patient")
         spoken_of = {one.index for _, one in lines if one is not None}
         about = [one for one in patients if one.index in spoken_of] or patients[:1]
-        if self.bundle.get("type") == "document" and self.index.entries:
-            subject = self.index.entries[0].resource.get("subject")
-            literal = subject.get("reference") if isinstance(subject, dict) else None
-            named = self.index.resolve(literal, self.index.entries[0]) if literal else None
+        for composition in self.index.of_type("Composition")[:1]:
+            literal = composition.resource.get("subject", {}).get("reference")
+            named = self.index.resolve(literal, composition) if literal else None
             about = [one for one in patients if one == named] + [
                 one for one in about if one != named
             ]
@@ -232,7 +240,7 @@ class _Planner:
         listed += [
             Unmapped(path=other.path, type="Patient")
             for other in self.index.of_type("Patient")
-            if other != patient and other.index not in self.bad
+            if other != patient
         ]
         for reading in readings:
             if reading.entry.type != "Medication" or reading.entry.index not in taken:
@@ -294,14 +302,13 @@ class _Planner:
 
     def _written_at(self) -> str | None:
         composition = self.index.of_type("Composition")[:1]
-        written: Any = composition[0].resource.get("date") if composition else None
-        written = written or self.bundle.get("timestamp")
-        return written if isinstance(written, str) else None
+        written: str | None = composition[0].resource.get("date") if composition else None
+        return written or self.bundle.get("timestamp")
 
     def _title(self) -> str:
         composition = self.index.of_type("Composition")[:1]
-        title: Any = composition[0].resource.get("title") if composition else None
-        return title if isinstance(title, str) else "Bundle FHIR"
+        title: str | None = composition[0].resource.get("title") if composition else None
+        return title or "Bundle FHIR"
 
     def _kind(self) -> str | None:
         for composition in self.index.of_type("Composition")[:1]:
@@ -312,7 +319,7 @@ class _Planner:
 
     def _bundle_name(self) -> str | None:
         identifier = self.bundle.get("identifier")
-        if isinstance(identifier, dict) and identifier.get("value"):
+        if identifier and identifier.get("value"):
             return f"{identifier.get('system', '')}|{identifier['value']}"
         identity = self.bundle.get("id")
         return f"Bundle/{identity}" if identity else None
@@ -372,8 +379,8 @@ def _registration(patient: Entry) -> tuple[RegisterPatient, list[Unmapped], list
     family = _family(main[1])
     birth_name = _family(maiden[1]) or family
     used_name = _family(usual[1])
-    first_names = tuple(main[1].get("given", ())) or tuple(maiden[1].get("given", ()))
-    used_first = next(iter(usual[1].get("given", ())), None)
+    first_names = _given(main[1]) or _given(maiden[1])
+    used_first = next(iter(_given(usual[1])), None)
     registration = RegisterPatient(
         birth_name=birth_name,
         first_names=first_names,
@@ -397,6 +404,10 @@ def _name(names: list[tuple[int, JsonObject]], *uses: str | None) -> tuple[int |
         rest = [(n, one) for n, one in names if one.get("use") not in ("old", "maiden")]
         return rest[0] if rest else names[0]
     return None, {}
+
+
+def _given(name: JsonObject) -> tuple[str, ...]:
+    return tuple(one for one in name.get("given", ()) if one)
 
 
 def _family(name: JsonObject) -> str | None:

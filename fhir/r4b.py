@@ -180,6 +180,8 @@ def structure(content: JsonObject, path: str) -> list[Issue]:
             return [Issue(f"{path}.contained[{index}]", "type de ressource inconnu en FHIR R4")]
     type_name = str(content["resourceType"])
     model = model_of(type_name)
+    if empty := list(_nulls(content, type_name, path)):
+        return empty
     if model is None:
         return [Issue(path, "type de ressource inconnu en FHIR R4")]
     try:
@@ -214,6 +216,29 @@ def unknown_codes(content: JsonObject, type_name: str, path: str) -> list[Issue]
 def _contained(content: JsonObject) -> list[Any]:
     contained = content.get("contained")
     return contained if isinstance(contained, list) else []
+
+
+def _nulls(content: JsonObject, type_name: str, path: str) -> Iterator[Issue]:
+    """Elements that are ``null``: FHIR leaves out what it does not say.
+
+    Only a list of primitives may hold nulls, where its extensions (``_name``) say more.
+    """
+    known = elements_of(type_name)
+    for key, value in content.items():
+        element = known.get(key.removeprefix("_"))
+        name, inner = (element.name, element.datatype) if element else (_printable(key), "")
+        many = isinstance(value, list)
+        extended = key.startswith("_") or f"_{key}" in content
+        for number, one in enumerate(value) if isinstance(value, list) else ((0, value),):
+            here = f"{path}.{name}[{number}]" if many else f"{path}.{name}"
+            if one is None and not (many and extended):
+                yield Issue(here, "null : FHIR n'admet pas d'élément sans valeur")
+            elif isinstance(one, dict):
+                if inner == "Resource":
+                    inner = str(one.get("resourceType", "Resource"))
+                yield from _nulls(one, "Extension" if key.startswith("_") else inner, here)
+            elif isinstance(one, list):
+                yield Issue(here, "liste dans une liste : FHIR ne l'admet pas")
 
 
 def _json_type_fits(node: Node) -> bool:

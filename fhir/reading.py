@@ -145,7 +145,7 @@ def _allergy(index: BundleIndex, content: JsonObject, reading: Reading) -> None:
         clinical_status=clinical,
         verification=verification,
         kind=content.get("type"),
-        categories=tuple(content.get("category", ())),
+        categories=tuple(one for one in content.get("category", ()) if one),
         criticality=content.get("criticality"),
         onset=onset,
         recorded=recorded,
@@ -487,7 +487,7 @@ def display_name(content: JsonObject) -> str:
     if isinstance(name, str):
         return name
     first = name[0] if isinstance(name, list) and name else {}
-    given = [*first.get("prefix", ()), *first.get("given", ()), first.get("family", "")]
+    given = [*first.get("prefix", ()), *first.get("given", ()), first.get("family")]
     return str(first.get("text") or " ".join(part for part in given if part))
 
 
