@@ -69,7 +69,7 @@ def key_of(event_class: int, stream: UUID, generation: int) -> KeyId:
     return (ACCESS_STREAM if event_class == _ACCESS_CLASS else stream), generation
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Kept:
     key: bytes
     until: float
@@ -118,7 +118,9 @@ class DataKeys:
             KeyRefused, Tampered: its wrapped bytes were changed.
         """
         wanted = stream, generation
-        return self.get_many([wanted])[wanted]
+        with self._lock:
+            kept = self._fresh(wanted)
+        return kept if kept is not None else self.get_many([wanted])[wanted]
 
     def get_many(self, wanted: Iterable[KeyId]) -> dict[KeyId, bytes]:
         """Give all of these data keys, with one query and one unwrapping for the unopened ones.

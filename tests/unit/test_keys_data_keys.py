@@ -134,6 +134,17 @@ class TestMaking:
         lost.chmod(0o600)
         house.process().create(uuid4(), PATIENT, CENTRE)
 
+    def test_both_builds_of_the_database_keep_them(
+        self, each_database: Database, tmp_path: Path
+    ) -> None:
+        house = House(each_database, CountedKeyFiles(tmp_path / "keys"), tmp_path / "keys")
+        stream = uuid4()
+        key = house.process().create(stream, PATIENT, CENTRE)
+        assert house.process().get_many([(stream, 1)]) == {(stream, 1): key}
+        house.destroy(stream)
+        with pytest.raises(KeyDestroyed):
+            house.process().get(stream)
+
 
 class TestThreeAnswers:
     def test_never_made(self, house: House) -> None:
