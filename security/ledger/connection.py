@@ -66,8 +66,10 @@ def borrowed(pool: Pool) -> Iterator[Connection]:
     try:
         if not autocommit:
             connection.autocommit = True
-        if connection not in _configured:
+        try:
             configure(connection)
+        except psycopg.OperationalError as error:
+            raise LedgerUnreachable("the connection broke before it was used") from error
         yield connection
     except psycopg.OperationalError:
         if connection.closed:
