@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 from releve.domain import continuity
 from releve.domain.aggregates.stint import Stint, StintEnded, StintPlanned
 from releve.domain.commands import COMMANDS, Command, Target
-from releve.domain.continuity import CommandContext, State, fold, propose
+from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Envelope, Event, Payload, Source
 from releve.security.ledger.envelope import derive_event_id, derive_stream
@@ -135,7 +135,8 @@ class Given:
     """A stream as it stands."""
 
     kind: Target
-    state: State | None
+    state: Any
+    """The folded state; None where nothing happened."""
 
     def when(
         self,
@@ -179,7 +180,7 @@ class When:
     def then(self, *payloads: Payload) -> When:
         """Exactly these facts, in this order."""
         assert self.refusal is None, (
-            f"refused: {self.refusal} ({self.refusal and self.refusal.why})"
+            f"refused: {self.refusal} ({self.refusal.why}; {self.refusal.field})"
         )
         assert [event.payload for event in self.events] == list(payloads)
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from releve.domain.aggregates.health_centre import CentreOpened
@@ -14,7 +16,7 @@ REFERENT = NamedPerson(name="Dr Camille Référent", phone="+33 5 99 00 00 01")
 SECOND = NamedPerson(name="Dr Alix Second", phone="+33 5 99 00 00 02")
 
 
-def opening(**fields: object) -> OpenCentre:
+def opening(**fields: Any) -> OpenCentre:
     return OpenCentre(
         **{
             "centre_name": "Centre d'Exemple",
@@ -70,7 +72,7 @@ def test_a_chain_of_one_person_does_not_open_a_centre(chain: tuple[NamedPerson, 
     ],
 )
 def test_a_centre_that_cannot_be_does_not_open(
-    fields: dict[str, object], code: str, field: str
+    fields: dict[str, Any], code: str, field: str
 ) -> None:
     given(kind="centre").when(opening(**fields), by=COORDINATOR).invalid(code, field=field)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_the_coordinator_closes_only_administrative_items() -> None:
 def test_a_closing_marked_in_error_opens_its_item_again() -> None:
     closing = Told(CLOSED, target=entry(2))
     undone = given(REGISTERED, ITEM, closing, Told(EntryMarkedInError(), target=entry(3)))
-    assert [item.event_id for item in open_items(undone.state)] == [entry(2)]  # type: ignore[arg-type]
+    assert [item.event_id for item in open_items(undone.state)] == [entry(2)]
     undone.when(CloseItem(item=entry(2), evidence="Fait")).then(CLOSED)
 
 
@@ -279,7 +280,7 @@ def test_a_newer_version_in_error_gives_the_older_one_back() -> None:
     second = Told(HANDOVER, target=entry(2))
     marked = Told(EntryMarkedInError(), target=entry(3))
     state = given(REGISTERED, HANDOVER, second, marked).state
-    back = current_handover(state)  # type: ignore[arg-type]
+    back = current_handover(state)
     assert back is not None
     assert back.event_id == entry(2)
 
@@ -339,8 +340,10 @@ def test_the_receiver_restates_in_their_own_words() -> None:
 
 
 @pytest.mark.parametrize("kind", ["restatement", "question"])
-def test_a_read_back_without_words_commits_to_nothing(kind: str) -> None:
-    empty = ReadBackHandover(handover=entry(2), kind=kind, text="  ")  # type: ignore[arg-type]
+def test_a_read_back_without_words_commits_to_nothing(
+    kind: Literal["restatement", "question"],
+) -> None:
+    empty = ReadBackHandover(handover=entry(2), kind=kind, text="  ")
     given(REGISTERED, T0).when(empty, by=AVAL).refused("read-back-empty", field="text")
 
 

@@ -30,7 +30,7 @@ FLU = Concept(text="Influenza", codings=(Coding(system="http://snomed.info/sct",
 HASH = "ab" * 32
 
 
-def problem(onset: str | None, status: str | None = "active", **fields: str) -> ProblemRecorded:
+def problem(onset: str | None, status: str | None = "active", **fields: Any) -> ProblemRecorded:
     return ProblemRecorded(concept=FLU, onset=onset, clinical_status=status, **fields)
 
 

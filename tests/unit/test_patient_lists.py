@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from releve.domain.aggregates.patient.allergies import (
@@ -45,13 +47,13 @@ NO_KNOWN_ALLERGY = Concept(
 )
 
 
-def active(concept: Concept, **fields: str) -> ProblemRecorded:
+def active(concept: Concept, **fields: Any) -> ProblemRecorded:
     return ProblemRecorded(
         concept=concept, clinical_status="active", verification="confirmed", **fields
     )
 
 
-def measure(loinc: str, value: str, unit: str, **fields: bool) -> RecordObservation:
+def measure(loinc: str, value: str, unit: str, **fields: Any) -> RecordObservation:
     return RecordObservation(
         code=Concept(text="Mesure", codings=(Coding(system="http://loinc.org", code=loinc),)),
         value=Quantity(value=value, unit=unit),
@@ -258,7 +260,7 @@ def test_an_allergy_is_recorded_once_as_active() -> None:
         ({"onset": "hier"}, "onset"),
     ],
 )
-def test_an_allergy_speaks_the_codes_of_fhir(fields: dict[str, object], field: str) -> None:
+def test_an_allergy_speaks_the_codes_of_fhir(fields: dict[str, Any], field: str) -> None:
     given(REGISTERED).when(RecordAllergy(substance=PENICILLIN, **fields)).invalid(
         "invalid-field", field=field
     )
@@ -389,6 +391,6 @@ def test_a_patient_who_is_not_stable_has_a_reason() -> None:
 def test_the_last_severity_that_stands_counts_and_never_expires() -> None:
     worse = IllnessSeveritySet(severity="unstable", reason="Dyspnée", review_by="2020-01-01")
     better = IllnessSeveritySet(severity="stable")
-    assert current_severity(given(REGISTERED, better, worse).state) == worse  # type: ignore[arg-type]
+    assert current_severity(given(REGISTERED, better, worse).state) == worse
     undone = given(REGISTERED, worse, better, Told(EntryMarkedInError(), target=entry(3))).state
-    assert current_severity(undone) == worse  # type: ignore[arg-type]
+    assert current_severity(undone) == worse

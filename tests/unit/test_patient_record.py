@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_an_unknown_sex_counts_as_absent() -> None:
 
 
 def test_a_qualified_identity_has_its_five_traits_and_its_matricule() -> None:
-    traits = {
+    traits: dict[str, Any] = {
         "birth_name": "EXEMPLE",
         "first_names": ("Jeanne",),
         "birth_date": "1979-03-05",
@@ -115,9 +116,7 @@ def test_a_qualified_identity_has_its_five_traits_and_its_matricule() -> None:
         ({"birth_name": ""}, "missing-field", "birth_name"),
     ],
 )
-def test_a_trait_that_cannot_be_is_refused(
-    traits: dict[str, object], code: str, field: str
-) -> None:
+def test_a_trait_that_cannot_be_is_refused(traits: dict[str, Any], code: str, field: str) -> None:
     command = RegisterPatient(**{"birth_name": "EXEMPLE", "prior_search": "name", **traits})
     given().when(command, by=COORDINATOR).invalid(code, field=field)
 
