@@ -97,12 +97,13 @@ def coding_of(coding: Coding) -> JsonObject:
 
 
 def status_of(element: Mapping[str, Any] | None, system: str) -> str | None:
-    """The status code of a CodeableConcept: that of ``system``, else the first code it has."""
+    """The status of a CodeableConcept: its code of ``system``, else its first code, else words."""
     codings: Sequence[Mapping[str, Any]] = (element or {}).get("coding", ())
     for one in codings:
         if one.get("system") == system and one.get("code"):
             return str(one["code"])
-    return next((str(one["code"]) for one in codings if one.get("code")), None)
+    text: str | None = (element or {}).get("text")
+    return next((str(one["code"]) for one in codings if one.get("code")), text)
 
 
 def status_element(code: str, system: str) -> JsonObject:

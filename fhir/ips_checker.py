@@ -39,6 +39,8 @@ _SECTION_TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
     "30954-2": ("Observation", "DiagnosticReport", "DocumentReference"),
 }
 
+_NAME_PARTS: Final = ("family", "given", "text", "_family", "_given", "_text")
+
 REFUSING_RULES: Final = frozenset(
     {
         "structure", "resource", "full-url", "reference", "reference-target", "ips-subject",
@@ -280,7 +282,7 @@ def _patient_issues(patient: Entry) -> Iterator[Issue]:
     content = patient.resource
     names = content.get("name")
     named = any(
-        isinstance(one, dict) and (one.get("family") or one.get("given") or one.get("text"))
+        isinstance(one, dict) and any(one.get(key) for key in _NAME_PARTS)
         for one in (names if isinstance(names, list) else ())
     )
     if not named:

@@ -166,8 +166,9 @@ def _line(kind: str, line: Line) -> JsonObject:
     system, bar, value = named.partition("|")
     if bar and value:
         content["identifier"] = [{"system": system, "value": value} if system else {"value": value}]
-    elif re.match(r"(urn|https?):\S+$", named):
-        content["identifier"] = [{"system": codes.ANY_URI, "value": named}]
+    else:
+        address = named if re.match(r"(urn|https?):\S+$", named) else f"urn:uuid:{line.entry_id}"
+        content["identifier"] = [{"system": codes.ANY_URI, "value": address}]
     return content
 
 

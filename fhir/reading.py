@@ -437,7 +437,8 @@ def _named(element: JsonObject | None, reading: Reading) -> Concept:
 
 def _status(content: JsonObject, key: str, system: str, reading: Reading) -> str | None:
     status = codes.status_of(content.get(key), system)
-    if status is not None and status not in codes.STATUS_CODES[system]:
+    coded = bool(content.get(key, {}).get("coding"))
+    if coded and status is not None and status not in codes.STATUS_CODES[system]:
         where = f"{reading.entry.path}.{key}"
         reading.warn(where, "statut hors de la liste que FHIR R4 impose", "required-code")
     return status

@@ -376,19 +376,37 @@ def test_no_reason_repeats_a_value_of_the_file() -> None:
 
 
 SEED = json.loads(EXAMPLES[0].read_bytes())
-_VALUES = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-5, 5),
-    st.text(max_size=5),
-    st.sampled_from(
-        [
-            [], {}, [[]], [{}], [None], "Patient", "urn:uuid:x", "#", "2015", "active",
-            {"reference": "#"}, {"reference": None}, {"coding": [None]}, {"coding": "x"},
-            {"coding": [{"code": 1}]}, {"resourceType": "Foo"}, {"value": "1"}, -1,
-        ]
-    ),
-)  # fmt: skip
+
+
+def values() -> st.SearchStrategy[Any]:
+    """What may stand where something else should."""
+    return st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-5, 5),
+        st.text(max_size=5),
+        st.sampled_from(
+            [
+                [], {}, [[]], [{}], [None], "Patient", "urn:uuid:x", "#", "2015", "active",
+                {"reference": "#"}, {"reference": None}, {"coding": [None]}, {"coding": "x"},
+                {"coding": [{"code": 1}]}, {"resourceType": "Foo"}, {"value": "1"}, -1,
+            ]
+        ),
+    )  # fmt: skip
+
+
+def changed(value: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
+    """A copy of ``value`` with each change made that still has a place."""
+    mutated = json.loads(json.dumps(value))
+    for path, new in changes:
+        holder = mutated
+        try:
+            for step in path[:-1]:
+                holder = holder[step]
+            holder[path[-1]] = new
+        except (KeyError, IndexError, TypeError):
+            continue
+    return mutated
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -406,19 +424,11 @@ PLACES = list(places(SEED))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(st.sampled_from(PLACES), _VALUES), min_size=1, max_size=3))
+@given(st.lists(st.tuples(st.sampled_from(PLACES), values()), min_size=1, max_size=3))
 def test_no_change_of_a_good_file_makes_anything_but_a_plan(
     changes: list[tuple[tuple[Any, ...], Any]],
 ) -> None:
-    mutated = json.loads(json.dumps(SEED))
-    for path, value in changes:
-        holder = mutated
-        try:
-            for step in path[:-1]:
-                holder = holder[step]
-            holder[path[-1]] = value
-        except (KeyError, IndexError, TypeError):
-            continue
+    mutated = changed(SEED, changes)
     for keep_going in (False, True):
         planned = plan(json.dumps(mutated).encode(), keep_going=keep_going)
         assert isinstance(planned, ImportPlan)
@@ -427,7 +437,7 @@ def test_no_change_of_a_good_file_makes_anything_but_a_plan(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.binary(max_size=200) | st.recursive(_VALUES, st.lists).map(lambda v: json.dumps(v).encode())
+    st.binary(max_size=200) | st.recursive(values(), st.lists).map(lambda v: json.dumps(v).encode())
 )
 def test_no_bytes_make_anything_but_a_plan(content: bytes) -> None:
     assert plan(content).rejected
