@@ -27,7 +27,9 @@ from releve.api.settings import Settings
 from releve.domain.aggregates import CODEC
 from releve.domain.continuity import Continuity
 from releve.projections.directory import DirectoryCache
+from releve.projections.editions import Editions
 from releve.projections.feed import Feed
+from releve.projections.records import CentreRecords
 from releve.security.access import AccessLog
 from releve.security.identity import DemoIdentity, Identity, Persona, Sessions
 from releve.security.keys.data_keys import DataKeys
@@ -98,6 +100,8 @@ class Services:
     signer: LogSigner
     feed: Feed
     directory: DirectoryCache
+    records: CentreRecords
+    editions: Editions
     access: AccessLog
     identity: Identity
     appended: Poke
@@ -191,6 +195,7 @@ def _services(
     continuity = Continuity(factory, DerivedIds())
     sequencer = Sequencer(worker_pool, cell, clock=clock.for_write, on_positions=numbered)
     directory = DirectoryCache(pool, data_keys)
+    records = CentreRecords(pool, data_keys)
     sessions = Sessions(pool)
     chooser = (
         DemoIdentity(source(directory.load, clock), environment=settings.env, host=host)
@@ -223,6 +228,8 @@ def _services(
             signer=signer,
             feed=Feed(worker_pool, reader, data_keys),
             directory=directory,
+            records=records,
+            editions=Editions(pool, data_keys, records, reader.known_at),
             access=access,
             identity=Identity(provider=chooser, sessions=sessions, demo=chooser),
             appended=appended,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -18,9 +18,6 @@ from releve.api.cli.runner import (
     Result,
     command,
 )
-
-if TYPE_CHECKING:
-    from releve.api.services import Services
 
 exports = typer.Typer(no_args_is_help=True, help="Sortir des preuves ou un dossier.")
 
@@ -123,31 +120,19 @@ def audit(
             "Un export a une seule étendue.",
             "Choisir l'un des trois, ou aucun pour tout le journal.",
         )
+    from releve.api.cli import acts
     from releve.api.services import open_services
 
     with open_services(at.settings) as services:
-        services.settled()
-        requested, streams = _requested(services, patient, centre, stream)
-        from releve.api.evidence import write_export
-
-        done = write_export(services, requested, streams, out)
+        services.catch_up()
+        done = acts.write_audit_export(
+            services,
+            patient=identifier(patient) if patient else None,
+            finess=centre,
+            stream=identifier(stream) if stream else None,
+            out=out,
+        )
     return Result(done, f"{out} : {done['entries']} entrées, {done['size']} positions")
-
-
-def _requested(
-    services: Services, patient: str | None, centre: str | None, stream: str | None
-) -> tuple[dict[str, str], list[UUID] | None]:
-    if patient is not None:
-        found = identifier(patient)
-        return {"patient": found.hex}, [found]
-    if stream is not None:
-        found = identifier(stream)
-        return {"stream": found.hex}, [found]
-    if centre is not None:
-        from releve.api.evidence import streams_of_centre
-
-        return {"centre": centre}, streams_of_centre(services, centre)
-    return {}, None
 
 
 def identifier(text: str) -> UUID:

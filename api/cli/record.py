@@ -72,11 +72,11 @@ def import_fhir(
     ] = False,
 ) -> Result:
     """Importer des bundles FHIR R4 (IPS ou Synthea) ; l'original est gardé octet pour octet."""
-    from releve.api.importing import import_fhir_files
+    from releve.api.cli import acts
     from releve.api.services import open_services
 
     with open_services(at.settings) as services:
-        report = import_fhir_files(services, files, centre=centre, keep_going=keep_going)
+        report = acts.import_fhir(services, files, finess=centre, keep_going=keep_going)
     data = report.as_json()
     lines = [
         f"{data['files']} fichiers, {len(data['patients'])} patients, {data['events']} événements"
@@ -100,10 +100,10 @@ def speak(
     listing: Annotated[bool, typer.Option("--list", help="Les commandes, avec exemples.")] = False,
 ) -> Result:
     """Passer une commande au service, par la politique d'accès et le journal."""
-    from releve.api.speaking import catalogue, speak_as
+    from releve.api.cli import acts
 
     if listing:
-        rows = catalogue()
+        rows = acts.catalogue()
         text = "\n".join(f"{row['name']:<28} {row['target']:<13} {row['summary']}" for row in rows)
         return Result({"commands": rows}, text)
     if name is None or persona is None:
@@ -118,7 +118,7 @@ def speak(
 
     with open_services(at.settings) as services:
         services.catch_up()
-        found = speak_as(
+        found = acts.speak_as(
             services,
             services.persona(persona),
             name,
@@ -161,12 +161,12 @@ def briefing(
     out: Annotated[Path | None, typer.Option("--out")] = None,
 ) -> Result:
     """Éditer ou montrer le briefing d'un séjour ; avec un sélecteur, rejouer l'édition gardée."""
-    from releve.api.briefings import show
+    from releve.api.cli import acts
     from releve.api.services import open_services
 
     with open_services(at.settings) as services:
         services.catch_up()
-        shown = show(
+        shown = acts.briefing(
             services,
             stint=identifier(stint) if stint else None,
             finess=centre,
@@ -191,12 +191,12 @@ def replay(
     ] = None,
 ) -> Result:
     """Rejouer un dossier depuis le journal, tel que connu à une position ou un instant."""
-    from releve.api.replaying import replay_patient
+    from releve.api.cli import acts
     from releve.api.services import open_services
 
     with open_services(at.settings) as services:
         services.catch_up()
-        found = replay_patient(
+        found = acts.replay_patient(
             services,
             identifier(patient),
             at=instant(moment, "--at"),
@@ -243,11 +243,11 @@ def export_fhir(
             "Un fichier tient un seul bundle.",
             "Choisir l'un des deux.",
         )
+    from releve.api.cli import acts
     from releve.api.services import open_services
-    from releve.api.speaking import fhir_of
 
     with open_services(at.settings) as services:
         services.catch_up()
-        raw = fhir_of(services, identifier(patient), everything=everything)
+        raw = acts.fhir_of(services, identifier(patient), everything=everything)
     out.write_bytes(raw)
     return Result({"out": str(out), "bytes": len(raw)}, f"{out} : {len(raw)} octets")

@@ -88,8 +88,8 @@ def build(
     services: Services, sizes: Sizes, told: Callable[[float, str], None]
 ) -> tuple[Seeded | None, dict[str, float]]:
     """Seed and project the demo centre unless it stands; give what was seeded and the seconds."""
+    from releve.api.cli.acts import issue_current
     from releve.api.demo.seeding import Seeder, share_done
-    from releve.projections.editions import current_or_issue
 
     seconds = {"seed": 0.0, "project": 0.0}
     settings = services.settings
@@ -117,7 +117,7 @@ def build(
     now = services.clock.for_write()
     for centre in services.directory.load().centres.values():
         for line in services.directory.load().in_post(centre.centre, now):
-            current_or_issue(services, line.stint)
+            issue_current(services, line.stint)
     services.settled()
     seconds["project"] = time.monotonic() - began
     _write_mark(settings, sizes, monday, complete=True)
