@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def examine(services: Services, sizes: Sizes, seeded: Seeded | None) -> tuple[dict[str, Any], bool]:
     """The contract's object without ``seconds``, and whether everything holds."""
-    from releve.api.demo.running import canaries, write_canaries
+    from releve.api.demo.running import built_monday, canaries, write_canaries
     from releve.api.demo.seeding import recounted
 
-    counted = seeded or recounted(services, sizes)
+    counted = seeded or recounted(services, sizes, built_monday(services.settings))
     now = services.clock()
     directory = services.directory.load()
     edition = _edition(services)

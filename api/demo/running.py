@@ -84,6 +84,12 @@ def present_monday(settings: Settings) -> date:
     return today - timedelta(days=today.weekday())
 
 
+def built_monday(settings: Settings) -> date:
+    """The Monday that the directory was built around, or would be."""
+    mark = _mark(settings)
+    return date.fromisoformat(mark["monday"]) if mark else present_monday(settings)
+
+
 def build(
     services: Services, sizes: Sizes, told: Callable[[float, str], None]
 ) -> tuple[Seeded | None, dict[str, float]]:
@@ -97,7 +103,7 @@ def build(
     if mark is not None and mark.get("complete"):
         services.catch_up()
         return None, seconds
-    monday = date.fromisoformat(mark["monday"]) if mark else present_monday(settings)
+    monday = built_monday(settings)
     if mark is None:
         _write_mark(settings, sizes, monday, complete=False)
     began = time.monotonic()
