@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from releve.api.logs import where
-from releve.api.problems import INTERNAL, Problem, problem_for, refuse
+from releve.api.problems import Problem, problem_for, refuse
 
 BODY_LIMIT = 1024 * 1024
 HEADER_LIMIT = 16 * 1024
@@ -47,7 +48,6 @@ SECURITY_HEADERS = {
 STRICT_TRANSPORT = "max-age=63072000; includeSubDomains"
 
 _log: Any = structlog.get_logger("releve.http")
-_CLEAN_REQUEST_ID = re.compile(r"[0-9a-f-]{16,36}")
 
 
 class Frame:
@@ -57,8 +57,17 @@ class Frame:
     never be kept by a browser, and forgetting to say so must not be possible.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        failed: Callable[[Scope, Problem], ASGIApp],
+        hosts: frozenset[str] | None = None,
+    ) -> None:
+        """Take what renders a failure, and the only names answered to (None answers to all)."""
         self.app = app
+        self.failed = failed
+        self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other protocols pass unchanged."""
@@ -85,18 +94,16 @@ class Frame:
             await send(message)
 
         try:
-            refused = _too_large(scope)
+            refused = _too_large(scope) or self._foreign_host(scope)
             if refused is not None:
-                await refused.as_json()(scope, receive, framed)
+                await self.failed(scope, refused)(scope, receive, framed)
             else:
                 await self.app(scope, _limited(receive), framed)
         except Exception as error:
             _log.error("request-failed", request=request, error=type(error).__name__,
                        where=where(error))  # fmt: skip
-            if started:
-                raise
-            problem = problem_for(error)
-            await (problem if problem.status != 400 else INTERNAL).as_json()(scope, receive, framed)
+            if not started:
+                await self.failed(scope, problem_for(error))(scope, receive, framed)
         finally:
             route = scope.get("route")
             _log.info(
@@ -107,6 +114,13 @@ class Frame:
                 status=status,
                 duration_ms=round((time.perf_counter() - began) * 1000, 1),
             )
+
+    def _foreign_host(self, scope: Scope) -> Problem | None:
+        if self.hosts is None:
+            return None
+        named = Headers(scope=scope).get("host", "")
+        host = named.rpartition(":")[0] if re.search(r":\d+\Z", named) else named
+        return None if host.strip("[]") in self.hosts else refuse(400, "unknown-host").problem
 
 
 def _too_large(scope: Scope) -> Problem | None:

@@ -7,7 +7,8 @@ A refusal and an unknown record give the same bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from releve.domain import errors as domain
+from releve.domain.continuity import Claimed, Written
 from releve.security import errors as security
 
 PROBLEM_TYPE = "urn:releve:problem:"
@@ -36,6 +38,8 @@ class Problem:
     """(path, kind of error), never a value."""
     retry_after_s: int | None = None
     challenge: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Members of its own, such as who wrote meanwhile (RFC 9457 §3.2)."""
 
     def headers(self) -> dict[str, str]:
         """Headers that go with the status (RFC 9110 §10.2.3, §11.6.1)."""
@@ -60,6 +64,7 @@ class Problem:
         }
         if self.fields:
             body["errors"] = [{"loc": path, "type": kind} for path, kind in self.fields]
+        body.update(self.more)
         return Response(
             orjson.dumps(body), self.status, self.headers(), media_type="application/problem+json"
         )
@@ -132,6 +137,8 @@ STATUS: dict[type[domain.ReleveError], int] = {
     domain.Invalid: 422,
     domain.Refused: 422,
     domain.Conflict: 409,
+    Written: 409,
+    Claimed: 409,
     domain.Reused: 422,
     domain.NotFound: 404,
     domain.Forbidden: 404,
@@ -238,11 +245,6 @@ def refuse(
     )
 
 
-def conditional(problem: Problem) -> Problem:
-    """The same conflict as it is told to a request that carried ``If-Match`` (RFC 9110 §13.1.1)."""
-    return replace(problem, status=412) if problem.code == domain.Conflict.code else problem
-
-
 def problem_for(error: Exception) -> Problem:
     """Give the problem that an error is, whatever raised it."""
     if isinstance(error, RequestRefused):
@@ -260,14 +262,24 @@ def problem_for(error: Exception) -> Problem:
 
 def _from_domain(error: domain.ReleveError) -> Problem:
     status = next(STATUS[c] for c in type(error).__mro__ if c in STATUS)
+    if error.code == "version-mismatch":
+        status = 412  # the request carried If-Match (RFC 9110 §13.1.1)
     if status == 404:
         return NOT_AVAILABLE
+    more: dict[str, Any] = {}
+    why = error.why
+    if isinstance(error, Written):
+        more["version"] = error.version
+        if error.by is not None:
+            more["by"] = {"name": error.by.name, "role": error.by.role}
+            why = f"{error.by.name} a écrit sur ce dossier depuis sa lecture."
     return Problem(
         status,
         error.code,
         error.what,
-        error.why,
+        why,
         error.do,
         fields=((error.field, error.code),) if error.field else (),
         retry_after_s=RETRY_AFTER_S if status == 503 else None,
+        more=more,
     )

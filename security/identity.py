@@ -252,6 +252,6 @@ class Identity:
     ``demo`` is the chooser where the demo profile runs, and None everywhere else.
     """
 
-    provider: IdentityProvider
+    provider: IdentityProvider | None
     sessions: Sessions
     demo: DemoIdentity | None = None

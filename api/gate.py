@@ -1,0 +1,406 @@
+"""The gate: who asks, and what the policy says.
+
+Every route of the product depends on a :class:`Guard` (or stands in :data:`PUBLIC`, a closed
+list); every clinical reading leaves through :func:`read_clinical`, which makes the access entry
+durable before it hands the content over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData
+
+from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
+from releve.projections.directory import Directory
+from releve.projections.records import centres_of_patient
+from releve.security.access import AccessEntry, Accessor
+from releve.security.errors import NotAuthenticated
+from releve.security.identity import Persona, Session
+from releve.security.policy import (
+    Action,
+    Actor,
+    Context,
+    Decision,
+    Resource,
+    StintWindow,
+    decide,
+    phase,
+)
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
+
+Kind = Literal["patient", "stint", "centre", "ledger", "service"]
+
+PUBLIC = frozenset(
+    {
+        "/connexion", "/healthz", "/readyz", "/robots.txt", "/.well-known/security.txt",
+        "/api/openapi.json", "/fhir/metadata", "/static/{name}",
+    }
+)  # fmt: skip
+"""Paths that answer without asking who is there; none of them reads a record."""
+
+
+def services_of(request: Request) -> Services:
+    """What the composition root built."""
+    found: Services = request.app.state.services
+    return found
+
+
+# Who asks
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is signed in, as the policy sees them; ``centre`` is the one they look at."""
+
+    subject: str
+    name: str
+    actor: Actor
+    person: UUID
+    centre: UUID
+    stint: UUID | None
+    zone: str
+    session: Session
+
+    @property
+    def role(self) -> str:
+        """The role they signed in with."""
+        return self.actor.role
+
+    def actor_bytes(self) -> bytes:
+        """What idempotency keys are bound to: the person in a role, whatever the session."""
+        return self.person.bytes + self.role.encode()
+
+
+def principal_of(services: Services, session: Session) -> Principal:
+    """Give the person behind a session, with their stints as the directory holds them.
+
+    Raises:
+        NotAuthenticated: the subject is nobody's any more.
+    """
+    demo = services.identity.demo
+    if demo is None:
+        raise NotAuthenticated("no identity provider knows this subject")
+    return _from_persona(demo.persona(session.subject), services.directory.load(), session)
+
+
+def _from_persona(persona: Persona, directory: Directory, session: Session) -> Principal:
+    centre = directory.centre(persona.centre)
+    standing = persona.role not in ("doctor", "intern")
+    actor = Actor(
+        role=persona.role,
+        person=persona.person,
+        centres=frozenset({persona.centre}) if standing else frozenset(),
+        stints=tuple(windows_of(directory, persona.person)),
+    )
+    return Principal(
+        subject=session.subject,
+        name=persona.name,
+        actor=actor,
+        person=persona.person,
+        centre=persona.centre,
+        stint=persona.stint,
+        zone=centre.zone if centre else "Europe/Paris",
+        session=session,
+    )
+
+
+def windows_of(directory: Directory, person: UUID) -> Iterable[StintWindow]:
+    """Give a person's stints as windows of the policy, each in its centre's zone."""
+    for line in directory.stints_of_practitioner(person):
+        centre = directory.centre(line.centre)
+        zone = centre.zone if centre else "Europe/Paris"
+        yield StintWindow(line.stint, line.centre, line.starts_at, line.over_at, zone)
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in on a page: the browser is sent to the chooser, then back."""
+
+
+def signed_in(request: Request) -> Principal:
+    """Give the person behind the request, or send them to sign in.
+
+    Writes of the JSON and FHIR doors take a bearer token only: a browser never sends one by
+    itself, so no other site can make it write.
+    """
+    services = services_of(request)
+    machine = is_machine_path(request.url.path)
+    session: Session | None = None
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        if machine and scheme.lower() == "bearer":
+            session = services.identity.sessions.by_token(token.strip())
+    elif not machine or request.method in ("GET", "HEAD"):
+        cookie = request.cookies.get(cookie_name(request))
+        session = services.identity.sessions.by_cookie(cookie) if cookie else None
+    if session is None:
+        if machine:
+            raise NotAuthenticated("no valid session or token")
+        raise SignInNeeded
+    try:
+        return principal_of(services, session)
+    except NotAuthenticated:
+        if machine:
+            raise
+        raise SignInNeeded from None
+
+
+SignedIn = Annotated[Principal, Depends(signed_in)]
+
+
+def is_machine_path(path: str) -> bool:
+    """Say whether a path belongs to the JSON or FHIR door rather than to the pages."""
+    return path.startswith(("/api/", "/fhir/", "/healthz", "/readyz"))
+
+
+def cookie_name(request: Request) -> str:
+    """``__Host-releve`` over TLS; plain on a loopback demo, where that prefix cannot be set."""
+    return "__Host-releve" if request.url.scheme == "https" else "releve"
+
+
+def same_origin(request: Request, *, required: bool) -> None:
+    """Refuse what another site made the browser send (Fetch metadata, then ``Origin``).
+
+    Pages say ``Referrer-Policy: no-referrer``, so that a form of ours may carry ``Origin: null``:
+    such a request is let through only when ``required`` is false, to be judged by its form token.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    own = f"{request.url.scheme}://{request.url.netloc}"
+    if site is not None:
+        allowed = site == "same-origin"
+    elif origin is not None and origin != "null":
+        allowed = origin == own
+    else:
+        allowed = not required
+    if not allowed:
+        raise foreign_request()
+
+
+def foreign_request() -> RequestRefused:
+    """The refusal of a form that is not ours."""
+    return refuse(
+        403,
+        "foreign-request",
+        what="Cette demande ne vient pas d'une page du service.",
+        why="Son origine ou son jeton ne correspond pas à la session.",
+        do="Rouvrir la page et recommencer.",
+    )
+
+
+async def submission(request: Request) -> FormData | None:
+    """Give the form a page was posted with, read once; None for any other request."""
+    if request.method != "POST" or is_machine_path(request.url.path):
+        return None
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise refuse(415)
+    return await request.form(max_files=0, max_fields=2000)
+
+
+Submission = Annotated[FormData | None, Depends(submission)]
+
+
+def field(form: FormData | None, name: str) -> str:
+    """Give a form field as text, empty when it is missing or a file."""
+    value = form.get(name) if form is not None else None
+    return value if isinstance(value, str) else ""
+
+
+# What they may do
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An allowed request: who, what, on which stream, by which rule."""
+
+    principal: Principal
+    action: Action
+    decision: Decision
+    kind: Kind
+    target: UUID | None
+    centre: UUID
+    """The centre in whose name it is done."""
+
+    @property
+    def patient(self) -> UUID:
+        """The patient that a grant of that kind names."""
+        if self.kind != "patient" or self.target is None:
+            raise RequestRefused(NOT_AVAILABLE)
+        return self.target
+
+    @property
+    def stint(self) -> UUID:
+        """The stint that a grant of that kind names."""
+        if self.kind != "stint" or self.target is None:
+            raise RequestRefused(NOT_AVAILABLE)
+        return self.target
+
+
+class Guard:
+    """The dependency every route has: resolves the resource, asks the policy, or answers 404.
+
+    A refusal and an unknown id are told apart by nothing in the answer, and both leave an access
+    entry where a record was named.
+    """
+
+    def __init__(self, action: Action, kind: Kind = "service", *, param: str | None = None) -> None:
+        self.action = action
+        self.kind: Kind = kind
+        self.param = param or kind
+
+    def __call__(self, request: Request, principal: SignedIn, form: Submission) -> Granted:
+        """Give the grant, or refuse."""
+        if form is not None:
+            same_origin(request, required=False)
+            if not principal.session.accepts(field(form, "jeton")):
+                raise foreign_request()
+        return authorise(
+            services_of(request),
+            principal,
+            self.action,
+            self.kind,
+            identifier(request.path_params.get(self.param)),
+            occurred_at=instant(field(form, "occurred_at"), principal.zone),
+            entry=identifier(field(form, "note")),
+        )
+
+
+def authorise(
+    services: Services,
+    principal: Principal,
+    action: Action,
+    kind: Kind,
+    target: UUID | None,
+    *,
+    occurred_at: datetime | None = None,
+    entry: UUID | None = None,
+) -> Granted:
+    """Ask the policy for one action on one resource; the only caller of ``decide``.
+
+    Raises:
+        RequestRefused: refused, or unknown: the same 404.
+        LogUnavailable: a refusal could not be written down.
+    """
+    resource = _resource(services, principal, kind, target)
+    if resource is not None:
+        now = services.clock()
+        context = Context(now, occurred_at=occurred_at)
+        if kind == "patient" and target is not None:
+            context = _with_part(services, principal, target, context, entry)
+        decision = decide(principal.actor, action, resource, context)
+        if decision.allowed:
+            return Granted(
+                principal, action, decision, kind, target,
+                _centre_of(services, principal, resource, decision),
+            )  # fmt: skip
+    if kind in ("patient", "stint"):
+        services.access.record(
+            AccessEntry(
+                accessor(principal),
+                action.value,
+                kind,
+                (target,) if target is not None and kind == "patient" else (),
+                outcome="refused",
+            )
+        )
+    raise RequestRefused(NOT_AVAILABLE)
+
+
+def accessor(principal: Principal, stint: UUID | None = None) -> Accessor:
+    """Give who reads, as access entries name them."""
+    return Accessor(principal.role, principal.name, principal.person, stint)
+
+
+def may(services: Services, granted: Granted, action: Action) -> bool:
+    """Say whether the same person may do another action on the same record; asks, does not act."""
+    resource = _resource(services, granted.principal, granted.kind, granted.target)
+    if resource is None:
+        return False
+    context = Context(services.clock())
+    if granted.kind == "patient" and granted.target is not None:
+        context = _with_part(services, granted.principal, granted.target, context, None)
+    return decide(granted.principal.actor, action, resource, context).allowed
+
+
+def _resource(
+    services: Services, principal: Principal, kind: Kind, target: UUID | None
+) -> Resource | None:
+    match kind:
+        case "service" | "ledger":
+            return Resource(kind)
+        case "centre":
+            return Resource("centre", frozenset({target or principal.centre}))
+        case "stint":
+            line = services.directory.load().stint(target) if target else None
+            return Resource("stint", frozenset({line.centre}), stint=line.stint) if line else None
+        case "patient":
+            centres = centres_of_patient(services.pool, target) if target else frozenset()
+            return Resource("patient", centres) if centres else None
+
+
+def _with_part(
+    services: Services, principal: Principal, patient: UUID, context: Context, entry: UUID | None
+) -> Context:
+    """Add what the asker wrote on this record; read only where a grace window depends on it."""
+    windows = {
+        window.stint
+        for window in principal.actor.stints
+        if phase(window, context.now) in ("grace", "questions")
+    }
+    if not windows:
+        return context
+    events = services.reader.stream(patient)
+    return replace(
+        context,
+        treated=any(event.envelope.author.stint in windows for event in events),
+        authored=entry is not None
+        and any(
+            event.event_id == entry and event.envelope.author.person == principal.person
+            for event in events
+        ),
+    )
+
+
+def _centre_of(
+    services: Services, principal: Principal, resource: Resource, decision: Decision
+) -> UUID:
+    if decision.stint is not None:
+        line = services.directory.load().stint(decision.stint)
+        if line is not None:
+            return line.centre
+    shared = principal.actor.centres & resource.centres
+    return min(shared, key=str) if shared else principal.centre
+
+
+def identifier(text: object) -> UUID | None:
+    """Give a canonical lower-case UUID of a path or form; None for anything else."""
+    if isinstance(text, str) and len(text) == 36:
+        with contextlib.suppress(ValueError):
+            found = UUID(text)
+            return found if str(found) == text else None
+    return None
+
+
+def instant(text: str | None, zone: str | None = None) -> datetime | None:
+    """Give a clinical time that is a full instant; None for a partial date or anything else.
+
+    ``zone`` is that of a form's local time, which has no offset of its own.
+    """
+    if not text or "T" not in text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=ZoneInfo(zone)) if zone else None
+    return moment

@@ -1,0 +1,15 @@
+"""The pages: server-rendered French HTML that does every essential act without JavaScript."""
+
+from releve.api.pages import audit, briefing, office, patient, patients, shell, sign_in, writing
+
+PAGES = (
+    shell.router,
+    sign_in.router,
+    briefing.router,
+    patients.router,
+    patient.router,
+    writing.router,
+    office.router,
+    audit.router,
+)
+"""Routers in the order they are asked."""

@@ -1,0 +1,205 @@
+"""The auditor's pages: the log, one record's structure as known at a moment, and the verdict."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.disclosure import read_clinical
+from releve.api.gate import Granted, Guard, Submission, identifier, services_of
+from releve.api.pages import views
+from releve.api.pages.shell import clinical_page, moment, page, see
+from releve.api.proving import prove_stream
+from releve.projections import wording
+from releve.projections.dates import french_hour, zone_of
+from releve.projections.records import access_positions
+from releve.projections.timeline import TimelineEntry, entries_of
+from releve.security.ledger.verification import verify_database
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+RECORDS_SHOWN = 30
+ACCESSES_SHOWN = 30
+_RECORDS = (
+    "SELECT c.patient, count(*), max(l.position) FROM projection.patient_centre c"
+    " JOIN projection.feed f ON f.build = c.build AND f.name = 'main'"
+    " JOIN ledger.leaf l ON l.stream = c.patient"
+    " WHERE c.centre = %s GROUP BY c.patient ORDER BY max(l.position) DESC LIMIT %s"
+)
+
+Log = Annotated[Granted, Depends(Guard(Action.READ_STRUCTURE, "centre"))]
+Record = Annotated[Granted, Depends(Guard(Action.READ_STRUCTURE, "patient"))]
+
+
+@router.get("/audit")
+def log(request: Request, granted: Log, dossier: str = "") -> Response:
+    """The log as it stands, and the records written to last; a pseudonym opens its record."""
+    wanted = identifier(dossier.strip().lower())
+    if wanted is not None:
+        return see(f"/audit/patients/{wanted}")
+    return _log(request, granted, None)
+
+
+@router.post("/audit/verification")
+def verify(request: Request, granted: Log, submitted: Submission) -> Response:
+    """Verify the whole log now: every leaf from header and body bytes."""
+    services = services_of(request)
+    return _log(request, granted, verify_database(services.pool, [services.signer.vkey]))
+
+
+def _log(request: Request, granted: Granted, verdict: dict[str, Any] | None) -> Response:
+    services, principal = services_of(request), granted.principal
+    head = services.reader.head()
+    with services.pool.connection() as connection:
+        rows = connection.execute(_RECORDS, (granted.centre, RECORDS_SHOWN)).fetchall()
+    problems = verdict["problems"] if verdict else []
+    return page(
+        request,
+        principal,
+        "audit_log.html",
+        here="audit",
+        size=head.size,
+        root=head.root.hex(),
+        known=views.day_and_hour(head.known_time.isoformat(), principal.zone),
+        checkpoint=services.checkpointer.latest() or "",
+        records=[{"id": str(row[0]), "events": row[1], "position": row[2]} for row in rows],
+        verdict=verdict,
+        problems=[
+            {"kind": each.get("kind", ""), "position": each.get("position")} for each in problems
+        ][:20],
+        token=principal.session.form_token(),
+    )
+
+
+@router.get("/audit/patients/{patient}")
+def record(request: Request, granted: Record, connu: str = "", position: str = "") -> Response:
+    """One record's structure: who wrote what kind of thing when, proven; as known at a moment."""
+    services, principal = services_of(request), granted.principal
+    at = moment(request, principal)
+    patient = granted.patient
+
+    def produce() -> tuple[dict[str, Any], int]:
+        head = services.reader.head()
+        limit, told = _known(request, connu, position, at)
+        proof = prove_stream(services, patient)
+        by_version = {each.version: each for each in proof.events}
+        entries = entries_of(services.reader.stream(patient))
+        rows = [_row(entry, by_version, at, limit) for entry in entries][::-1]
+        accesses = _accesses(request, patient, at, limit)
+        return {
+            "patient": str(patient),
+            "verdict": {
+                "state": "good" if proof.intact else ("pending" if _waits(proof) else "bad"),
+                "events": len(proof.events),
+                "size": proof.size,
+                "root": proof.root,
+                "signed": proof.signed_size,
+                "problems": [*proof.problems, *(
+                    f"{each.problem}, version {each.version}"
+                    + (f", position {each.position}" if each.position is not None else "")
+                    for each in proof.events if each.problem)],
+                "waiting": proof.waiting,
+            },
+            "rows": rows,
+            "known_rows": sum(not row["later"] for row in rows),
+            "later_rows": sum(row["later"] for row in rows),
+            "accesses": accesses[:ACCESSES_SHOWN],
+            "access_count": len(accesses),
+            "connu": connu,
+            "told": told,
+            "limit": limit,
+        }, head.size - 1  # fmt: skip
+
+    disclosed = read_clinical(
+        services, granted, produce, what="page.audit", patients=lambda _: (patient,)
+    )
+    return clinical_page(request, principal, "audit_record.html", disclosed, here="audit")
+
+
+def _waits(proof: Any) -> bool:
+    return not proof.problems and not any(each.problem for each in proof.events)
+
+
+def _known(request: Request, connu: str, position: str, at: views.Moment) -> tuple[int | None, str]:
+    """The last position known at the moment asked for, and how that reads."""
+    if position.isascii() and position.isdigit() and len(position) <= 18:
+        return int(position), f"à la position {int(position)}"
+    if not connu:
+        return None, ""
+    try:
+        asked = datetime.fromisoformat(connu)
+    except ValueError:
+        return None, ""
+    if asked.tzinfo is None:
+        asked = asked.replace(tzinfo=ZoneInfo(at.zone))
+    limit = services_of(request).reader.known_at(asked)
+    local = asked.astimezone(zone_of(at.zone))
+    return limit, f"le {local:%d/%m/%Y} à {french_hour(local)} (position {limit})"
+
+
+def _row(
+    entry: TimelineEntry, proven: dict[int, Any], at: views.Moment, limit: int | None
+) -> dict[str, Any]:
+    """One event without any clinical text: kind, times, author, leaf, proof."""
+    found = proven.get(entry.version)
+    return {
+        "position": entry.position,
+        "version": entry.version,
+        "kind": views.kind_of(entry.topic)[0],
+        "topic": entry.topic,
+        "recorded": views.day_and_hour(entry.recorded_at.isoformat(), at.zone),
+        "happened": views.day_and_hour(entry.occurred_at, at.zone),
+        "late": entry.late,
+        "author": entry.author,
+        "role": wording.ROLE.get(entry.role, entry.role),
+        "status": views.BECAME.get(entry.status, ""),
+        "leaf": f"{found.leaf[:8]}…{found.leaf[-8:]}" if found else "",
+        "problem": found.problem if found else "absent",
+        "later": limit is not None and entry.position > limit,
+    }
+
+
+def _accesses(
+    request: Request, patient: UUID, at: views.Moment, limit: int | None
+) -> list[dict[str, Any]]:
+    """Who read this record, newest first."""
+    services = services_of(request)
+    found: list[dict[str, Any]] = []
+    for position in reversed(access_positions(services.pool, patient)):
+        if limit is not None and position > limit:
+            continue
+        if len(found) >= ACCESSES_SHOWN:
+            found.append({})
+            continue
+        read = services.reader.event(position)
+        if read is None or read.access is None:
+            continue
+        entry = read.access
+        moment_read = datetime.fromtimestamp(read.header.recorded_at / 1_000_000, ZoneInfo("UTC"))
+        found.append(
+            {
+                "position": position,
+                "who": entry.actor.name,
+                "role": wording.ROLE.get(entry.actor.role, entry.actor.role),
+                "what": WHAT.get(entry.what, entry.what),
+                "outcome": entry.outcome,
+                "when": views.day_and_hour(moment_read.isoformat(), at.zone),
+                "among": entry.count,
+            }
+        )
+    return found
+
+
+WHAT = {
+    "page.patient": "dossier", "page.patients": "liste des patients", "page.briefing": "relève",
+    "page.consultation": "formulaire de consultation",
+    "page.handover": "formulaire de transmission",
+    "page.audit": "structure du dossier (audit)", "page.deadlines": "échéances",
+    "fhir.Patient": "FHIR Patient", "fhir.summary": "FHIR synthèse (IPS)", "patient": "refus",
+}  # fmt: skip
+"""What was read, in words."""

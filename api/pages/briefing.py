@@ -1,0 +1,300 @@
+"""The briefing: what the incoming doctor reads on Monday at 8:30."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.disclosure import read_clinical
+from releve.api.gate import Granted, Guard, Submission, authorise, may, services_of
+from releve.api.issuing import edition_of_the_day, issue_now
+from releve.api.pages import forms, views
+from releve.api.pages.forms import Form
+from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.problems import refuse
+from releve.api.reading import editions_of, records_of
+from releve.projections.briefing import Card
+from releve.projections.dates import french_day, french_hour, zone_of
+from releve.projections.directory import CentreEntry, Directory, StintLine
+from releve.projections.editions import Edition
+from releve.projections.patient_summary import PatientSummary
+from releve.projections.rule_release import CURRENT, load_rules
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+READ_BACK_TIERS = frozenset({"T0"})
+WORDS_A_MINUTE = 200
+
+Home = Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
+Reading = Annotated[Granted, Depends(Guard(Action.READ_BRIEFING, "stint"))]
+Issuing = Annotated[Granted, Depends(Guard(Action.ISSUE_BRIEFING, "stint"))]
+
+
+@router.get("/releve")
+def mine(request: Request, granted: Home) -> Response:
+    """Go to the briefing of one's own stint, or of whoever is in post."""
+    services, principal = services_of(request), granted.principal
+    stint = principal.stint
+    if stint is None:
+        found = services.directory.load().current_or_next(principal.centre, services.clock())
+        stint = found.stint if found else None
+    if stint is None:
+        raise refuse(404)
+    return see(f"/sejours/{stint}/briefing")
+
+
+@router.post("/sejours/{stint}/edition")
+def renew(request: Request, granted: Issuing, submitted: Submission) -> Response:
+    """Issue an edition with what changed, and show it."""
+    services = services_of(request)
+    issue_now(services, editions_of(request), granted, granted.stint)
+    return see(f"/sejours/{granted.stint}/briefing")
+
+
+@router.get("/sejours/{stint}/briefing")
+def briefing(request: Request, granted: Reading, tout: int = 0) -> Response:
+    """The two-minute page: tiers, cards, whom one replaces and whom to call."""
+    services, principal = services_of(request), granted.principal
+    line = services.directory.load().stint(granted.stint)
+    if line is None:
+        raise refuse(404)
+    own = may(services, granted, Action.ISSUE_BRIEFING)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        editions = editions_of(request)
+        edition = editions.newest(line.stint)
+        if own:
+            issuing = authorise(services, principal, Action.ISSUE_BRIEFING, "stint", granted.stint)
+            edition = edition_of_the_day(services, editions, issuing, line.stint)
+        position, summaries = records_of(request).summaries(line.centre)
+        shown = _Shown(request, granted, line, edition, summaries, bool(tout), own)
+        return shown.content(), position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="page.briefing",
+        patients=lambda content: [
+            UUID(card["patient"]) for each in content["sections"] for card in each["cards"]
+        ],
+    )  # fmt: skip
+    return clinical_page(request, principal, "briefing.html", disclosed, here="releve")
+
+
+class _Shown:
+    """One briefing as it is shown: the edition's kept cards, and what happened since."""
+
+    def __init__(
+        self,
+        request: Request,
+        granted: Granted,
+        line: StintLine,
+        edition: Edition | None,
+        summaries: dict[UUID, PatientSummary],
+        everything: bool,
+        own: bool,
+    ) -> None:
+        self.request = request
+        self.granted = granted
+        self.line = line
+        self.edition = edition
+        self.summaries = summaries
+        self.everything = everything
+        self.own = own
+        self.services = services_of(request)
+        self.at = moment(request, granted.principal)
+        self.directory: Directory = self.services.directory.load()
+        self.may_answer = may(self.services, granted, Action.READ_BACK)
+        self.names = views.namesakes(each.full_name() for each in summaries.values())
+
+    def content(self) -> dict[str, Any]:
+        """Everything the template shows."""
+        rules = self.edition.rules if self.edition else load_rules(CURRENT)
+        titles = rules.titles()
+        cards = [card for card in self.edition.opened() if card] if self.edition else []
+        by_tier = {tier: [card for card in cards if card["tier"] == tier] for tier in titles}
+        sections = []
+        for tier, title in titles.items():
+            found = by_tier[tier]
+            limit = len(found) if self.everything else rules.page.shown.get(tier, len(found))
+            if tier in ("T4", "T5") and not self.everything:
+                continue
+            if found:
+                sections.append(
+                    {"tier": tier, "title": title, "number": len(found),
+                     "hidden": max(0, len(found) - limit),
+                     "cards": [self._card(card) for card in found[:limit]]}
+                )  # fmt: skip
+        words = self.edition.words() if self.edition else 0
+        return {
+            "href": f"/sejours/{self.line.stint}/briefing",
+            "renew": f"/sejours/{self.line.stint}/edition" if self.own else "",
+            "token": self.granted.principal.session.form_token(),
+            "greeting": self._greeting(),
+            "day": french_day(self.at.day).capitalize(),
+            "minutes": max(1, round(words / WORDS_A_MINUTE)),
+            "counts": self._counts(titles, by_tier),
+            "sections": sections,
+            "rest": self._rest(titles),
+            "changed": {"number": len(by_tier.get("T4", ())), "title": titles.get("T4", "")},
+            "everything": self.everything,
+            "delta": self._delta(),
+            "alarms": [],
+            "issued": self._issued(),
+            "rules": rules.release,
+            "reviewed_by": rules.reviewed_by,
+            **self._around(),
+        }
+
+    def _greeting(self) -> str:
+        if self.line.practitioner == self.granted.principal.person:
+            return f"Bonjour {self.line.practitioner_name}"
+        return f"Relève de {self.line.practitioner_name}"
+
+    def _counts(
+        self, titles: dict[str, str], by_tier: dict[str, list[Card]]
+    ) -> list[dict[str, Any]]:
+        notes = {"T0": "à voir d’abord", "T1": "danger si cela attend", "T2": "ce séjour",
+                 "T3": "échéances du séjour", "T4": "depuis votre passage"}  # fmt: skip
+        return [
+            {"tier": tier, "number": len(by_tier[tier]), "title": titles[tier], "note": note}
+            for tier, note in notes.items()
+            if tier in titles
+        ]
+
+    def _rest(self, titles: dict[str, str]) -> dict[str, Any]:
+        total = int(self.edition.head["t5"]) if self.edition else 0
+        return {"number": total, "title": titles.get("T5", "Autres dossiers")}
+
+    def _card(self, card: Card) -> dict[str, Any]:
+        """A kept card as shown, with the answers given since it was issued."""
+        patient = UUID(card["patient"])
+        live = self.summaries.get(patient)
+        zone = self.at.zone
+        name = card["identity"]["name"]
+        birth_name = card["identity"]["birth_name"].upper()
+        for lines in (card["actions"], card["contingencies"], card["changes"]):
+            for line in lines:
+                line["as_of_text"] = views.day_and_hour(line["as_of"], zone)
+        if card["one_liner"]:
+            card["one_liner"]["as_of_text"] = views.day_and_hour(card["one_liner"]["as_of"], zone)
+        answered, form = self._answer(card, live)
+        return {
+            **card,
+            "href": f"/patients/{patient}",
+            "birth_name": birth_name if birth_name and not name.startswith(birth_name) else "",
+            "namesake": views.unaccented(name) in self.names,
+            "allergy_text": ", ".join(line["text"] for line in card["allergies"]["lines"])
+            + (f" +{card['allergies']['more']}" if card["allergies"].get("more") else ""),
+            "allergy_asked": views.day_and_hour(card["allergies"]["asked_on"], zone),
+            "unasked": [
+                word
+                for slot, word in (("treatments", "traitements"), ("problems", "problèmes"))
+                if card[slot]["state"] == "not-asked"
+            ],
+            "closed": self._closed(card, live),
+            "answered": answered,
+            "form": form,
+            "read_back_asked": self._asked(card),
+            "take_kind": self._take_kind(live),
+        }
+
+    def _closed(self, card: Card, live: PatientSummary | None) -> set[str]:
+        """Items of the card that were closed since."""
+        if live is None:
+            return set()
+        still = {str(item.line.entry_id) for item in live.open_items}
+        return {line["entry"] for line in card["actions"]} - still
+
+    def _asked(self, card: Card) -> bool:
+        note = card["handover"]
+        return bool(note) and (card["tier"] in READ_BACK_TIERS or note["read_back_requested"])
+
+    def _take_kind(self, live: PatientSummary | None) -> str:
+        """``continuation`` for the same doctor's next stint, else ``takes``."""
+        received = views.handover(live) if live else None
+        same = received is not None and received["person"] == self.granted.principal.person
+        return "continuation" if same else "takes"
+
+    def _answer(self, card: Card, live: PatientSummary | None) -> tuple[str, Form | None]:
+        note = card["handover"]
+        if not note or live is None:
+            return "", None
+        received = views.handover(live)
+        if received is None or received["entry_id"] != note["entry"]:
+            return "transmission réécrite depuis", None
+        if received["answers"]:
+            last = received["answers"][-1]
+            return f"{last['kind']}, {last['author']}", None
+        principal = self.granted.principal
+        if not self.own or not self.may_answer or received["stint"] == principal.stint:
+            return "", None
+        return "", Form(
+            principal.session.form_token(), forms.new_key(), self.edition_position, live.version
+        )
+
+    @property
+    def edition_position(self) -> int:
+        """The position the screen shows."""
+        return self.edition.position if self.edition else -1
+
+    def _delta(self) -> dict[str, Any] | None:
+        """Patients with something newer than the edition, one's own answers aside."""
+        if self.edition is None:
+            return None
+        changed = sorted(
+            (each for each in self.summaries.values() if each.position > self.edition.position),
+            key=lambda each: each.full_name(),
+        )
+        if not changed:
+            return None
+        local = self.edition.issued_at.astimezone(zone_of(self.at.zone))
+        names = ", ".join(each.full_name() for each in changed[:4])
+        return {
+            "count": len(changed),
+            "since": french_hour(local),
+            "names": names + (f" et {len(changed) - 4} de plus" if len(changed) > 4 else ""),
+        }
+
+    def _issued(self) -> dict[str, Any] | None:
+        if self.edition is None:
+            return None
+        local = self.edition.issued_at.astimezone(zone_of(self.at.zone))
+        return {
+            "number": self.edition.number,
+            "at": f"le {local:%d/%m/%Y} à {french_hour(local)}",
+            "position": self.edition.position,
+            "rules": self.edition.rule_release,
+            "manifest": self.edition.manifest_sha256,
+        }
+
+    def _around(self) -> dict[str, Any]:
+        """Whom one replaces, who is there, whom to call."""
+        centre: CentreEntry | None = self.directory.centre(self.line.centre)
+        before = self.directory.previous(self.line.stint)
+        after = self.directory.next(self.line.stint)
+        colleagues = [
+            f"{each.practitioner_name} ({_presence_of(each.mode)})"
+            for each in self.directory.overlapping(self.line.stint)
+        ]
+        numbers: list[tuple[str, str]] = []
+        if centre:
+            numbers = [*centre.phones]
+            numbers += [(f"Astreinte : {each.name}", each.phone) for each in centre.on_call_chain]
+        replaced = f"vous remplacez {before.practitioner_name}" if before else "premier séjour ici"
+        return {
+            "predecessor": before.practitioner_name if before else "",
+            "successor": after.practitioner_name if after else "",
+            "colleagues": ", ".join(colleagues),
+            "replaced": replaced,
+            "referent": centre.referent.name if centre else "",
+            "numbers": numbers,
+        }
+
+
+def _presence_of(mode: str) -> str:
+    return {
+        "volontaire": "volontaire", "salarie": "salarié", "remplacant": "remplaçant",
+        "interne": "interne",
+    }.get(mode, mode)  # fmt: skip

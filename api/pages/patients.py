@@ -1,0 +1,126 @@
+"""The centre's patients: the list, the search by name, a new record."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.acting import perform
+from releve.api.disclosure import read_clinical
+from releve.api.gate import Granted, Guard, Submission, field, may, services_of
+from releve.api.pages import forms, views
+from releve.api.pages.forms import Form
+from releve.api.pages.shell import clinical_page, moment, page, see
+from releve.api.problems import problem_for
+from releve.api.reading import records_of
+from releve.domain.commands import COMMANDS
+from releve.domain.errors import ReleveError
+from releve.projections.patient_summary import PatientSummary
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+PER_PAGE = 50
+SHOWN_FOR_A_SEARCH = 50
+
+Listing = Annotated[Granted, Depends(Guard(Action.READ_IDENTITY, "centre"))]
+Registering = Annotated[Granted, Depends(Guard(Action.WRITE_IDENTITY, "centre"))]
+
+
+@router.get("/patients")
+def listed(request: Request, granted: Listing, page: int = 1) -> Response:
+    """Everybody by name, fifty a page."""
+    return _list(request, granted, max(1, page), "")
+
+
+@router.post("/patients")
+def searched(request: Request, granted: Listing, form: Submission) -> Response:
+    """Search by name; by POST, so that no name stands in an address."""
+    return _list(request, granted, 1, field(form, "nom").strip()[:80])
+
+
+def _list(request: Request, granted: Granted, number: int, query: str) -> Response:
+    services = services_of(request)
+    principal = granted.principal
+    at = moment(request, principal)
+    clinical = may(services, granted, Action.READ_CLINICAL)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        records = records_of(request)
+        position, everybody = records.summaries(granted.centre)
+        found = records.search(granted.centre, query, limit=2**31)
+        total = len(found)
+        twice = views.namesakes(each.full_name() for each in everybody.values())
+        if query:
+            pages, first, shown = 1, 0, SHOWN_FOR_A_SEARCH
+        else:
+            pages, first, shown = max(1, -(-total // PER_PAGE)), (number - 1) * PER_PAGE, PER_PAGE
+        rows = [_row(each, at, twice, clinical) for each in found[first : first + shown]]
+        return {
+            "patients": rows,
+            "total": total,
+            "query": query,
+            "searched": bool(query),
+            "page": min(number, pages),
+            "pages": pages,
+            "clinical": clinical,
+            "may_register": may(services, granted, Action.WRITE_IDENTITY),
+        }, position
+
+    disclosed = read_clinical(
+        services,
+        granted,
+        produce,
+        what="page.patients",
+        patients=lambda content: [UUID(row["id"]) for row in content["patients"]],
+    )
+    return clinical_page(request, principal, "patients.html", disclosed, here="patients")
+
+
+def _row(
+    summary: PatientSummary, at: views.Moment, twice: frozenset[str], clinical: bool
+) -> dict[str, Any]:
+    traits = views.traits(summary, at)
+    return {
+        **traits,
+        "href": traits["href"] if clinical else "",
+        "namesake": views.unaccented(traits["name"]) in twice,
+        "severity": views.severity_of(summary) if clinical else None,
+        "allergy": views.allergy(summary, at) if clinical else None,
+    }
+
+
+@router.get("/patients/nouveau")
+def blank(request: Request, granted: Registering) -> Response:
+    """The form of a new record."""
+    principal = granted.principal
+    form = Form(principal.session.form_token(), forms.new_key())
+    return page(request, principal, "register.html", here="patients", form=form)
+
+
+@router.post("/patients/nouveau")
+def register(request: Request, granted: Registering, submitted: Submission) -> Response:
+    """Open a record, then show it; everything typed comes back with an error."""
+    services, principal = services_of(request), granted.principal
+    form = forms.read_or_refuse(submitted, Form(principal.session.form_token(), forms.new_key()))
+    data = forms.registration(form)
+    if not form.wrong:
+        try:
+            command = COMMANDS["register-patient"].parse(data)
+            key = form.key or forms.new_key()
+            patient = perform(services, granted, command, client_key=key).outcome.stream
+            if form.value("declared"):
+                _declare(request, granted, patient, key)
+            return see(f"/patients/{patient}", fait="dossier")
+        except ReleveError as error:
+            form.refused(problem_for(error))
+    return page(request, principal, "register.html", here="patients", status=422, form=form)
+
+
+def _declare(request: Request, granted: Granted, patient: UUID, key: str) -> None:
+    since = moment(request, granted.principal).day.isoformat()
+    data = {"kind": "centre", "since": since, "centre": str(granted.centre)}
+    command = COMMANDS["declare-medecin-traitant"].parse(data)
+    perform(services_of(request), granted, command, client_key=f"{key}.mt", target=patient)

@@ -1,0 +1,186 @@
+"""What every page is built with: templates, the assets they name, and what stands around them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import jinja2
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from releve.api.disclosure import Disclosed
+from releve.api.gate import Principal, services_of
+from releve.api.pages.views import Moment
+from releve.api.problems import NOT_AVAILABLE, Problem, RequestRefused
+from releve.projections import wording
+
+DONE: Final[Mapping[str, str]] = {
+    "consultation": "Consultation signée.",
+    "transmission": "Transmission signée.",
+    "restitution": "Restitution enregistrée ; son auteur la verra.",
+    "question": "Question enregistrée ; son auteur la verra.",
+    "reprise": "Vous reprenez ce patient : vous en répondez.",
+    "point-ouvert": "Point ouvert.",
+    "point-clos": "Point clos.",
+    "gravite": "Gravité enregistrée.",
+    "dossier": "Dossier ouvert.",
+}
+"""What a redirect may say was done: words from a closed list, never text from the address."""
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One static file, read once: its bytes, media type and content hash."""
+
+    content: bytes
+    media_type: str
+    digest: str
+
+
+@lru_cache(maxsize=1)
+def assets() -> Mapping[str, Asset]:
+    """Every static file by name."""
+    types = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain"}
+    found = {}
+    for entry in files("releve.api").joinpath("static").iterdir():
+        suffix = "." + entry.name.rpartition(".")[2]
+        if entry.is_file() and suffix in types:
+            content = entry.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()[:16]
+            found[entry.name] = Asset(content, types[suffix], digest)
+    return found
+
+
+def asset_address(name: str) -> str:
+    """The address of a static file, with its content hash: it can be kept for ever."""
+    return f"/static/{name}?v={assets()[name].digest}"
+
+
+@router.get("/static/{name}", include_in_schema=False)
+async def static_file(name: str) -> Response:
+    """A static file; kept by browsers for a year since its address changes with its content."""
+    asset = assets().get(name)
+    if asset is None:
+        raise RequestRefused(NOT_AVAILABLE)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{asset.digest}"'}
+    return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["static"] = asset_address
+    environment.globals["severity_word"] = lambda level: wording.SEVERITY.get(
+        level or "", "gravité non dite"
+    )
+    return environment
+
+
+def _source(name: str) -> str:
+    return files("releve.api").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def moment(request: Request, principal: Principal | None = None) -> Moment:
+    """The record's time, in the zone of the centre that is looked at."""
+    zone = principal.zone if principal else "Europe/Paris"
+    return Moment(services_of(request).clock(), zone)
+
+
+def surroundings(request: Request, principal: Principal | None, here: str = "") -> dict[str, Any]:
+    """The bar, the strip and the message: what ``around`` is in every template."""
+    services = services_of(request)
+    at = moment(request, principal)
+    done = DONE.get(request.query_params.get("fait", ""), "")
+    base: dict[str, Any] = {"done": done, "demo": services.clock.demo, "now": at.long()}
+    if principal is None:
+        return base | {"nav": [], "name": "", "role": "", "centre": "", "token": ""}
+    centre = services.directory.load().centre(principal.centre)
+    return base | {
+        "nav": [
+            {"href": href, "label": label, "current": key == here}
+            for key, href, label in navigation(principal)
+        ],
+        "name": principal.name,
+        "role": wording.ROLE.get(principal.role, principal.role),
+        "centre": centre.name if centre else "",
+        "token": principal.session.form_token(),
+    }
+
+
+def navigation(principal: Principal) -> list[tuple[str, str, str]]:
+    """The entries of the bar for a role: key, address, label."""
+    match principal.role:
+        case "doctor" | "intern" | "referent":
+            return [("releve", "/releve", "Relève"), ("patients", "/patients", "Patients")]
+        case "coordinator" | "secretary":
+            return [("echeances", "/echeances", "Échéances"), ("patients", "/patients", "Patients")]
+        case "nurse":
+            return [("patients", "/patients", "Patients")]
+        case _:
+            return [("audit", "/audit", "Audit")]
+
+
+def page(
+    request: Request,
+    principal: Principal | None,
+    template: str,
+    *,
+    here: str = "",
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """Render a page that holds no clinical content."""
+    body = (
+        _templates()
+        .get_template(template)
+        .render(around=surroundings(request, principal, here), **context)
+    )
+    return Response(
+        body, status, {"Cache-Control": "no-store"}, media_type="text/html; charset=utf-8"
+    )
+
+
+def clinical_page(
+    request: Request,
+    principal: Principal,
+    template: str,
+    disclosed: Disclosed[dict[str, Any]],
+    *,
+    here: str = "",
+    status: int = 200,
+) -> Response:
+    """Render a page of clinical content: only what :func:`read_clinical` handed over."""
+    context = {"position": disclosed.position, **disclosed.content}
+    answer = page(request, principal, template, here=here, status=status, **context)
+    answer.headers["Releve-Position"] = str(disclosed.position)
+    return answer
+
+
+def error_page(request: Request, problem: Problem) -> Response:
+    """A problem as a page: the same bytes for a refusal and for what does not exist."""
+    body = _templates().get_template("message.html").render(around={"done": ""}, problem=problem)
+    return Response(body, problem.status, problem.headers(), media_type="text/html; charset=utf-8")
+
+
+def see(path: str, **query: str) -> RedirectResponse:
+    """Redirect after a form was accepted (303), to a path of this service only."""
+    if not path.startswith("/") or path.startswith(("//", "/\\")):
+        path = "/"
+    parts = urlencode({name: value for name, value in query.items() if value})
+    base, _, anchor = path.partition("#")
+    joined = base + (("&" if "?" in base else "?") + parts if parts else "")
+    return RedirectResponse(joined + (f"#{anchor}" if anchor else ""), 303)

@@ -1,0 +1,136 @@
+"""Signing in and out: the chooser of the demo, the cookie, and the way back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.gate import (
+    Granted,
+    Guard,
+    Submission,
+    cookie_name,
+    field,
+    same_origin,
+    services_of,
+)
+from releve.api.pages.shell import moment, page, see
+from releve.api.problems import NOT_AVAILABLE, RequestRefused
+from releve.projections import wording
+from releve.projections.dates import french
+from releve.security.errors import NotAuthenticated
+from releve.security.identity import ABSOLUTE, Persona
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/connexion")
+def chooser(request: Request, retour: str = "/") -> Response:
+    """The chooser: who are you this morning?"""
+    return _chooser(request, retour)
+
+
+def _chooser(request: Request, return_to: str, error: str = "", status: int = 200) -> Response:
+    services = services_of(request)
+    demo = services.identity.demo
+    directory = services.directory.load()
+    personas = list(demo.personas()) if demo else []
+    centre = next((directory.centre(each.centre) for each in personas), None)
+    return page(
+        request,
+        None,
+        "sign_in.html",
+        status=status,
+        personas=[_card(each) for each in personas],
+        centre=centre.name if centre else "Démonstration",
+        now=moment(request).long(),
+        return_to=_inside(return_to),
+        error=error,
+    )
+
+
+def _card(persona: Persona) -> dict[str, str]:
+    period = ""
+    if persona.starts_at and persona.ends_at:
+        first = french(persona.starts_at.isoformat(), "Europe/Paris")
+        period = f"du {first} au {french(persona.ends_at.isoformat(), 'Europe/Paris')}"
+    words = [word for word in persona.name.split() if word[:1].isupper() and word != "Dr"]
+    return {
+        "persona": persona.persona,
+        "name": persona.name,
+        "initial": words[-1][0] if words else "·",
+        "role": wording.ROLE.get(persona.role, persona.role).capitalize(),
+        "purpose": " · ".join(part for part in (persona.purpose, period) if part),
+    }
+
+
+def _inside(path: str) -> str:
+    """A path of this service, or the home page."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+
+
+@router.post("/connexion")
+def choose(request: Request, form: Submission) -> Response:
+    """Open a session for the chosen persona; the cookie is always a new one."""
+    same_origin(request, required=True)
+    services = services_of(request)
+    return_to = _inside(field(form, "retour") or "/")
+    provider = services.identity.provider
+    if provider is None:
+        raise RequestRefused(NOT_AVAILABLE)
+    try:
+        found = provider.complete({"persona": field(form, "persona")}, "")
+    except NotAuthenticated:
+        return _chooser(request, return_to, "Cette personne n’est plus dans la liste.", 422)
+    old = request.cookies.get(cookie_name(request))
+    session = services.identity.sessions.by_cookie(old) if old else None
+    if session is not None:
+        services.identity.sessions.close(session)
+    answer = see(return_to)
+    answer.set_cookie(
+        cookie_name(request),
+        services.identity.sessions.open(found.subject),
+        max_age=int(ABSOLUTE.total_seconds()),
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+@router.post("/deconnexion")
+def leave(
+    request: Request, granted: Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
+) -> Response:
+    """End the session and make the browser forget what it showed."""
+    services_of(request).identity.sessions.close(granted.principal.session)
+    answer = see("/connexion")
+    answer.delete_cookie(
+        cookie_name(request),
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+    answer.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+    return answer
+
+
+@router.get("/")
+def home(
+    request: Request, granted: Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
+) -> Response:
+    """The page that each role starts its morning with."""
+    match granted.principal.role:
+        case "doctor" | "intern" | "referent":
+            return see("/releve")
+        case "coordinator" | "secretary":
+            return see("/echeances")
+        case "nurse":
+            return see("/patients")
+        case _:
+            return see("/audit")

@@ -1,0 +1,404 @@
+"""What the pages show of a summary: words and dates, each line with as-of, author and source.
+
+Pure: a summary, a directory and a moment in; plain values for the templates out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from releve.projections import wording
+from releve.projections.briefing import owner_label
+from releve.projections.dates import (
+    age_on,
+    first_instant,
+    french,
+    french_day,
+    french_hour,
+    last_day,
+    zone_of,
+)
+from releve.projections.directory import Directory
+from releve.projections.patient_summary import Item, Line, PatientSummary
+from releve.projections.timeline import TimelineEntry
+
+GREYED_AFTER: Final = {"stable": 90, "watcher": 30, "unstable": 30}
+BOXES: Final = (
+    ("allergies", "Allergies et intolérances", ("allergies",)),
+    ("medications", "Traitements", ("medications",)),
+    ("problems", "Problèmes actifs", ("problems",)),
+)
+"""Slots with three states: known, none, not asked."""
+MORE_BOXES: Final = (
+    ("past-illness", "Antécédents"),
+    ("vital-signs", "Constantes"),
+    ("results", "Résultats"),
+    ("documents", "Documents"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """From when and where a page is read: the record's time, in the centre's zone."""
+
+    now: datetime
+    zone: str
+
+    @property
+    def day(self) -> date:
+        """The civil day."""
+        return self.now.astimezone(zone_of(self.zone)).date()
+
+    def long(self) -> str:
+        """``lundi 23 novembre 2026, 8 h 30``."""
+        local = self.now.astimezone(zone_of(self.zone))
+        return f"{french_day(local.date())}, {french_hour(local)}"
+
+
+def day_and_hour(text: str | None, zone: str) -> str:
+    """``23/11/2026 à 8 h 30`` for an instant, no more than what was written for a partial date."""
+    if not text:
+        return ""
+    day = french(text, zone)
+    moment = first_instant(text, zone) if "T" in text else None
+    return f"{day} à {french_hour(moment.astimezone(zone_of(zone)))}" if moment else day
+
+
+def source_of(line: Line) -> str:
+    """The door a line came through, with the system where it is known."""
+    if line.source is None:
+        return wording.CHANNEL["ui"]
+    channel = wording.CHANNEL.get(line.source.channel, line.source.channel)
+    return f"{channel}, {line.source.system}" if line.source.system else channel
+
+
+def line_view(line: Line, text: str | None = None, **more: Any) -> dict[str, Any]:
+    """A line with what every line says: as of, by whom, through which door."""
+    return {
+        "entry_id": str(line.entry_id),
+        "text": line.text if text is None else text,
+        "as_of": day_and_hour(line.as_of, line.zone),
+        "author": line.source_author,
+        "source": source_of(line),
+        "late": is_late_entry(line),
+        **more,
+    }
+
+
+def is_late_entry(line: Line) -> bool:
+    """Say whether an entry typed here was written more than a day after what it tells."""
+    happened = first_instant(line.as_of, line.zone)
+    if line.source is not None or happened is None:
+        return False
+    return line.recorded_at - happened > timedelta(hours=24)
+
+
+def traits(summary: PatientSummary, at: Moment) -> dict[str, Any]:
+    """Who the patient is, without anything clinical."""
+    who = summary.identity
+    name = summary.full_name()
+    birth_name = (who.birth_name or "") if who else ""
+    born = french(who.birth_date, at.zone) if who and who.birth_date else ""
+    return {
+        "id": str(summary.patient),
+        "href": f"/patients/{summary.patient}",
+        "name": name,
+        "short": name,
+        "birth_name": birth_name if not name.startswith(birth_name.upper()) else "",
+        "born": f"né(e) le {born}" if born else "naissance inconnue",
+        "age": age_on(who.birth_date if who else None, at.day),
+        "sex": wording.SEX[(who.sex if who else None) or "unknown"],
+        "ins": _INS[who.identity_status if who else "provisoire"],
+        "identity_incomplete": summary.identity_incomplete,
+    }
+
+
+_INS: Final = {
+    "provisoire": "provisoire", "recuperee": "récupérée", "validee": "validée",
+    "qualifiee": "qualifiée",
+}  # fmt: skip
+
+
+def severity_of(summary: PatientSummary) -> str | None:
+    """The level last said, or None when nobody said one."""
+    line = summary.severity
+    return str(line.detail["severity"]) if line else None
+
+
+def identity(summary: PatientSummary, at: Moment, directory: Directory) -> dict[str, Any]:
+    """The identity bar: traits, declared doctor, severity and allergy badge."""
+    attending = summary.medecin_traitant
+    severity = summary.severity
+    review = severity.detail.get("review_by") if severity else None
+    due = last_day(review, at.zone) if review else None
+    return traits(summary, at) | {
+        "attending": _attending(attending, directory) if attending else "",
+        "severity": severity_of(summary),
+        "severity_overdue": due is not None and due < at.day,
+        "allergy": allergy(summary, at),
+    }
+
+
+def _attending(line: Line, directory: Directory) -> str:
+    if line.detail.get("name"):
+        return str(line.detail["name"])
+    centre = line.detail.get("centre")
+    found = directory.centre(UUID(centre)) if centre else None
+    return found.name if found else "le centre"
+
+
+def allergy(summary: PatientSummary, at: Moment) -> dict[str, Any]:
+    """The badge: known with its substances, none and when it was asked, or not asked."""
+    presence = summary.presence("allergies")
+    known = [line for line in summary.slot("allergies") if line.current]
+    names = [wording.concept_text(line.concept) or line.text for line in known]
+    text = ", ".join(names[:4]) + (f" +{len(names) - 4}" if len(names) > 4 else "")
+    return {
+        "state": presence.state,
+        "text": text,
+        "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",
+    }
+
+
+def boxes(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
+    """The slots with three states, then the others where they hold something."""
+    found = []
+    for name, title, _ in BOXES:
+        presence = summary.presence(name)
+        lines = summary.slot(name)
+        found.append(
+            {
+                "name": name,
+                "title": title,
+                "state": presence.state,
+                "lines": [line_view(line, past="") for line in lines if line.current],
+                "past": [line_view(line, past=_state(line)) for line in lines if not line.current],
+                "none_text": wording.ABSENCE[name],
+                "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",
+                "asked_by": presence.absence.source_author if presence.absence else "",
+                "parts": [
+                    line_view(line, wording.absence_text(line.detail)) for line in presence.parts
+                ],
+            }
+        )
+    for name, title in MORE_BOXES:
+        lines = [line for line in summary.slot(name) if line.current]
+        if lines:
+            found.append(
+                {
+                    "name": name, "title": title, "state": "known", "past": [], "parts": [],
+                    "lines": [line_view(line, past="") for line in lines[:12]],
+                    "none_text": "", "asked_on": "", "asked_by": "",
+                }
+            )  # fmt: skip
+    return found
+
+
+def _state(line: Line) -> str:
+    words = {"past": "passé", "refuted": "réfuté", "in-error": "saisi par erreur",
+             "superseded": "remplacé"}  # fmt: skip
+    status = line.clinical_status or line.status
+    known = {**wording.MEDICATION_STATUS, **wording.CLINICAL_STATUS}
+    return known.get(status, words.get(line.state, "")) if status else words.get(line.state, "")
+
+
+def one_liner(summary: PatientSummary, at: Moment) -> dict[str, Any] | None:
+    """The line in force, greyed when it is old, with what arrived after it."""
+    spoken = summary.one_liner()
+    if spoken is None:
+        return None
+    severity = summary.severity
+    level = severity.detail["severity"] if severity else ""
+    said = first_instant(spoken.line.as_of, spoken.line.zone) or spoken.line.recorded_at
+    stale = said.date() < at.day - timedelta(days=GREYED_AFTER.get(level, 30))
+    newer = spoken.older_than.text if spoken.older_than else ""
+    return line_view(spoken.line, spoken.text, stale=stale, older_than=newer)
+
+
+def items(
+    summary: PatientSummary, at: Moment, centre: UUID | None, directory: Directory
+) -> list[dict[str, Any]]:
+    """Open items, the most urgent first: late with harm, then by due date, then without one."""
+    return [
+        item_view(item, summary, at, centre, directory)
+        for item in sorted(summary.open_items, key=lambda item: _urgency(item, at))
+    ]
+
+
+def item_view(
+    item: Item, summary: PatientSummary, at: Moment, centre: UUID | None, directory: Directory
+) -> dict[str, Any]:
+    """One open item: what, by when, who answers for it now."""
+    due = last_day(item.due, item.line.zone) if item.due else None
+    days = (at.day - due).days if due else 0
+    return line_view(
+        item.line,
+        str(item.line.detail["text"]),
+        kind=wording.ITEM_KIND[item.kind],
+        raw_kind=item.kind,
+        due=french(item.due, at.zone) if item.due else "",
+        late=f"{days} jour{'s' if days > 1 else ''}" if days > 0 else "",
+        harm=item.harm_if_late,
+        done_when=str(item.line.detail.get("done_when") or ""),
+        owner=owner_label(item, summary, centre, at.now, directory),
+    )
+
+
+def _urgency(item: Item, at: Moment) -> tuple[bool, int, int]:
+    due = last_day(item.due, item.line.zone) if item.due else None
+    late = due is not None and due < at.day
+    return not (late and item.harm_if_late), due.toordinal() if due else 2**31, item.line.version
+
+
+def contingencies(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
+    """If… then, newest first; an expired one stays, marked."""
+    found = []
+    for line in reversed([line for line in summary.contingencies if line.current]):
+        until = line.detail.get("valid_until")
+        day = last_day(until, line.zone) if until else None
+        found.append(
+            line_view(
+                line,
+                condition=line.detail["condition"],
+                action=line.detail["action"],
+                expired=day is not None and day < at.day,
+            )
+        )
+    return found
+
+
+def fired(summary: PatientSummary) -> list[str]:
+    """Contingencies whose threshold a measure met, in words."""
+    known = {line.entry_id: line for line in summary.contingencies}
+    return [
+        f"{each.text} ({day_and_hour(each.as_of, summary.zone)}) : "
+        + (known[each.contingency].detail["action"] if each.contingency in known else "")
+        + ("" if each.matched else " — unité ou valeur non comparable, à vérifier")
+        for each in summary.firing
+    ]
+
+
+def severity_line(summary: PatientSummary) -> str:
+    """Why the patient is as ill as they are, by whom and when."""
+    line = summary.severity
+    if line is None:
+        return ""
+    reason = line.detail.get("reason", "")
+    review = line.detail.get("review_by")
+    told = f"{reason} · " if reason else ""
+    until = f" · à réévaluer le {french(review, line.zone)}" if review else ""
+    return f"{told}{day_and_hour(line.as_of, line.zone)}, {line.source_author}{until}"
+
+
+def handover(summary: PatientSummary) -> dict[str, Any] | None:
+    """The handover in force with what its receivers answered."""
+    current = [each for each in summary.handovers if each.line.current]
+    if not current:
+        return None
+    latest = current[-1]
+    return line_view(
+        latest.line,
+        severity=latest.line.detail["severity"],
+        summary=latest.line.detail["summary"],
+        actions=list(latest.line.detail.get("actions", ())),
+        situation=latest.line.detail.get("situation", ""),
+        requested=bool(latest.line.detail.get("read_back_requested")),
+        stint=latest.line.stint,
+        person=latest.line.person,
+        answers=[
+            line_view(
+                line, line.detail.get("text", ""), kind=wording.READ_BACK[line.detail["kind"]]
+            )
+            for line in latest.read_backs
+            if line.current
+        ],
+        answered=any(line.current for line in latest.read_backs),
+    )
+
+
+KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "patient.registered": ("Identité", "identity"),
+    "patient.medecin-traitant-declared": ("Médecin traitant", "identity"),
+    "patient.encounter-recorded": ("Consultation", "note"),
+    "patient.note-signed": ("Note", "note"),
+    "patient.note-amended": ("Note amendée", "note"),
+    "patient.observation-recorded": ("Mesure", "measure"),
+    "patient.problem-recorded": ("Problème", "entry"),
+    "patient.allergy-recorded": ("Allergie", "entry"),
+    "patient.absence-asserted": ("Absence", "entry"),
+    "patient.medication-started": ("Traitement", "entry"),
+    "patient.document-attached": ("Document", "entry"),
+    "patient.item-opened": ("Point ouvert", "item"),
+    "patient.item-closed": ("Point clos", "item"),
+    "patient.contingency-set": ("Si… alors", "item"),
+    "patient.illness-severity-set": ("Gravité", "severity"),
+    "patient.handover-written": ("Transmission", "handover"),
+    "patient.handover-read-back": ("Restitution", "handover"),
+    "patient.entry-marked-in-error": ("Correction", "identity"),
+    "stint.planned": ("Séjour prévu", "identity"),
+}
+"""What each topic is called in a list, and the family that colours its edge."""
+
+
+def kind_of(topic: str) -> tuple[str, str]:
+    """The name and family of a topic."""
+    return KINDS.get(topic, (topic, "entry"))
+
+
+def without_label(text: str) -> str:
+    """A timeline line without the label that its column already says."""
+    for label in ("Note : ", "Mesure : ", "Problème : ", "Allergie : ", "Traitement : ",
+                  "Transmission : ", "Gravité : ", "Document joint : "):  # fmt: skip
+        if text.startswith(label):
+            return text.removeprefix(label)
+    return text
+
+
+def namesakes(names: Iterable[str]) -> frozenset[str]:
+    """Names that more than one patient of a list has, compared without accents or case."""
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for name in names:
+        key = unaccented(name)
+        (twice if key in seen else seen).add(key)
+    return frozenset(twice)
+
+
+def unaccented(text: str) -> str:
+    """Text for comparing and sorting names: no accents, no case, single spaces."""
+    import unicodedata
+
+    plain = unicodedata.normalize("NFKD", text)
+    kept = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    return " ".join(kept.casefold().replace("-", " ").replace("’", "'").split())
+
+
+BECAME: Final = {
+    "amended": "amendée", "superseded": "remplacée", "closed": "clos", "in-error": "erreur",
+}  # fmt: skip
+
+
+def entry_view(entry: TimelineEntry, zone: str) -> dict[str, Any]:
+    """One entry of the thread, its label in a column of its own."""
+    kind, family = kind_of(entry.topic)
+    status = BECAME.get(entry.status, "")
+    late = "saisie tardive" if entry.late else ""
+    recorded = day_and_hour(entry.recorded_at.isoformat(), zone)
+    happened = day_and_hour(entry.occurred_at, zone)
+    return {
+        "event_id": str(entry.event_id),
+        "kind": kind,
+        "family": family,
+        "text": without_label(entry.text),
+        "as_of": happened,
+        "recorded": recorded if recorded != happened else "",
+        "author": entry.author,
+        "source": wording.CHANNEL.get(entry.channel, entry.channel),
+        "position": entry.position,
+        "struck": entry.status == "in-error",
+        "status": " · ".join(part for part in (status, late, entry.reason or "") if part),
+    }

@@ -1,0 +1,274 @@
+"""The two forms that a doctor signs: the consultation and the handover."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from releve.api.acting import perform
+from releve.api.disclosure import read_clinical
+from releve.api.gate import Granted, Guard, Submission, authorise, services_of
+from releve.api.pages import forms, measures, views
+from releve.api.pages.forms import Form
+from releve.api.pages.patient import ITEM_KINDS
+from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.problems import problem_for
+from releve.api.reading import patient_at
+from releve.domain.commands import COMMANDS
+from releve.domain.continuity import Written
+from releve.domain.errors import ReleveError
+from releve.projections import wording
+from releve.projections.patient_summary import PatientSummary
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+
+Consulting = Annotated[Granted, Depends(Guard(Action.WRITE_CLINICAL, "patient"))]
+HandingOver = Annotated[Granted, Depends(Guard(Action.WRITE_HANDOVER, "patient"))]
+MODES = tuple((mode, word.capitalize()) for mode, word in wording.MODE.items())
+
+
+# Consultation
+
+
+@router.get("/patients/{patient}/consultation")
+def consultation(request: Request, granted: Consulting) -> Response:
+    """The consultation form, empty."""
+    return _consultation(request, granted, _form(granted, forms.CONSULTATION_ROWS))
+
+
+@router.post("/patients/{patient}/consultation")
+def record(request: Request, granted: Consulting, submitted: Submission) -> Response:
+    """Record a consultation in one append, then show the patient."""
+    form = _read(granted, submitted, forms.CONSULTATION_ROWS)
+    if form.value("ajouter"):
+        return _consultation(request, granted, form)
+    today = moment(request, granted.principal).day.isoformat()
+    data = forms.consultation(form, granted.principal.zone, today)
+    if len(data) == 1 and not form.wrong:
+        form.general.append("Rien n’est saisi : écrire au moins une note, une mesure ou un point.")
+    names = {"note": "note.one_liner"} if "note" not in data else {}
+    return _signed(
+        request, granted, form, "record-consultation", data, names, "consultation"
+    ) or _consultation(request, granted, form, status=422)
+
+
+def _consultation(request: Request, granted: Granted, form: Form, status: int = 200) -> Response:
+    def content(summary: PatientSummary) -> dict[str, Any]:
+        end = granted.decision.obligations & {"late-entry"}
+        return {
+            "modes": MODES,
+            "measures": measures.OPTIONS,
+            "item_kinds": ITEM_KINDS,
+            "late": bool(end) or bool(form.error("late_reason")),
+        }
+
+    return _shown(request, granted, form, "consultation.html", content, status)
+
+
+# Handover
+
+
+@router.get("/patients/{patient}/transmission")
+def handover(request: Request, granted: HandingOver) -> Response:
+    """The handover form, prefilled from the record."""
+    return _handover(request, granted, _form(granted, forms.HANDOVER_ROWS), fresh=True)
+
+
+@router.post("/patients/{patient}/transmission")
+def hand_over(request: Request, granted: HandingOver, submitted: Submission) -> Response:
+    """Sign a handover; it replaces the one this stint wrote before."""
+    form = _read(granted, submitted, forms.HANDOVER_ROWS)
+    if form.value("ajouter"):
+        return _handover(request, granted, form, submitted)
+    chosen = (_chosen(submitted, "items"), _chosen(submitted, "contingencies"))
+    data = forms.handover(form, *chosen)
+    names = {"items": "items-0", "contingencies": "contingencies-0"}
+    return _signed(
+        request, granted, form, "write-handover", data, names, "transmission"
+    ) or _handover(request, granted, form, submitted, status=422)
+
+
+def _chosen(submitted: FormData | None, name: str) -> list[str]:
+    values = submitted.getlist(name) if submitted is not None else []
+    return [value for value in values if isinstance(value, str)]
+
+
+def _handover(
+    request: Request,
+    granted: Granted,
+    form: Form,
+    submitted: FormData | None = None,
+    *,
+    fresh: bool = False,
+    status: int = 200,
+) -> Response:
+    services, principal = services_of(request), granted.principal
+    at = moment(request, principal)
+    directory = services.directory.load()
+    stint = granted.decision.stint
+
+    def content(summary: PatientSummary) -> dict[str, Any]:
+        before = _own_handover(summary, granted)
+        if fresh:
+            _prefill(form, summary, before)
+        items = views.items(summary, at, granted.centre, directory)
+        chosen = None if fresh else set(_chosen(submitted, "items"))
+        form.items = [
+            {"entry_id": each["entry_id"], "text": each["text"], "when": _when(each),
+             "checked": chosen is None or each["entry_id"] in chosen}
+            for each in items
+        ]  # fmt: skip
+        kept = None if fresh else set(_chosen(submitted, "contingencies"))
+        form.contingencies = [
+            {"entry_id": each["entry_id"], "text": f"Si {each['condition']} : {each['action']}",
+             "checked": kept is None or each["entry_id"] in kept}
+            for each in views.contingencies(summary, at)
+        ]  # fmt: skip
+        following = directory.next(stint) if stint and directory.stint(stint) else None
+        return {
+            "item_kinds": ITEM_KINDS,
+            "replaces": f"le {before['as_of']}" if before else "",
+            "next_doctor": following.practitioner_name if following else "",
+            "week": _week(summary, granted),
+            "warnings": _warnings(summary, items),
+        }
+
+    return _shown(request, granted, form, "handover.html", content, status)
+
+
+def _own_handover(summary: PatientSummary, granted: Granted) -> dict[str, Any] | None:
+    found = views.handover(summary)
+    stint = granted.decision.stint
+    return found if found and stint and found["stint"] == stint else None
+
+
+def _prefill(form: Form, summary: PatientSummary, before: dict[str, Any] | None) -> None:
+    spoken = summary.one_liner()
+    severity = summary.severity
+    form.values["severity"] = str(severity.detail["severity"]) if severity else ""
+    if severity:
+        form.values["severity_reason"] = str(severity.detail.get("reason", ""))
+        form.values["review_by"] = str(severity.detail.get("review_by") or "")
+    form.values["summary"] = spoken.text if spoken else ""
+    if before:
+        form.values["situation"] = before["situation"]
+        for number, text in enumerate(before["actions"]):
+            form.values[f"actions[{number}]"] = text
+        if before["requested"]:
+            form.values["read_back_requested"] = "oui"
+
+
+def _when(item: dict[str, Any]) -> str:
+    parts = [f"pour le {item['due']}" if item["due"] else "sans échéance"]
+    parts += ["en retard"] if item["late"] else []
+    parts += ["danger si retard"] if item["harm"] else []
+    return ", ".join(parts)
+
+
+def _week(summary: PatientSummary, granted: Granted) -> list[dict[str, Any]]:
+    """What was written on this record during the stint, newest first."""
+    stint = granted.decision.stint
+    lines = [*summary.encounters, *summary.lines, *(note.line for note in summary.notes)]
+    mine = [line for line in lines if line.current and stint and line.stint == stint]
+    mine.sort(key=lambda line: -line.version)
+    return [
+        views.line_view(line, views.without_label(line.text), kind=views.kind_of(line.topic)[0])
+        for line in mine[:12]
+    ]
+
+
+def _warnings(summary: PatientSummary, items: list[dict[str, Any]]) -> list[str]:
+    found = []
+    if summary.allergy_state == "not-asked":
+        found.append("Les allergies n’ont pas été demandées.")
+    late = [item for item in items if item["late"]]
+    if late:
+        found.append(f"{len(late)} point{'s' if len(late) > 1 else ''} en retard.")
+    waiting = [item for item in items if item["raw_kind"] == "result"]
+    if waiting:
+        found.append(
+            f"{len(waiting)} résultat{'s' if len(waiting) > 1 else ''} attendu"
+            f"{'s' if len(waiting) > 1 else ''} : le centre le suivra jusqu’à sa réception."
+        )
+    if summary.severity is None:
+        found.append("La gravité n’a jamais été dite.")
+    return found
+
+
+# Both
+
+
+def _form(granted: Granted, rows: dict[str, int]) -> Form:
+    return Form(granted.principal.session.form_token(), forms.new_key(), minimum=rows)
+
+
+def _read(granted: Granted, submitted: FormData | None, rows: dict[str, int]) -> Form:
+    form = Form(granted.principal.session.form_token(), minimum=rows)
+    forms.read_or_refuse(submitted, form)
+    form.key = form.key or forms.new_key()
+    return form
+
+
+def _signed(
+    request: Request,
+    granted: Granted,
+    form: Form,
+    command: str,
+    data: dict[str, Any],
+    names: dict[str, str],
+    said: str,
+) -> Response | None:
+    """Perform the command and go to the patient; None when something is wrong on the form."""
+    if form.wrong or form.general:
+        return None
+    try:
+        perform(
+            services_of(request),
+            granted,
+            COMMANDS[command].parse(data),
+            client_key=form.key or forms.new_key(),
+            target=granted.patient,
+            expected_version=form.version,
+            seen_position=form.position,
+        )
+    except Written as meanwhile:
+        by = meanwhile.by.name if meanwhile.by else "Quelqu’un"
+        form.version = None  # shown with the record as it is now; signing again takes its version
+        form.general.append(
+            f"{by} a écrit sur ce dossier entre-temps. Relire ce qui est arrivé (fil du dossier),"
+            " puis signer de nouveau : rien de ce que vous avez saisi n’est perdu."
+        )
+    except ReleveError as error:
+        form.refused(problem_for(error), names)
+    else:
+        return see(f"/patients/{granted.patient}", fait=said)
+    return None
+
+
+def _shown(
+    request: Request, granted: Granted, form: Form, template: str, content: Any, status: int
+) -> Response:
+    """Show a form around the record it is about: reading it is a reading, and leaves its entry."""
+    services, principal = services_of(request), granted.principal
+    at = moment(request, principal)
+    reading = authorise(services, principal, Action.READ_CLINICAL, "patient", granted.patient)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        summary, position = patient_at(services, granted.patient)
+        if form.version is None:
+            form.version, form.position = summary.version, position
+        return {
+            "who": views.identity(summary, at, services.directory.load()),
+            "form": form,
+            **content(summary),
+        }, position
+
+    disclosed = read_clinical(
+        services, reading, produce, what=f"page.{template.removesuffix('.html')}",
+        patients=lambda _: (granted.patient,),
+    )  # fmt: skip
+    return clinical_page(request, principal, template, disclosed, here="patients", status=status)

@@ -1,0 +1,203 @@
+"""What probes, crawlers and tools ask: health, readiness, the API's description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from releve.api.acting import public_commands
+from releve.api.gate import services_of
+from releve.api.logs import where
+from releve.api.problems import UNAVAILABLE
+from releve.api.routes.bodies import as_json
+from releve.domain.commands import CommandSpec
+
+router = APIRouter(include_in_schema=False)
+_log = structlog.get_logger("releve.ready")
+
+LAG_LIMIT = 5000
+"""Events that projections may be behind before the service says that it is not ready."""
+
+SECURITY_TXT = """\
+Contact: mailto:securite@releve.invalid
+Expires: 2027-11-23T00:00:00Z
+Preferred-Languages: fr, en
+"""
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """The process answers."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.get("/readyz")
+def readyz(request: Request) -> Response:
+    """The database answers, keys can be opened, and readings are not far behind."""
+    services = services_of(request)
+    try:
+        lag = services.feed.lag()
+        keys = services.keys.health()
+        with services.pool.connection() as connection:
+            connection.execute("SELECT 1 FROM ledger.cell")
+    except Exception as error:  # whatever is down, the answer is "not ready"
+        _log.warning("not-ready", error=type(error).__name__, where=where(error))
+        return UNAVAILABLE.as_json()
+    if lag.events > LAG_LIMIT:
+        _log.warning("not-ready", lag=lag.events)
+        return UNAVAILABLE.as_json()
+    content = {"status": "ok", "keys": keys, "position": lag.position, "lag": lag.events}
+    return Response(as_json(content), media_type="application/json")
+
+
+@router.get("/robots.txt")
+async def robots() -> Response:
+    """Nothing here is for crawlers."""
+    return Response("User-agent: *\nDisallow: /\n", media_type="text/plain")
+
+
+@router.get("/.well-known/security.txt")
+async def security_txt() -> Response:
+    """Where to report a vulnerability (RFC 9116)."""
+    return Response(SECURITY_TXT, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/api/openapi.json")
+async def openapi(request: Request) -> Response:
+    """The description of the JSON door (OpenAPI 3.1), schemas taken from the commands."""
+    return Response(as_json(describe(str(request.base_url))), media_type="application/json")
+
+
+def describe(base_url: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the JSON door."""
+    schemas: dict[str, Any] = {"Problem": _PROBLEM, "Written": _WRITTEN}
+    paths: dict[str, Any] = {}
+    for target, base in (("patient", "/api/v1/patients"), ("stint", "/api/v1/stints")):
+        for spec in public_commands(target):
+            path = base if spec.creates else f"{base}/{{{target}}}/{spec.name}"
+            paths.setdefault(path, {})["post"] = _operation(spec, target, schemas)
+    for path, (summary, query) in _READINGS.items():
+        parameters = [_in_path(part[1:-1]) for part in path.split("/") if part.startswith("{")]
+        parameters += [{"name": name, "in": "query", "schema": {"type": kind}}
+                       for name, kind in query.items()]  # fmt: skip
+        parameters.append(_header("Releve-Min-Position", "integer", "Attendre cette position"))
+        paths.setdefault(path, {})["get"] = {
+            "operationId": path.rpartition("/")[2].replace("-", "_").strip("{}"),
+            "summary": summary,
+            "parameters": parameters,
+            "responses": {"200": {"description": "Contenu"}, "default": _ANY_PROBLEM},
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Relève", "version": "1", "description": "Continuité des soins."},
+        "servers": [{"url": base_url.rstrip("/")}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(spec: CommandSpec, target: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    schema = spec.schema()
+    for name, definition in schema.pop("$defs", {}).items():
+        schemas[name] = _moved(definition)
+    parameters = [
+        _header("Idempotency-Key", "string", "Une clé par demande : la renvoyer ne fait rien deux"
+                " fois"),
+        _header("If-Match", "string", "Version du dossier telle que lue"),
+        _header("Releve-Seen-Position", "integer", "Position que montrait l'écran"),
+    ]  # fmt: skip
+    if not spec.creates:
+        parameters.insert(0, _in_path(target))
+    return {
+        "operationId": spec.name.replace("-", "_"),
+        "summary": spec.summary,
+        "parameters": parameters,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": _moved(schema), "example": dict(spec.example)}
+            },
+        },
+        "responses": {
+            "201": {
+                "description": "Écrit, durable",
+                "content": {"application/json": {"schema": {"$ref": _SCHEMA + "Written"}}},
+            },
+            "200": {"description": "Déjà écrit par la même demande"},
+            "default": _ANY_PROBLEM,
+        },
+    }
+
+
+_SCHEMA = "#/components/schemas/"
+
+
+def _moved(found: Any) -> Any:
+    """The same schema with its references pointing into the document's components."""
+    if isinstance(found, dict):
+        return {
+            name: value.replace("#/$defs/", _SCHEMA)
+            if name == "$ref" and isinstance(value, str)
+            else _moved(value)
+            for name, value in found.items()
+        }
+    return [_moved(each) for each in found] if isinstance(found, list) else found
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    schema = {"type": "string", "format": "uuid"}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _header(name: str, kind: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "schema": {"type": kind}, "description": description}
+
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "what", "why", "do"],
+    "properties": {
+        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+        "detail": {"type": "string"}, "code": {"type": "string"}, "what": {"type": "string"},
+        "why": {"type": "string"}, "do": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object", "properties": {
+            "loc": {"type": "string"}, "type": {"type": "string"}}}},
+    },
+}  # fmt: skip
+_WRITTEN = {
+    "type": "object",
+    "required": ["event_ids", "version", "position"],
+    "properties": {
+        "patient": {"type": "string", "format": "uuid"},
+        "stint": {"type": "string", "format": "uuid"},
+        "event_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
+        "version": {"type": "integer"},
+        "position": {"type": ["integer", "null"]},
+    },
+}
+_ANY_PROBLEM = {
+    "description": "Refus : quoi, pourquoi, que faire",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_READINGS: dict[str, tuple[str, dict[str, str]]] = {
+    "/api/v1/patients/{patient}": ("Identité et synthèse", {}),
+    "/api/v1/patients/{patient}/summary": ("Synthèse, 19 rubriques", {}),
+    "/api/v1/patients/{patient}/timeline": ("Fil du dossier", {}),
+    "/api/v1/patients/{patient}/open-items": ("Points ouverts", {}),
+    "/api/v1/patients/{patient}/replay": (
+        "Ce que chacun pouvait savoir à un moment",
+        {"known_at": "string", "at": "string", "position": "integer"},
+    ),
+    "/api/v1/stints/{stint}/briefing": (
+        "La relève d'un séjour",
+        {"edition": "string", "position": "integer", "at": "string"},
+    ),
+    "/api/v1/ledger/checkpoint": ("Dernière tête signée du registre", {}),
+}

@@ -1,0 +1,224 @@
+"""Reading: summaries, threads, open items, replays and briefings as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.disclosure import read_clinical
+from releve.api.gate import Granted, Guard, authorise, identifier, instant, may, services_of
+from releve.api.issuing import edition_of_the_day
+from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
+from releve.api.reading import editions_of, patient_at
+from releve.api.routes.bodies import AtPosition, as_json, clinical_json
+from releve.projections import wording
+from releve.projections.briefing import owner_label
+from releve.projections.editions import Edition
+from releve.projections.patient_summary import SLOTS, PatientSummary
+from releve.projections.timeline import entries_of, item_json, line_json, replay
+from releve.security.ledger.notes import Checkpoint, parse_note
+from releve.security.policy import Action
+
+router = APIRouter(prefix="/api/v1", dependencies=[AtPosition])
+
+Reading = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
+ReadingBriefing = Annotated[Granted, Depends(Guard(Action.READ_BRIEFING, "stint"))]
+ReadingHead = Annotated[Granted, Depends(Guard(Action.READ_CHECKPOINT, "ledger"))]
+
+
+def _patient_json(
+    request: Request,
+    granted: Granted,
+    what: str,
+    built: Callable[[PatientSummary], dict[str, Any]],
+) -> Response:
+    services = services_of(request)
+
+    def produce() -> tuple[tuple[dict[str, Any], int], int]:
+        summary, position = patient_at(services, granted.patient)
+        content = {"patient": str(granted.patient), "version": summary.version}
+        return ({**content, "position": position, **built(summary)}, summary.version), position
+
+    disclosed = read_clinical(
+        services, granted, produce, what=what, patients=lambda _: (granted.patient,)
+    )
+    return clinical_json(disclosed.mapped(lambda found: found[0]), version=disclosed.content[1])
+
+
+@router.get("/patients/{patient}")
+def patient(request: Request, granted: Reading) -> Response:
+    """Who the patient is, and how they are now."""
+    return _patient_json(request, granted, "api.patient", _overview)
+
+
+@router.get("/patients/{patient}/summary")
+def summary(request: Request, granted: Reading) -> Response:
+    """The 19 slots of the summary, with what is absent and what was not asked."""
+    return _patient_json(
+        request,
+        granted,
+        "api.summary",
+        lambda found: {
+            **_overview(found),
+            "slots": {slot.name: [line_json(line) for line in found.slot(slot.name)]
+                      for slot in SLOTS},
+            "open_items": [item_json(item) for item in found.open_items],
+        },
+    )  # fmt: skip
+
+
+def _overview(found: PatientSummary) -> dict[str, Any]:
+    who = found.identity
+    severity = found.severity
+    spoken = found.one_liner()
+    return {
+        "name": found.full_name(),
+        "birth_name": who.birth_name if who else None,
+        "first_names": list(who.first_names) if who else [],
+        "birth_date": who.birth_date if who else None,
+        "sex": who.sex if who else None,
+        "identity_status": who.identity_status if who else "provisoire",
+        "identity_incomplete": found.identity_incomplete,
+        "incomplete": found.incomplete,
+        "severity": line_json(severity) if severity else None,
+        "one_liner": {"text": spoken.text, **line_json(spoken.line)} if spoken else None,
+        "presence": {
+            name: {"state": presence.state, "asked_on": presence.asked_on}
+            for name in wording.ABSENCE
+            for presence in (found.presence(name),)
+        },
+    }
+
+
+@router.get("/patients/{patient}/open-items")
+def open_items(request: Request, granted: Reading) -> Response:
+    """What must still happen, and who answers for it now."""
+    services = services_of(request)
+    now = services.clock()
+    directory = services.directory.load()
+
+    def built(found: PatientSummary) -> dict[str, Any]:
+        return {
+            "open_items": [
+                {**item_json(item),
+                 "answerable": owner_label(item, found, granted.centre, now, directory)}
+                for item in found.open_items
+            ]
+        }  # fmt: skip
+
+    return _patient_json(request, granted, "api.open-items", built)
+
+
+@router.get("/patients/{patient}/timeline")
+def timeline(request: Request, granted: Reading) -> Response:
+    """Every entry of the record, newest first, with what became of it."""
+    services = services_of(request)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        position = services.reader.head().size - 1
+        entries = entries_of(services.reader.stream(granted.patient, up_to=position))
+        return {
+            "patient": str(granted.patient),
+            "position": position,
+            "entries": [entry.to_json() for entry in reversed(entries)],
+        }, position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="api.timeline", patients=lambda _: (granted.patient,)
+    )
+    return clinical_json(disclosed)
+
+
+@router.get("/patients/{patient}/replay")
+def replayed(
+    request: Request,
+    granted: Reading,
+    known_at: str | None = None,
+    at: str | None = None,
+    position: int | None = None,
+) -> Response:
+    """The record as it could be known at a moment, or at a position."""
+    services = services_of(request)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        found = replay(
+            services.reader,
+            granted.patient,
+            position=position,
+            known_at=_moment(known_at, "known_at"),
+            at=_moment(at, "at"),
+        )
+        return found.to_json(), found.position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="api.replay", patients=lambda _: (granted.patient,)
+    )
+    return clinical_json(disclosed)
+
+
+def _moment(text: str | None, name: str) -> datetime | None:
+    if text is None:
+        return None
+    found = instant(text.replace(" ", "+"))
+    if found is None:
+        raise refuse(400, "bad-moment", why=f"{name} est un instant RFC 3339 avec décalage.")
+    return found
+
+
+@router.get("/stints/{stint}/briefing")
+def briefing(
+    request: Request,
+    granted: ReadingBriefing,
+    edition: str | None = None,
+    position: int | None = None,
+    at: str | None = None,
+) -> Response:
+    """The edition of a stint that stands now, or a kept one replayed byte for byte."""
+    services = services_of(request)
+    editions = editions_of(request)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        found: Edition | None
+        if edition is not None or position is not None or at is not None:
+            wanted = identifier(edition) if edition is not None else None
+            if edition is not None and wanted is None:
+                raise RequestRefused(NOT_AVAILABLE)
+            found = editions.replay(
+                edition=wanted, stint=granted.stint, position=position, at=_moment(at, "at")
+            )
+        elif may(services, granted, Action.ISSUE_BRIEFING):
+            issuing = authorise(
+                services, granted.principal, Action.ISSUE_BRIEFING, "stint", granted.stint
+            )
+            found = edition_of_the_day(services, editions, issuing, granted.stint)
+        else:
+            found = editions.newest(granted.stint)
+        if found is None or found.stint != granted.stint:
+            raise RequestRefused(NOT_AVAILABLE)
+        return found.to_json(), found.position
+
+    disclosed = read_clinical(services, granted, produce, what="api.briefing", patients=_named)
+    return clinical_json(disclosed)
+
+
+def _named(content: dict[str, Any]) -> Sequence[UUID]:
+    return [UUID(row["patient"]) for row in content["rows"]]
+
+
+@router.get("/ledger/checkpoint")
+def checkpoint(request: Request, granted: ReadingHead) -> Response:
+    """The newest signed head of the log; the bare signed note where plain text is asked for."""
+    note = services_of(request).checkpointer.latest()
+    if note is None:
+        raise RequestRefused(NOT_AVAILABLE)
+    if request.headers.get("accept", "").startswith("text/plain"):
+        return Response(note, media_type="text/plain; charset=utf-8")
+    found = Checkpoint.parse(parse_note(note).text)
+    content = {"checkpoint": note, "origin": found.origin, "size": found.size,
+               "root": found.root.hex()}  # fmt: skip
+    return Response(as_json(content), media_type="application/json")
