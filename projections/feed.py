@@ -37,7 +37,7 @@ from releve.projections.projected_rows import (
     open_patient,
     write,
 )
-from releve.projections.rebuild import RebuildReport, RebuildRunning, rebuild
+from releve.projections.rebuild import RebuildReport, RebuildRunning, few_collections, rebuild
 from releve.security.errors import KeyDestroyed, SecurityError, Tampered
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
@@ -153,8 +153,9 @@ class Feed:
     def run_until_idle(self, limit: int = 500) -> int:
         """Apply batches until nothing is left; give how many events were applied here."""
         applied = 0
-        while done := self.run_once(limit):
-            applied += done
+        with few_collections():
+            while done := self.run_once(limit):
+                applied += done
         return applied
 
     def wait_for(self, position: int, timeout: float) -> bool:

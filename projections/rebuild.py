@@ -7,8 +7,10 @@ afterwards, in pieces.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import UUID
@@ -22,6 +24,7 @@ from releve.projections.projected_rows import (
     GENERATION,
     PATIENT_KIND,
     ROW_FORMAT,
+    Batch,
     Build,
     Connection,
     drop_builds,
@@ -78,7 +81,7 @@ def rebuild(feed: Feed, name: str = "all", *, check: bool = False) -> RebuildRep
     """
     if name not in ("all", *PROJECTIONS):
         raise ValueError("no such projection")
-    with _alone(feed) as lease:
+    with _alone(feed) as lease, few_collections():
         stand = feed.stand()
         build = _fresh_build(lease)
         began = time.perf_counter()
@@ -133,13 +136,35 @@ def _by_stream(feed: Feed, build: Build, up_to: int) -> int:
     with feed.pool.connection() as connection:
         streams = [row[0] for row in connection.execute(_STREAMS, (up_to,)).fetchall()]
     events = 0
-    for first in range(0, len(streams), _CHUNK):
-        found = feed.reader.streams(streams[first : first + _CHUNK], up_to=up_to)
-        batch = feed.prepare_streams(found.items())
+
+    def written(batch: Batch) -> None:
         with feed.pool.connection() as connection, connection.transaction():
             write(connection, build, batch)
-        events += sum(map(len, found.values()))
+
+    # One chunk is written while the next is read and folded.
+    with ThreadPoolExecutor(1, "rebuild") as writer:
+        writing: Future[None] | None = None
+        for first in range(0, len(streams), _CHUNK):
+            found = feed.reader.streams(streams[first : first + _CHUNK], up_to=up_to)
+            batch = feed.prepare_streams(found.items())
+            if writing is not None:
+                writing.result()
+            writing = writer.submit(written, batch)
+            events += sum(map(len, found.values()))
+        if writing is not None:
+            writing.result()
     return events
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Let the garbage collector run rarely: folding makes many objects and no cycles."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _access(feed: Feed, build: Build, up_to: int) -> int:
