@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -188,7 +188,7 @@ def _services(
     reader = LedgerReader(pool, data_keys, CODEC)
 
     def known_time() -> datetime:
-        return reader.head().known_time or datetime.fromtimestamp(0, UTC)
+        return reader.head().known_time
 
     clock = RecordClock(start=settings.demo_now, known_time=known_time) if demo else RecordClock()
     factory = LedgerFactory(pool, data_keys, CODEC, skew=None if demo else SKEW, on_append=appended)

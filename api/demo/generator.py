@@ -495,9 +495,9 @@ class Centre:
                 birth_name=person.family,
                 first_names=(person.given,),
                 birth_date=person.born.isoformat(),
-                sex=person.sex,
+                sex=person.sex,  # type: ignore[arg-type] # female or male
                 birth_place=person.insee,
-                prior_search="name",  # type: ignore[arg-type] # female or male
+                prior_search="name",
                 identifiers=(Identifier(system=INS_TEST, value=person.ins, use="official"),),
             ),
         )

@@ -175,8 +175,13 @@ def _build_and_tell(
 ) -> None:
     began = time.monotonic()
     bar = _bar(at)
+
+    def tell(share: float, said: str) -> None:
+        progress.say(share, said)
+        bar(share, said)
+
     try:
-        build(services, sizes, lambda share, said: (progress.say(share, said), bar(share, said)))
+        build(services, sizes, tell)
     except Exception as error:  # shown on the page and raised again when the server ends
         progress.fail(error)
         at.say(f"✗ {type(error).__name__} : la construction s'est arrêtée.")

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -161,7 +160,7 @@ class Seeder:
             found = [event for event in self._entries[label] if event.topic == topic]
             name = "item" if topic == "patient.item-opened" else "handover"
             given[name] = found[nth].event_id
-        return cast(Command, msgspec.structs.replace(command, **given)) if given else command
+        return msgspec.structs.replace(command, **given) if given else command
 
     def _author(self, act: Act) -> Author:
         if act.author == "system":
