@@ -655,7 +655,7 @@ _SPECS = (
         OFFICE,
         {
             "centre_name": "Centre de démonstration",
-            "finess": "990000017",
+            "finess": "990000010",
             "referent": _REFERENT,
             "on_call_chain": [
                 _REFERENT,

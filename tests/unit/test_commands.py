@@ -1,0 +1,116 @@
+"""Commands: every example is accepted, every refusal names its field and repeats no value."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from releve.domain.aggregates.patient.encounters import NoteSigned
+from releve.domain.aggregates.patient.handover import HandoverWritten
+from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.open_items import ItemOpened
+from releve.domain.aggregates.stint import BriefingIssued, StintPlanned
+from releve.domain.commands import COMMANDS, CommandSpec
+from releve.domain.errors import Invalid
+from releve.domain.events import Payload
+from support.given import AMONT, AVAL, COORDINATOR, SYSTEM, Told, entry, given, named
+
+ANY_ID = "00000000-0000-4000-8000-000000000001"
+NOTE = NoteSigned(plan="Revoir")
+ITEM = ItemOpened(kind="call", text="Appeler", no_deadline=True)
+HANDOVER = HandoverWritten(severity="stable", summary="RAS")
+PLANNED = StintPlanned(
+    practitioner=named("amont"),
+    practitioner_name="Dr Amont",
+    centre=named("centre"),
+    starts_at="2026-11-23T08:00:00+01:00",
+    ends_at="2026-11-28T13:00:00+01:00",
+)
+ISSUED = BriefingIssued(
+    edition=UUID(ANY_ID), number=1, manifest="ab" * 32, position=0, rule_release="1", patients=1
+)
+BEFORE: dict[str, tuple[Payload | Told, ...]] = {
+    "amend-note": (NOTE,),
+    "mark-entry-in-error": (NOTE,),
+    "close-item": (ITEM,),
+    "read-back-handover": (HANDOVER,),
+    "open-briefing": (PLANNED, ISSUED),
+    "start-stint": (PLANNED,),
+    "end-stint": (PLANNED,),
+    "issue-briefing": (PLANNED,),
+}
+
+
+@pytest.mark.parametrize("spec", COMMANDS.values(), ids=lambda spec: spec.name)
+def test_the_example_of_a_command_is_accepted(spec: CommandSpec) -> None:
+    example = json.loads(json.dumps(spec.example).replace(ANY_ID, str(entry(2))))
+    if spec.target != "patient":
+        example = json.loads(json.dumps(spec.example))
+    before = BEFORE.get(spec.name, ())
+    if spec.target == "patient" and spec.name != "register-patient":
+        before = (Registered(birth_name="EXEMPLE"), *before)
+    by = next(
+        author
+        for author in ((AVAL if spec.name.startswith("read-back") else AMONT), COORDINATOR, SYSTEM)
+        if author.role in spec.roles
+    )
+    answer = given(*before, kind=spec.target).when(
+        spec.parse(example), by=by, originals=["00" * 32]
+    )
+    assert answer.refusal is None
+    assert answer.events or spec.name == "import-record"
+
+
+@pytest.mark.parametrize("spec", COMMANDS.values(), ids=lambda spec: spec.name)
+def test_a_command_has_a_name_a_sentence_and_a_schema(spec: CommandSpec) -> None:
+    assert spec.name == spec.type.name
+    assert COMMANDS[spec.name] is spec
+    assert spec.summary.endswith((".", ")."))
+    schema = spec.schema()
+    assert schema["$ref"].endswith(spec.type.__name__)
+    assert "occurred_at" in schema["$defs"][spec.type.__name__]["properties"]
+    json.dumps(schema)
+
+
+@pytest.mark.parametrize("spec", COMMANDS.values(), ids=lambda spec: spec.name)
+def test_an_unknown_field_is_refused(spec: CommandSpec) -> None:
+    with pytest.raises(Invalid) as caught:
+        spec.parse({**spec.example, "un-mot-très-secret": 1})
+    assert caught.value.code == "unknown-field"
+    assert "secret" not in str(caught.value) + caught.value.why + caught.value.do
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code", "field"),
+    [
+        ("set-illness-severity", {"severity": "très-secret"}, "invalid-field", "severity"),
+        ("set-illness-severity", {}, "missing-field", "severity"),
+        ("open-item", {"kind": "call", "text": 5}, "invalid-field", "text"),
+        (
+            "record-consultation",
+            {"items": [{"kind": "call", "text": "x"}, {"kind": "call"}]},
+            "missing-field",
+            "items[1].text",
+        ),
+        ("close-item", {"item": "très-secret", "evidence": "x"}, "invalid-field", "item"),
+        ("sign-note", ["très-secret"], "invalid-field", ""),
+        ("sign-note", None, "invalid-field", ""),
+    ],
+)
+def test_a_refused_field_is_named_and_its_value_not_repeated(
+    name: str, data: Any, code: str, field: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        COMMANDS[name].parse(data)
+    assert (caught.value.code, caught.value.field or "") == (code, field)
+    assert "secret" not in " ".join((str(caught.value), caught.value.why, caught.value.do))
+
+
+def test_an_example_survives_the_way_through_json() -> None:
+    for spec in COMMANDS.values():
+        command = spec.parse(dict(spec.example))
+        assert spec.parse(msgspec.json.decode(msgspec.json.encode(command))) == command
