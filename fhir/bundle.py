@@ -8,7 +8,7 @@ it, and else by type and id where exactly one entry has them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -107,10 +107,10 @@ class BundleIndex:
         named = self._by_id.get((relative[1], relative[2]), [])
         return named[0] if len(named) == 1 else None
 
-    def references(self, holder: Entry) -> Iterator[Reference]:
-        """Every literal reference of one resource, contained resources included."""
+    def references(self, holder: Entry, nodes: Iterable[r4b.Node]) -> Iterator[Reference]:
+        """Every literal reference among the ``nodes`` of one resource, contained ones included."""
         inside = _contained_types(holder)
-        for node in r4b.walk(holder.resource, holder.type, holder.path):
+        for node in nodes:
             if node.element.datatype != "Reference" or not isinstance(node.value, dict):
                 continue
             literal = node.value.get("reference")

@@ -145,20 +145,22 @@ def document_issues(index: BundleIndex) -> list[Issue]:
 
 def resource_issues(index: BundleIndex, entry: Entry) -> list[Issue]:
     """References, codes, narrative and invariants of one resource that validated."""
-    issues = list(_reference_issues(index, entry))
-    issues += r4b.unknown_codes(entry.resource, entry.type, entry.path)
-    issues += _narrative_issues(entry)
-    issues += {
-        "AllergyIntolerance": _allergy_issues,
-        "Condition": _condition_issues,
-        "Composition": _composition_issues,
-    }.get(entry.type, lambda _: [])(entry)
+    nodes = r4b.walk(entry.resource, entry.type, entry.path)
+    issues = list(_reference_issues(index, entry, nodes))
+    issues += r4b.unknown_codes(nodes)
+    issues += _narrative_issues(nodes)
+    if entry.type == "AllergyIntolerance":
+        issues += _allergy_issues(entry)
+    elif entry.type == "Condition":
+        issues += _condition_issues(entry)
+    elif entry.type == "Composition":
+        issues += _composition_issues(nodes)
     return issues
 
 
-def _reference_issues(index: BundleIndex, entry: Entry) -> Iterator[Issue]:
+def _reference_issues(index: BundleIndex, entry: Entry, nodes: list[r4b.Node]) -> Iterator[Issue]:
     document = index.bundle.get("type") == "document"
-    for one in index.references(entry):
+    for one in index.references(entry, nodes):
         if not one.resolved and _must_resolve(one.literal, entry, document):
             yield Issue(
                 one.node.path, "la référence ne mène à rien dans le fichier", rule="reference"
@@ -176,8 +178,8 @@ def _must_resolve(literal: str, entry: Entry, document: bool) -> bool:
     return document and entry.type == "Composition"
 
 
-def _narrative_issues(entry: Entry) -> Iterator[Issue]:
-    for node in r4b.walk(entry.resource, entry.type, entry.path):
+def _narrative_issues(nodes: list[r4b.Node]) -> Iterator[Issue]:
+    for node in nodes:
         if node.element.datatype != "Narrative" or not isinstance(node.value, dict):
             continue
         if narrative.read(str(node.value.get("div", ""))).active:
@@ -215,9 +217,9 @@ def _condition_issues(entry: Entry) -> list[Issue]:
     return issues
 
 
-def _composition_issues(entry: Entry) -> list[Issue]:
+def _composition_issues(nodes: list[r4b.Node]) -> list[Issue]:
     issues: list[Issue] = []
-    for node in r4b.walk(entry.resource, entry.type, entry.path):
+    for node in nodes:
         if node.element.datatype != "CompositionSection":
             continue
         section: dict[str, Any] = node.value

@@ -8,7 +8,7 @@ outside a required list, targets a reference may have. No message repeats a valu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
@@ -146,27 +146,40 @@ def _strings(value: object) -> tuple[str, ...]:
     return tuple(str(one) for one in value) if isinstance(value, list) else ()
 
 
-def walk(content: JsonObject, type_name: str, path: str) -> Iterator[Node]:
+def walk(content: JsonObject, type_name: str, path: str) -> list[Node]:
     """Every element of a resource that validated, depth first, with its FHIRPath.
 
     Contained resources are walked under their own types; primitive extensions (``_name``) are not
     elements and are passed over.
     """
+    found: list[Node] = []
+    _walk(content, type_name, path, found)
+    return found
+
+
+def _walk(content: JsonObject, type_name: str, path: str, found: list[Node]) -> None:
     known = elements_of(type_name)
     for key, value in content.items():
         element = known.get(key)
         if element is None:
             continue
-        for index, one in enumerate(value) if isinstance(value, list) else ((None, value),):
-            if one is None:
-                continue
-            here = f"{path}.{element.name}" + ("" if index is None else f"[{index}]")
-            yield Node(here, key, element, one)
-            if isinstance(one, dict):
-                inner = element.datatype
-                if inner == "Resource":
-                    inner = str(one.get("resourceType", "Resource"))
-                yield from walk(one, inner, here)
+        place = f"{path}.{element.name}"
+        if not isinstance(value, list):
+            _visit(Node(place, key, element, value), found)
+            continue
+        for index, one in enumerate(value):
+            _visit(Node(f"{place}[{index}]", key, element, one), found)
+
+
+def _visit(node: Node, found: list[Node]) -> None:
+    if node.value is None:
+        return
+    found.append(node)
+    if isinstance(node.value, dict):
+        inner = node.element.datatype
+        if inner == "Resource":
+            inner = str(node.value.get("resourceType", "Resource"))
+        _walk(node.value, inner, node.path, found)
 
 
 def structure(content: JsonObject, path: str) -> list[Issue]:
@@ -204,11 +217,11 @@ def structure(content: JsonObject, path: str) -> list[Issue]:
     ]
 
 
-def unknown_codes(content: JsonObject, type_name: str, path: str) -> list[Issue]:
+def unknown_codes(nodes: Iterable[Node]) -> list[Issue]:
     """Codes outside the list that R4 requires, as warnings: they are kept as received."""
     return [
         Issue(node.path, "code hors de la liste que FHIR R4 impose", "warning", "required-code")
-        for node in walk(content, type_name, path)
+        for node in nodes
         if node.element.codes and node.value not in node.element.codes
     ]
 
