@@ -249,16 +249,17 @@ class _Verification:
                 self.problems.add("checkpoint-format", detail)
             if note.origin != origin:
                 self.problems.add("checkpoint-format", f"checkpoint {size}: of another log")
-            if n == len(rows) - 1:
-                listed = [key for key in (log, *self.witnesses) if key is not None]
-                cosigners = {(name, key_id) for name, key_id, _ in note.lines}
-                listed = [k for k in listed if k == log or (k.name, k.key_id) in cosigners]
+            if log is None:
+                signed = False
+            elif n == len(rows) - 1:
+                signers = {(name, key_id) for name, key_id, _ in note.lines}
+                listed = [log, *(k for k in self.witnesses if (k.name, k.key_id) in signers)]
                 signed = verify.check_note(
                     note, log, listed, self.witnesses, self.quorum, self.problems
                 )
             else:
-                signed = log is not None and _signed(note, log)
-                if log is not None and not signed:
+                signed = _signed(note, log)
+                if not signed:
                     detail = f"checkpoint {size}: not signed by the log key"
                     self.problems.add("checkpoint-signature", detail)
             kept.append(_Kept(note, text, signed))

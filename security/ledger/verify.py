@@ -808,10 +808,9 @@ class Scan:
             else:
                 kind, detail = "version", f"version {version} where {after + 1} was due"
             self.waiting.append((kind, detail, position, stream, prev))
-        if known is None or follows or version > known[0]:
+        if known is None or version > known[0]:
             self.last[stream] = (version, leaf, position)
-            if known is not None:
-                others.append(known[:2])
+            others.extend([] if known is None else [known[:2]])
         else:
             others.append((version, leaf))
         del others[:-8]

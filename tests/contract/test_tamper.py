@@ -1,0 +1,656 @@
+"""Attacks on a real ledger in a real PostgreSQL: each is found, named and located.
+
+The ledger is built once by the real store, sequencer and checkpointer; every attack gets a copy of
+its database, as somebody who owns the server would have it. "Signed again" attackers hold the log
+key too: what then still tells is the log's own rules, or a checkpoint kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg.types.numeric import Int8
+
+from releve.security.errors import KeyDestroyed
+from releve.security.keys.data_keys import DataKeys
+from releve.security.ledger import envelope, merkle, verify
+from releve.security.ledger.export import Exported, NotInLog, export_audit
+from releve.security.ledger.notes import LogSigner, log_origin
+from releve.security.ledger.verification import verify_database
+from support.ledger import Ledger, note
+from support.postgres import Database, Server
+
+pytestmark = pytest.mark.postgres
+
+STREAMS, EACH = 14, 40
+HEADS_AT = STREAMS * EACH
+SIZE = HEADS_AT + 1
+AT = 300
+"""An event in the middle of stream 7, below a full tile."""
+STREAM, VERSION = 7, 21
+LAST = 319
+"""The last event of stream 7."""
+
+Found = set[tuple[str, int | None]]
+
+
+@dataclass
+class Copy:
+    """One attack's own copy of the ledger."""
+
+    ledger: Ledger
+    streams: list[UUID]
+    held: bytes
+    path: Path
+
+    @property
+    def signer(self) -> LogSigner:
+        return self.ledger.key_files.log_signer(log_origin(self.ledger.cell))
+
+    def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Run something as the owner of the machine, triggers off."""
+        url = self.ledger.database.superuser_url
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET session_replication_role = replica")
+            cursor = connection.execute(query, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def verify(self, **options: Any) -> dict[str, Any]:
+        return verify_database(self.ledger.database.service_pool, [self.signer.vkey], **options)
+
+    def export(self, *streams: UUID) -> Path:
+        """Export these streams, or the log."""
+        requested = {"stream": streams[0].hex} if streams else {}
+        chosen = list(streams) if streams else None
+        return self.exported(requested=requested, streams=chosen).path
+
+    def exported(self, **options: Any) -> Exported:
+        return export_audit(
+            self.ledger.database.worker_pool,
+            self.ledger.sequencer,
+            self.ledger.checkpointer,
+            self.signer,
+            out=self.path / "export.zip",
+            **options,
+        )
+
+    def judge(self, path: Path, **options: Any) -> dict[str, Any]:
+        return verify.verify_export(path, [self.signer.vkey], **options)
+
+    def rows(self) -> list[tuple[bytes, bytes | None]]:
+        """Header and body of every position."""
+        found = self.sql(
+            "SELECT e.header, e.body FROM ledger.leaf l JOIN ledger.event e "
+            "ON e.stream = l.stream AND e.version = l.version ORDER BY l.position"
+        )
+        return [(bytes(h), None if b is None else bytes(b)) for h, b in found]
+
+    def sign_again(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+        """Make these rows the whole log, as its owner with the log key could."""
+        for table in ("event", "leaf", "tile", "checkpoint", "known_time"):
+            self.sql(f"DELETE FROM ledger.{table}")  # noqa: S608
+        url = self.ledger.database.superuser_url
+        frontier = merkle.Frontier()
+        leaves = [envelope.leaf_hash(header) for header, _ in rows]
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET session_replication_role = replica")
+            for position, (header, body) in enumerate(rows):
+                fields = envelope.Header.unpack(header)
+                connection.execute(
+                    "INSERT INTO ledger.event (stream, version, topic, header, body, event_id) "
+                    "VALUES (%s, %s, %s, %s, %s, %s)",
+                    (
+                        fields.stream, fields.version, envelope.CLASS_NAMES[fields.event_class],
+                        header, body, fields.event_id,
+                    ),
+                )  # fmt: skip
+                connection.execute(
+                    "INSERT INTO ledger.leaf VALUES (%s, %s, %s, %s, %s)",
+                    (
+                        position, fields.stream, fields.version, fields.event_class,
+                        leaves[position],
+                    ),
+                )  # fmt: skip
+                frontier.append(leaves[position])
+            hashes = merkle.hashes_in_memory(leaves)
+            for tile in merkle.completed_tiles(0, len(rows)):
+                connection.execute(
+                    "INSERT INTO ledger.tile VALUES (%s, %s, %s)",
+                    (tile.level, tile.index, merkle.read_tile(tile, hashes)),
+                )
+            connection.execute(
+                "UPDATE ledger.head SET size = %s, frontier = %s",
+                (len(rows), frontier.to_bytes()),
+            )
+            connection.execute(
+                "INSERT INTO ledger.checkpoint (size, note) VALUES (%s, %s)",
+                (len(rows), self.signer.sign(len(rows), frontier.root())),
+            )
+
+
+def found(result: dict[str, Any]) -> Found:
+    return {(p["kind"], p["position"]) for p in result["problems"]}
+
+
+@pytest.fixture(scope="module")
+def built(
+    postgres: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Database, list[UUID], Path]]:
+    """The honest ledger, closed so that it can be copied."""
+    database = postgres.create()
+    keys = tmp_path_factory.mktemp("keys") / "keys"
+    ledger = Ledger(database, keys)
+    streams = [ledger.new_stream(EACH) for _ in range(STREAMS)]
+    ledger.sequencer.run_until_idle()
+    assert ledger.sequencer.append_heads() == HEADS_AT
+    ledger.checkpointer.run_once()
+    for pool in database._pools:
+        pool.close()
+    yield database, streams, keys
+    database.drop()
+
+
+@pytest.fixture
+def copy(
+    built: tuple[Database, list[UUID], Path], postgres: Server, tmp_path: Path
+) -> Iterator[Copy]:
+    original, streams, keys = built
+    database = postgres.create(template=original.name)
+    ledger = Ledger(database, keys)
+    ledger.sequencer.run_until_idle()
+    held = (ledger.checkpointer.latest() or "").encode()
+    yield Copy(ledger, streams, held, tmp_path)
+    database.drop()
+
+
+HERE = "(stream, version) = (SELECT stream, version FROM ledger.leaf WHERE position = %s)"
+
+
+def flip(table: str, column: str, at: int, where: str = HERE) -> str:
+    """Change one bit of one byte."""
+    change = f"{column} = set_byte({column}, {at}, get_byte({column}, {at}) # 1)"
+    return " ".join(("UPDATE", f"ledger.{table}", "SET", change, "WHERE", where))
+
+
+class TestHonest:
+    def test_database_and_exports_verify(self, copy: Copy) -> None:
+        result = copy.verify(held=copy.held)
+        assert result["problems"] == []
+        assert result["verified"] is True
+        assert result["unchecked"] == []
+        assert (result["size"], result["checkpoint"]) == (SIZE, copy.held.decode())
+        assert result["root"] == copy.held.decode().split("\n")[2]
+        first = copy.export()
+        assert copy.judge(first, held=copy.held)["problems"] == []
+        second = copy.export(copy.streams[STREAM])
+        assert copy.judge(second)["problems"] == []
+        with zipfile.ZipFile(second) as archive:
+            assert archive.read("verify.py") == Path(verify.__file__).read_bytes()
+            assert archive.read("consistency").startswith(b"old %d\n" % (SIZE + 2))
+        assert copy.verify(held=copy.held)["problems"] == []
+
+    def test_no_key_from_outside_is_no_trust(self, copy: Copy) -> None:
+        result = verify_database(copy.ledger.database.service_pool, [])
+        assert found(result) == {("untrusted-key", None)}
+        assert result["verified"] is False
+        other = LogSigner(bytes(32), copy.signer.origin).vkey
+        result = verify_database(copy.ledger.database.service_pool, [other])
+        assert result["verified"] is False
+
+    def test_an_empty_log_verifies(self, database: Database, tmp_path: Path) -> None:
+        ledger = Ledger(database, tmp_path / "keys")
+        signer = ledger.key_files.log_signer(log_origin(ledger.cell))
+        result = verify_database(database.service_pool, [signer.vkey])
+        assert (result["verified"], result["size"], result["checkpoint"]) == (True, 0, "")
+
+    def test_a_stream_the_log_does_not_hold_is_refused(self, copy: Copy) -> None:
+        with pytest.raises(NotInLog):
+            copy.export(uuid4())
+        assert copy.verify()["size"] == SIZE
+
+    def test_events_that_wait_for_a_position_are_named_not_blamed(self, copy: Copy) -> None:
+        copy.ledger.new_stream(3)
+        result = copy.verify()
+        assert result["verified"] is True
+        assert result["unchecked"] == ["3 events wait for their position"]
+        copy.ledger.sequencer.run_until_idle()
+        result = copy.verify()
+        assert result["verified"] is True
+        assert result["unchecked"] == ["3 positions above the newest checkpoint"]
+
+    def test_access_entries_that_name_a_patient_travel_as_extra(self, copy: Copy) -> None:
+        stream, key = uuid4(), bytes(32)
+        header, body = envelope.seal(
+            key, event_class=6, event_id=uuid4(), stream=stream, version=1,
+            recorded_at_us=int.from_bytes(copy.rows()[-1][0][48:56], "big"),
+            session=UUID(int=0), key_generation=1, prev=bytes(32),
+            content=("access.record-read", 1, {}, {}),
+        )  # fmt: skip
+        copy.sql(
+            "INSERT INTO ledger.event (stream, version, topic, header, body, event_id) "
+            "VALUES (%s, 1, 'access', %s, %s, %s)",
+            stream, header, body, UUID(bytes=header[8:24]),
+        )  # fmt: skip
+        copy.ledger.sequencer.run_until_idle()
+        done = copy.exported(
+            requested={"patient": copy.streams[2].hex}, streams=[copy.streams[2]],
+            extra=[SIZE, AT],
+        )  # fmt: skip
+        assert done.entries == EACH + 3
+        assert copy.judge(done.path)["problems"] == []
+        with zipfile.ZipFile(done.path) as archive:
+            assert json.loads(archive.read("manifest.json"))["extra"] == [SIZE]
+
+    def test_disclosed_event_keys_travel_along(self, copy: Copy) -> None:
+        header = envelope.Header.unpack(copy.rows()[AT][0])
+        data_key = copy.ledger.data_keys.get(header.stream)
+        keys = envelope.event_keys(data_key, header.event_id, header.stream, header.version)
+        done = copy.exported(
+            requested={"patient": header.stream.hex}, streams=[header.stream],
+            event_keys={header.event_id: keys},
+        )  # fmt: skip
+        assert copy.judge(done.path)["verified"] is True
+
+
+def name(copy: Copy) -> tuple[UUID, int]:
+    """The row that is attacked."""
+    return copy.streams[STREAM], VERSION
+
+
+def lengthen_body(copy: Copy) -> None:
+    longer = "UPDATE ledger.event SET body = body || %s WHERE stream = %s AND version = %s"
+    copy.sql(longer, bytes(256), *name(copy))
+
+
+def remove_body(copy: Copy) -> None:
+    copy.sql("UPDATE ledger.event SET body = NULL WHERE stream = %s AND version = %s", *name(copy))
+
+
+def delete_event(copy: Copy) -> None:
+    copy.sql("DELETE FROM ledger.event WHERE stream = %s AND version = %s", *name(copy))
+
+
+def delete_event_and_leaf(copy: Copy) -> None:
+    delete_event(copy)
+    copy.sql("DELETE FROM ledger.leaf WHERE position = %s", AT)
+
+
+def swap_leaves(copy: Copy) -> None:
+    """Two events change places in the log."""
+    copy.sql("UPDATE ledger.leaf SET version = version + 1000 WHERE position IN (%s, 400)", AT)
+    copy.sql(
+        "UPDATE ledger.leaf l SET stream = o.stream, version = o.version - 1000 "
+        "FROM ledger.leaf o WHERE l.position + o.position = %s "
+        "AND l.position IN (%s, 400) AND o.position IN (%s, 400) AND l.position <> o.position",
+        AT + 400, AT, AT,
+    )  # fmt: skip
+
+
+def swap_patients(copy: Copy) -> None:
+    """Two patients' events change places under their rows."""
+    rows = copy.sql(
+        "SELECT l.position, e.stream, e.version, e.header, e.body FROM ledger.leaf l "
+        "JOIN ledger.event e USING (stream, version) WHERE l.position IN (%s, 400) ORDER BY 1",
+        AT,
+    )
+    (_, s, v, h, b), (_, t, w, i, c) = rows
+    change = "UPDATE ledger.event SET header = %s, body = %s WHERE stream = %s AND version = %s"
+    copy.sql(change, i, c, s, v)
+    copy.sql(change, h, b, t, w)
+
+
+def tile_byte(copy: Copy) -> None:
+    copy.sql(flip("tile", "hashes", 32 * (AT - 256) + 9, "level = 0 AND idx = 1"))
+
+
+def repeat(copy: Copy) -> None:
+    """An old event is appended once more, as another patient's newest."""
+    copy.sql(
+        "INSERT INTO ledger.event (stream, version, topic, header, body, event_id) "
+        "SELECT %s, %s, topic, header, body, event_id FROM ledger.event "
+        "WHERE stream = %s AND version = %s",
+        copy.streams[0], EACH + 1, *name(copy),
+    )  # fmt: skip
+    copy.ledger.sequencer.run_until_idle()
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What somebody with the database does, and what each verifier must say of it."""
+
+    do: Callable[[Copy], object] | str
+    database: Found
+    log: Found
+    patient: Found
+
+
+ATTACKS = {
+    "a ciphertext bit": Attack(
+        flip("event", "body", 40),
+        {("body", AT)}, {("body", AT)}, {("body", AT)},
+    ),
+    "a body made longer": Attack(
+        lengthen_body, {("body", AT)}, {("body", AT)}, {("body", AT)}
+    ),
+    "a body removed": Attack(
+        remove_body,
+        {("body-absent", AT)}, {("body-absent", AT)}, {("body-absent", AT)},
+    ),
+    "a bit of the version in a header": Attack(
+        flip("event", "header", 47),
+        {("leaf-unknown", AT)}, {("leaf-unknown", AT)}, {("leaf-unknown", AT)},
+    ),
+    "a bit of the time in a header": Attack(
+        flip("event", "header", 50),
+        {("leaf-unknown", AT)}, {("leaf-unknown", AT)}, {("leaf-unknown", AT)},
+    ),
+    "a forged session": Attack(
+        flip("event", "header", 60),
+        {("leaf-unknown", AT)}, {("leaf-unknown", AT)}, {("leaf-unknown", AT)},
+    ),
+    "a bit of the body's hash in a header": Attack(
+        flip("event", "header", 150),
+        {("leaf-unknown", AT), ("body", AT)},
+        {("leaf-unknown", AT), ("body", AT)},
+        {("leaf-unknown", AT), ("body", AT)},
+    ),
+    "an event deleted": Attack(
+        delete_event, {("omitted-tail", AT)}, {("omitted-tail", AT)}, {("version", AT + 1)}
+    ),
+    "an event deleted with its leaf row": Attack(
+        delete_event_and_leaf, {("omitted-tail", AT)}, {("omitted-tail", AT)},
+        {("version", AT + 1)},
+    ),
+    "two events in each other's place": Attack(
+        swap_leaves,
+        {("leaf-unknown", AT), ("leaf-unknown", 400)},
+        {("leaf-unknown", AT), ("leaf-unknown", 400)},
+        {("leaf-unknown", 400), ("version", AT + 1)},
+    ),
+    "two patients' events exchanged": Attack(
+        swap_patients,
+        {("leaf-unknown", AT), ("leaf-unknown", 400)},
+        {("leaf-unknown", AT), ("leaf-unknown", 400)},
+        {("leaf-unknown", AT)},
+    ),
+    "a tile byte": Attack(
+        tile_byte, {("tile-mismatch", AT)}, {("tile-mismatch", AT)}, {("tile-mismatch", AT)}
+    ),
+    "a leaf row's byte under a full tile": Attack(
+        flip("leaf", "leaf", 3, "position = %s"),
+        {("tile-mismatch", AT)}, set(), set(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_named_and_located(copy: Copy, name: str) -> None:
+    attack = ATTACKS[name]
+    if isinstance(attack.do, str):
+        copy.sql(attack.do, AT)
+    else:
+        attack.do(copy)
+    result = copy.verify(held=copy.held)
+    assert found(result) == attack.database
+    assert verify.exit_code(result) == 5
+    result = copy.judge(copy.export(), held=copy.held)
+    assert found(result) == attack.log
+    result = copy.judge(copy.export(copy.streams[STREAM]))
+    assert found(result) == attack.patient
+
+
+class TestDatabaseOnly:
+    def test_a_repeated_event(self, copy: Copy) -> None:
+        repeat(copy)
+        kinds = {("duplicate", SIZE), ("entry-format", SIZE)}
+        assert kinds <= found(copy.verify())
+        assert ("duplicate", SIZE) in found(copy.judge(copy.export()))
+
+    def test_an_event_filed_under_another_patient(self, copy: Copy) -> None:
+        other = copy.streams[0]
+        for table in ("event", "leaf"):
+            change = ("UPDATE", f"ledger.{table}", "SET stream = %s, version = %s WHERE")
+            where = "stream = %s AND version = %s"
+            copy.sql(" ".join((*change, where)), other, EACH + 1, *name(copy))
+        assert found(copy.verify()) == {("entry-format", AT)}
+
+    def test_a_cut_tail(self, copy: Copy) -> None:
+        kept = merkle.Frontier()
+        kept.extend(envelope.leaf_hash(h) for h, _ in copy.rows()[:500])
+        copy.sql(
+            "DELETE FROM ledger.event e USING ledger.leaf l WHERE l.position >= 500 "
+            "AND e.stream = l.stream AND e.version = l.version"
+        )
+        copy.sql("DELETE FROM ledger.leaf WHERE position >= 500")
+        copy.sql("UPDATE ledger.head SET size = 500, frontier = %s", kept.to_bytes())
+        result = found(copy.verify())
+        assert ("omitted-tail", 500) in result
+        copy.sql("DELETE FROM ledger.checkpoint")
+        copy.sql("DELETE FROM ledger.tile WHERE level = 0 AND idx = 1")
+        assert ("missing-signature", None) in found(copy.verify())
+        assert ("rollback", None) in found(copy.verify(held=copy.held))
+
+    def test_a_checkpoint_byte(self, copy: Copy) -> None:
+        text = copy.held.decode()
+        kinds: set[str] = set()
+        for at in range(0, len(text), 5):
+            changed = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+            copy.sql("UPDATE ledger.checkpoint SET note = %s", changed)
+            result = copy.verify()
+            assert verify.exit_code(result) == 5, at
+            assert {p for _, p in found(result)} == {None}, at
+            kinds |= {k for k, _ in found(result)}
+        assert {"checkpoint-format", "checkpoint-signature", "root"} <= kinds
+
+    def test_a_changed_head(self, copy: Copy) -> None:
+        copy.sql(flip("head", "frontier", 5, "true"))
+        assert found(copy.verify()) == {("root", None)}
+        copy.sql(flip("head", "frontier", 5, "true"))
+        copy.sql("UPDATE ledger.head SET size = size + 7")
+        assert found(copy.verify()) == {("root", None)}
+
+    def test_missing_and_added_tiles(self, copy: Copy) -> None:
+        copy.sql("DELETE FROM ledger.tile WHERE level = 0 AND idx = 1")
+        copy.sql("INSERT INTO ledger.tile VALUES (0, 9, %s)", bytes(8192))
+        assert found(copy.verify()) == {("tile-missing", 256), ("tile-extra", None)}
+        path = copy.export()
+        assert found(copy.judge(path)) == {("tile-missing", 256)}
+
+    def test_an_event_slipped_in_below_the_cursor(self, copy: Copy) -> None:
+        stream = uuid4()
+        copy.ledger.put([note(stream, 1)])
+        copy.sql("UPDATE ledger.event SET tx = '3'::xid8, id = 1 WHERE stream = %s", stream)
+        copy.sql("UPDATE ledger.head SET floor_id = 1")
+        copy.ledger.sequencer.run_until_idle()
+        result = copy.verify()
+        assert found(result) == {("leaf-unknown", None)}
+        assert result["problems"][0]["stream"] == stream.hex
+
+    @pytest.mark.parametrize("position", [0, 255, 256, 511, 512, 559, 560])
+    def test_edges_of_tiles(self, copy: Copy, position: int) -> None:
+        copy.sql(flip("event", "header", 100), position)
+        assert found(copy.verify()) == {("leaf-unknown", position)}
+        assert found(copy.judge(copy.export())) == {("leaf-unknown", position)}
+
+
+class TestSignedAgain:
+    """The attacker holds the log key and rewrites everything."""
+
+    def replaced(self, copy: Copy, at: int, start: int, value: bytes) -> None:
+        rows = copy.rows()
+        header, body = rows[at]
+        rows[at] = (header[:start] + value + header[start + len(value) :], body)
+        copy.sign_again(rows)
+
+    def test_a_rewritten_event_is_a_fork_of_a_kept_checkpoint(self, copy: Copy) -> None:
+        self.replaced(copy, HEADS_AT - 1, 48, (1_700_000_000_000_000).to_bytes(8, "big"))
+        assert ("fork", None) in found(copy.verify(held=copy.held))
+        assert ("fork", None) in found(copy.judge(copy.export(), held=copy.held))
+
+    def test_a_shortened_log_is_a_rollback(self, copy: Copy) -> None:
+        copy.sign_again(copy.rows()[:400])
+        assert found(copy.verify()) == set()
+        assert found(copy.verify(held=copy.held)) == {("rollback", None)}
+        for path in (copy.export(), copy.export(copy.streams[STREAM])):
+            assert ("rollback", None) in found(copy.judge(path, held=copy.held))
+
+    def test_a_forged_session(self, copy: Copy) -> None:
+        copy.sign_again(copy.rows()[:HEADS_AT])
+        self.replaced(copy, LAST, 56, uuid4().bytes)
+        assert found(copy.verify()) == {("session", LAST)}
+        assert found(copy.judge(copy.export())) == {("session", LAST)}
+        assert found(copy.judge(copy.export(copy.streams[STREAM]))) == {("session", LAST)}
+
+    def test_a_clock_set_back(self, copy: Copy) -> None:
+        copy.sign_again(copy.rows()[:HEADS_AT])
+        self.replaced(copy, LAST, 48, (1_700_000_000_000_000).to_bytes(8, "big"))
+        for result in (copy.verify(), copy.judge(copy.export())):
+            assert found(result) == {("clock", LAST)}
+            assert (result["verified"], verify.exit_code(result)) == (True, 1)
+
+    def test_an_event_taken_out(self, copy: Copy) -> None:
+        rows = copy.rows()[:HEADS_AT]
+        copy.sign_again(rows[:AT] + rows[AT + 1 :])
+        assert found(copy.verify()) == {("version", AT)}
+        assert found(copy.judge(copy.export())) == {("version", AT)}
+
+    def test_a_whole_stream_taken_out(self, copy: Copy) -> None:
+        rows = copy.rows()
+        start = STREAM * EACH
+        copy.sign_again(rows[:start] + rows[start + EACH :])
+        assert found(copy.verify()) == {("heads-mismatch", HEADS_AT - EACH)}
+        assert found(copy.judge(copy.export())) == {("heads-mismatch", HEADS_AT - EACH)}
+
+    def test_two_events_of_a_stream_reordered(self, copy: Copy) -> None:
+        rows = copy.rows()[:HEADS_AT]
+        rows[AT], rows[AT + 1] = rows[AT + 1], rows[AT]
+        copy.sign_again(rows)
+        assert ("version", AT) in found(copy.verify())
+
+    def test_an_older_checkpoint_that_was_left_is_a_fork(self, copy: Copy) -> None:
+        rows = copy.rows()
+        header, body = rows[LAST]
+        rows[LAST] = (header[:60] + b"\1" + header[61:], body)
+        copy.sign_again(rows[:HEADS_AT])
+        copy.ledger.new_stream(2)
+        note = copy.signer.sign(400, merkle.root([envelope.leaf_hash(h) for h, _ in rows[1:401]]))
+        copy.sql("INSERT INTO ledger.checkpoint (size, note) VALUES (400, %s)", note)
+        assert ("fork", None) in found(copy.verify())
+
+
+class TestExportFile:
+    """Attacks on the way to the auditor."""
+
+    def rewritten(self, path: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        change(members)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, raw in members.items():
+                archive.writestr(name, raw)
+        return path
+
+    def test_a_stream_left_out(self, copy: Copy) -> None:
+        path = copy.export(copy.streams[3], copy.streams[STREAM])
+
+        def leave_out(members: dict[str, bytes]) -> None:
+            kept = b""
+            for position, header, body in records(members["entries.bin"]):
+                if header[24:40] != copy.streams[3].bytes:
+                    kept += record(position, header, body)
+            members["entries.bin"] = kept
+
+        result = copy.judge(self.rewritten(path, leave_out))
+        assert ("omitted-stream", None) in found(result)
+        assert copy.streams[3].hex in {p["stream"] for p in result["problems"]}
+
+    def test_a_streams_tail_left_out(self, copy: Copy) -> None:
+        path = copy.export(copy.streams[STREAM])
+
+        def leave_out(members: dict[str, bytes]) -> None:
+            every = records(members["entries.bin"])
+            members["entries.bin"] = b"".join(record(*r) for r in every if r[0] != LAST)
+
+        result = copy.judge(self.rewritten(path, leave_out))
+        assert ("omitted-tail", None) in found(result)
+
+    def test_an_older_checkpoint_with_newer_tiles(self, copy: Copy) -> None:
+        path = copy.export()
+
+        def older(members: dict[str, bytes]) -> None:
+            members["checkpoint"] = copy.held
+
+        assert ("manifest", None) in found(copy.judge(self.rewritten(path, older)))
+
+
+def records(entries: bytes) -> list[tuple[int, bytes, bytes]]:
+    every, at = [], 0
+    while at < len(entries):
+        size = int.from_bytes(entries[at + 184 : at + 188], "big")
+        body = entries[at + 188 : at + 188 + size]
+        every.append(
+            (int.from_bytes(entries[at : at + 8], "big"), entries[at + 12 : at + 184], body)
+        )
+        at += 188 + size
+    return every
+
+
+def record(position: int, header: bytes, body: bytes) -> bytes:
+    lengths = (172).to_bytes(4, "big"), len(body).to_bytes(4, "big")
+    return position.to_bytes(8, "big") + lengths[0] + header + lengths[1] + body
+
+
+class TestErased:
+    def test_the_log_verifies_without_the_erased_bodies(self, copy: Copy) -> None:
+        stream = copy.streams[STREAM]
+        last = copy.rows()[LAST][0]
+        header, body = envelope.seal_clear(
+            event_class=envelope.STREAM_SHREDDED,
+            event_id=uuid4(),
+            stream=stream,
+            version=EACH + 1,
+            recorded_at_us=int.from_bytes(copy.rows()[-1][0][48:56], "big"),
+            session=UUID(int=0),
+            prev=envelope.leaf_hash(last),
+            body=uuid4().bytes,
+        )
+        copy.sql(
+            "INSERT INTO ledger.event (stream, version, topic, header, body, event_id) "
+            "VALUES (%s, %s, 'ledger.stream-shredded', %s, %s, %s)",
+            stream, Int8(EACH + 1), header, body, UUID(bytes=header[8:24]),
+        )  # fmt: skip
+        copy.sql("UPDATE keys.data_key SET record = NULL, destroyed_at = now()")
+        copy.sql("UPDATE ledger.event SET body = NULL WHERE stream = %s AND version <= 40", stream)
+        copy.ledger.sequencer.run_until_idle()
+        copy.ledger.checkpointer.run_once()
+        with pytest.raises(KeyDestroyed):
+            DataKeys(copy.ledger.database.service_pool, copy.ledger.key_files).get(stream)
+        assert copy.verify(held=copy.held)["problems"] == []
+        assert copy.judge(copy.export(stream))["problems"] == []
+        assert copy.judge(copy.export())["problems"] == []
+
+
+def test_an_auditor_needs_one_file_and_no_network(copy: Copy) -> None:
+    copy.sql(flip("event", "header", 50), AT)
+    path = copy.export()
+    with zipfile.ZipFile(path) as archive:
+        archive.extract("verify.py", copy.path)
+    command = [sys.executable, "-I", "verify.py", path.name, "--vkey", copy.signer.vkey, "--json"]
+    unshare = shutil.which("unshare")
+    if unshare and not subprocess.run([unshare, "-rn", "true"], check=False).returncode:
+        command = [unshare, "-rn", *command]
+    done = subprocess.run(command, cwd=copy.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert found(result) == {("leaf-unknown", AT)}
