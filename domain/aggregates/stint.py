@@ -135,9 +135,9 @@ def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
             continue
         match payload:
             case StintStarted():
-                stint.started_at = span(event.envelope.occurred_at, stint.zone)[0]
+                stint.started_at = _earliest(stint.started_at, event, stint.zone)
             case StintEnded():
-                stint.ended_at = span(event.envelope.occurred_at, stint.zone)[0]
+                stint.ended_at = _earliest(stint.ended_at, event, stint.zone)
             case BriefingIssued():
                 stint.editions.append(payload.edition)
             case _:
@@ -146,6 +146,11 @@ def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
         stint.event_ids[event.event_id] = event.originator_version
         stint.last = event
     return stint
+
+
+def _earliest(known: datetime | None, event: Event, zone: str) -> datetime:
+    happened = span(event.envelope.occurred_at, zone)[0]
+    return happened if known is None else min(known, happened)
 
 
 # Decisions

@@ -382,6 +382,26 @@ class TestUnknown:
         kept = [event.event_id for event in app.patient(patient).notes]
         assert kept == [*before.event_ids, *outcome.event_ids]
 
+    def test_an_append_that_never_arrived_is_sent_again(
+        self,
+        lossy: tuple[LedgerFactory, LossyProxy],
+        app: Continuity,
+        patient: UUID,
+        doctor: Author,
+    ) -> None:
+        factory, proxy = lossy
+        unsure = Interrupted(factory, IDS, sleep=lambda _: proxy.losing.clear())
+
+        def once() -> None:
+            unsure.meanwhile = None
+            proxy.losing.set()
+
+        # The connection's first append: what is lost is the answer to its preparation.
+        unsure.meanwhile = once
+        outcome = unsure.execute(NOTE, asked("note", doctor), target=patient)
+        assert (proxy.lost, outcome.replayed, outcome.version) == (1, False, 2)
+        assert [event.event_id for event in app.patient(patient).notes] == list(outcome.event_ids)
+
     def test_past_the_deadline_the_caller_is_told_that_nobody_knows(
         self,
         lossy: tuple[LedgerFactory, LossyProxy],
