@@ -309,6 +309,8 @@ class LedgerEventStore(EventStore[UUID]):
             return iter(())
         headers = [Header.unpack(stored.state[:HEADER_LENGTH]) for stored in stored_events]
         names = [key_of(h.event_class, h.stream, h.key_generation) for h in headers]
+        if any(header.stream != originator_id for header in headers):
+            raise Tampered("a row stands in another one's place")
         keys = self._data_keys.get_many(
             {name for name, header in zip(names, headers, strict=True) if not header.clear}
         )

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from support.postgres import Database
-
 from releve.domain.aggregates import CODEC
 from releve.domain.aggregates.patient.encounters import NoteSigned
 from releve.domain.events import PATIENT, Author, Envelope, Event
@@ -20,6 +18,7 @@ from releve.security.ledger.notes import log_origin
 from releve.security.ledger.reader import LedgerReader
 from releve.security.ledger.sequencer import Sequencer
 from releve.security.ledger.store import SKEW, LedgerEventStore, LedgerFactory
+from support.postgres import Database
 
 CENTRE = UUID("00000000-0000-4000-8000-00000000000c")
 AUTHOR = Author(role="doctor", name="Dr Élise Garnier")

@@ -1,0 +1,59 @@
+"""A unix-socket proxy before a PostgreSQL server that can lose an answer on request."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+
+class LossyProxy:
+    """Forwards bytes both ways; while ``losing`` is set, answers are cut and not passed on.
+
+    The request has reached the server by then: what the client asked for is done, or will be.
+    """
+
+    def __init__(self, url: str, directory: Path) -> None:
+        parts = conninfo_to_dict(url)
+        host, port = str(parts["host"]), str(parts.get("port") or "5432")
+        self._server = str(Path(host) / f".s.PGSQL.{port}")
+        self.url = make_conninfo(url, host=str(directory))
+        self.losing = threading.Event()
+        self.lost = 0
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(directory / f".s.PGSQL.{port}"))
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._server)
+            for source, sink, answers in ((client, server, False), (server, client, True)):
+                threading.Thread(
+                    target=self._forward, args=(source, sink, answers), daemon=True
+                ).start()
+
+    def _forward(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if answers and self.losing.is_set():
+                    self.lost += 1
+                    break
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
