@@ -209,7 +209,7 @@ def write_audit_export(
         requested, streams = {"centre": finess}, _streams_of_centre(services, finess)
     if patient is None:
         _trace(services, "audit.export", "export", (), exported=True)
-    services.settled()
+    services.catch_up()
     done = export_audit(
         services.pool,
         services.sequencer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -50,25 +51,43 @@ def verify(
     held = checkpoint.read_text(encoding="utf-8") if checkpoint else None
     keys = [text for name in vkey or () for text in _key_lines(name)]
     witnesses = [text for name in witness or () for text in _key_lines(name)]
-    if export is not None:
-        from releve.security.ledger.verify import verify_export
+    from releve.security.ledger.verify import Unusable, verify_export
 
-        keys = keys or _pinned(at)
-        found = verify_export(export, keys, held=held, witnesses=witnesses, quorum=quorum)
-    else:
-        from releve.api.services import open_services
-        from releve.security.ledger.verification import verify_database
-
-        with open_services(at.settings) as services:
-            services.settled()
-            found = verify_database(
-                services.pool,
-                keys or [services.signer.vkey],
-                held=held,
-                witnesses=witnesses,
-                quorum=quorum,
-            )
+    try:
+        if export is not None:
+            keys = keys or _pinned(at)
+            found = verify_export(export, keys, held=held, witnesses=witnesses, quorum=quorum)
+        else:
+            found = _verify_database(at, keys, held, witnesses, quorum)
+    except Unusable as error:
+        raise CommandError(
+            USAGE,
+            "bad-evidence",
+            "Une clé ou le point de contrôle donné ne peut pas être lu.",
+            str(error),
+            "Donner la clé telle qu'elle est publiée, ou @FICHIER qui la contient.",
+        ) from error
     return Result(found, _verdict(found), _exit_code(found))
+
+
+def _verify_database(
+    at: Invocation, keys: list[str], held: str | None, witnesses: list[str], quorum: int | None
+) -> dict[str, Any]:
+    from releve.api.services import open_services
+    from releve.security.errors import Tampered
+    from releve.security.ledger.verification import verify_database
+
+    with open_services(at.settings) as services:
+        services.sequencer.run_until_idle()
+        with contextlib.suppress(Tampered):  # found again below, and located
+            services.checkpointer.run_once()
+        return verify_database(
+            services.pool,
+            keys or [services.signer.vkey],
+            held=held,
+            witnesses=witnesses,
+            quorum=quorum,
+        )
 
 
 def _exit_code(found: dict[str, Any]) -> int:
