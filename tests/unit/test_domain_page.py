@@ -1,0 +1,31 @@
+"""docs/domain.md names every topic with its module, its commands and its tests, as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from releve.domain.aggregates import REGISTRY
+from releve.domain.commands import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "domain.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `([a-z.-]+)` \| `([\w/.]+)` \| (.+?) \| `([\w.]+)` \|$", PAGE, re.MULTILINE)
+
+
+def test_every_topic_has_its_line_and_no_other_topic_has_one() -> None:
+    assert sorted(topic for topic, *_ in ROWS) == sorted(REGISTRY)
+
+
+def test_each_line_names_the_module_that_declares_the_topic() -> None:
+    for topic, module, _, test in ROWS:
+        declared = REGISTRY[topic].__module__.removeprefix("releve.domain.aggregates.")
+        assert module == declared.replace(".", "/") + ".py"
+        assert f"{REGISTRY[topic].__name__}(" in (ROOT / "tests" / "unit" / test).read_text("utf-8")
+
+
+def test_every_command_is_named_and_the_internal_ones_are_marked() -> None:
+    named = {name for *_, commands, _ in ROWS for name in re.findall(r"`([a-z-]+)`", commands)}
+    assert named == set(COMMANDS)
+    marked = set(re.findall(r"`([a-z-]+)` \(internal\)", PAGE))
+    assert marked == {spec.name for spec in COMMANDS.values() if not spec.public}
