@@ -641,14 +641,7 @@ _SPECS = (
         PRESCRIBERS,
         {"entry": _ANY_ID, "reason": "Saisi sur le mauvais dossier"},
     ),
-    CommandSpec(
-        ImportRecord,
-        "patient",
-        TEAM | {"ehr", "system"},
-        {},
-        creates=True,
-        public=False,
-    ),
+    CommandSpec(ImportRecord, "patient", TEAM | {"ehr", "system"}, {}, creates=True, public=False),
     CommandSpec(
         OpenCentre,
         "centre",
@@ -657,10 +650,7 @@ _SPECS = (
             "centre_name": "Centre de démonstration",
             "finess": "990000010",
             "referent": _REFERENT,
-            "on_call_chain": [
-                _REFERENT,
-                {"name": "Dr Alix Second", "phone": "+33 5 99 00 00 02"},
-            ],
+            "on_call_chain": [_REFERENT, {"name": "Dr Alix Second", "phone": "+33 5 99 00 00 02"}],
         },
         creates=True,
     ),
