@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.values import Owner
 from releve.projections import wording
 from releve.projections.briefing_text import card_words, clipped, counted
 from releve.projections.dates import age_on, first_instant, french, last_day, zone_of
@@ -201,6 +202,7 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
         "contingencies": [
             _contingency(line, summary, view)
             for line in sorted(summary.contingencies, key=lambda line: -line.version)
+            if line.current
         ],
         "pending": [_action(item, summary, view, directory) for item in pending],
         "changes": [_sourced(line, text=line.text) for line in treatments],
@@ -372,22 +374,19 @@ def owner_label(
     item: Item, summary: PatientSummary, centre: UUID | None, at: datetime, directory: Directory
 ) -> str:
     """Who answers for an item at a moment, as words; an item always has somebody."""
-    owner = item.line.detail.get("owner", {})
-    person, stint = owner.get("person"), owner.get("stint")
-    role = owner.get("role", "medecin_en_poste")
+    owner = owner_of(item)
     home = item.line.centre or centre or (summary.centres[0] if summary.centres else None)
-    found = directory.answerable(
-        home,
-        at,
-        role=role,
-        person=UUID(person) if person else None,
-        stint=UUID(stint) if stint else None,
-    )
+    found = directory.answerable(owner, home, at)
     if found is None:
-        return wording.OWNER_ROLE[role]
-    if found.role == "coordinator":
-        return wording.OWNER_ROLE["coordinator"]
+        return wording.OWNER_ROLE[owner.role]
+    if found.name is None:
+        return wording.OWNER_ROLE[found.role]
     return f"{found.name} (référent)" if found.role == "referent" else found.name
+
+
+def owner_of(item: Item) -> Owner:
+    """The owner that an item was given when it was opened."""
+    return msgspec.convert(item.line.detail.get("owner", {}), Owner)
 
 
 def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[str, Any]:

@@ -10,23 +10,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from psycopg_pool import ConnectionPool
 
 from releve.domain.aggregates.health_centre import CentreOpened
+from releve.domain.aggregates.patient.open_items import Holder, in_post, owner_at
 from releve.domain.aggregates.practitioner import PractitionerOnboarded
 from releve.domain.aggregates.stint import (
     BriefingIssued,
     BriefingOpened,
+    Stint,
     StintEnded,
     StintPlanned,
     StintStarted,
 )
 from releve.domain.events import Event
-from releve.domain.values import NamedPerson
+from releve.domain.values import NamedPerson, Owner, StintMode, StintPeriod
 from releve.projections.dates import first_instant
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys
@@ -87,8 +89,9 @@ class StintLine(msgspec.Struct, frozen=True, kw_only=True, tag="stint"):
     centre: UUID
     starts_at: datetime
     ends_at: datetime
-    mode: str = "volontaire"
-    started: bool = False
+    mode: StintMode = "volontaire"
+    zone: str = "Europe/Paris"
+    started_at: datetime | None = None
     ended_at: datetime | None = None
     editions: tuple[IssuedEdition, ...] = ()
     opened: tuple[UUID, ...] = ()
@@ -96,11 +99,26 @@ class StintLine(msgspec.Struct, frozen=True, kw_only=True, tag="stint"):
     @property
     def over_at(self) -> datetime:
         """When the stint stops: its end as planned, or earlier when it was cut short."""
-        return min(self.ends_at, self.ended_at) if self.ended_at else self.ends_at
+        return self.as_stint().window[1]
 
     def active(self, at: datetime) -> bool:
         """Whether the doctor is in post at that moment."""
-        return self.starts_at <= at < self.over_at
+        return self.as_stint().active(at)
+
+    def as_stint(self) -> Stint:
+        """The domain's own view of it: its rules decide who is in post and who holds what."""
+        return Stint(
+            id=self.stint,
+            version=0,
+            practitioner=self.practitioner,
+            practitioner_name=self.practitioner_name,
+            centre=self.centre,
+            planned=StintPeriod(self.starts_at, self.ends_at),
+            mode=self.mode,
+            zone=self.zone,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+        )
 
 
 DirectoryEntry = CentreEntry | PractitionerEntry | StintLine
@@ -159,9 +177,11 @@ def fold_entry(entry: DirectoryEntry | None, event: Event) -> DirectoryEntry:
                 starts_at=_instant(payload.starts_at, zone),
                 ends_at=_instant(payload.ends_at, zone),
                 mode=payload.mode,
+                zone=zone,
             )
         case StintStarted(), StintLine():
-            return msgspec.structs.replace(entry, started=True)
+            began = first_instant(event.envelope.occurred_at, event.envelope.zone)
+            return msgspec.structs.replace(entry, started_at=began or event.recorded_at)
         case StintEnded(), StintLine():
             ended = first_instant(event.envelope.occurred_at, event.envelope.zone)
             return msgspec.structs.replace(entry, ended_at=ended or event.recorded_at)
@@ -191,15 +211,6 @@ def _instant(text: str, zone: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-class Answerable(NamedTuple):
-    """Who answers, by name, and why: in post, by acceptance, as référent, or as coordination."""
-
-    name: str
-    role: str
-    person: UUID | None = None
-    stint: UUID | None = None
-
-
 class Directory:
     """Centres, practitioners and stints as one immutable picture."""
 
@@ -209,6 +220,7 @@ class Directory:
         self.practitioners: dict[UUID, PractitionerEntry] = {}
         self.stints: dict[UUID, StintLine] = {}
         self._by_centre: dict[UUID, list[StintLine]] = {}
+        self._domain: dict[UUID, dict[UUID, Stint]] = {}
         for entry in entries:
             match entry:
                 case CentreEntry():
@@ -243,8 +255,9 @@ class Directory:
         return sorted(found, key=lambda line: (line.starts_at, line.stint))
 
     def in_post(self, centre: UUID, at: datetime) -> list[StintLine]:
-        """Who is in post at a centre at that moment; two doctors may overlap."""
-        return [line for line in self._by_centre.get(centre, ()) if line.active(at)]
+        """Who is in post at a centre at that moment, longest there first; two may overlap."""
+        present = in_post(self._stints_at(centre).values(), centre, at)
+        return [self.stints[stint.id] for stint in present]
 
     def previous(self, stint: UUID) -> StintLine | None:
         """The stint of the same centre that began last before this one."""
@@ -294,41 +307,22 @@ class Directory:
             and here.starts_at < line.over_at
         ]
 
-    def answerable(
-        self,
-        centre: UUID | None,
-        at: datetime,
-        *,
-        role: str = "medecin_en_poste",
-        person: UUID | None = None,
-        stint: UUID | None = None,
-    ) -> Answerable | None:
-        """Who answers at that moment for what ``role`` or a person who accepted owns.
+    def answerable(self, owner: Owner, centre: UUID | None, at: datetime) -> Holder | None:
+        """Who answers at that moment for what ``owner`` owns, by the domain's rule.
 
-        A person's ownership lapses when the stint that binds them is not active; with nobody in
-        post the référent médical, always a named person, answers. None only for an unknown centre.
+        None only for an unknown centre.
         """
-        held = self.stints.get(stint) if stint else None
-        if held is not None and held.active(at):
-            return Answerable(held.practitioner_name, "accepted", held.practitioner, held.stint)
-        if person is not None and stint is None:
-            known = self.practitioners.get(person)
-            bound = [each for each in self.stints_of_practitioner(person) if each.active(at)]
-            if known is not None and (bound or known.role in ("coordinator", "referent")):
-                return Answerable(known.full_name, "accepted", person)
         here = self.centres.get(centre) if centre else None
         if here is None:
             return None
-        if role == "coordinator":
-            return Answerable("", "coordinator")
-        if role == "medecin_en_poste":
-            present = self.in_post(here.centre, at)
-            if present:
-                first = present[0]
-                return Answerable(
-                    first.practitioner_name, "medecin_en_poste", first.practitioner, first.stint
-                )
-        return Answerable(here.referent.name, "referent", here.referent.person)
+        return owner_at(owner, here.centre, at, self._stints_at(here.centre), here.referent)
+
+    def _stints_at(self, centre: UUID) -> dict[UUID, Stint]:
+        found = self._domain.get(centre)
+        if found is None:
+            lines = self._by_centre.get(centre, ())
+            found = self._domain[centre] = {line.stint: line.as_stint() for line in lines}
+        return found
 
 
 _STAMP = (

@@ -13,9 +13,10 @@ from uuid import UUID
 
 import msgspec
 
-from releve.projections.briefing import owner_label
+from releve.domain.aggregates.patient.open_items import Holder
+from releve.projections.briefing import owner_label, owner_of
 from releve.projections.dates import last_day, zone_of
-from releve.projections.directory import Answerable, Directory
+from releve.projections.directory import Directory
 from releve.projections.patient_summary import Item, PatientSummary
 
 KIND: Final = "item"
@@ -45,7 +46,7 @@ class BoardLine(NamedTuple):
     """Whose it is, ``NOM Prénom``."""
     severity: str | None
     owner: str
-    answerable: Answerable | None
+    answerable: Holder | None
     """Who answers, as a person; None only where the centre is unknown: an orphan."""
     due: date | None
     overdue_days: int
@@ -66,21 +67,12 @@ def overdue_days(item: Item, at: datetime) -> int:
 
 def answerable_for(
     item: Item, home: UUID | None, at: datetime, directory: Directory
-) -> Answerable | None:
+) -> Holder | None:
     """Who answers for an item at a moment; None only where its centre is unknown.
 
     ``home`` is the patient's centre, for an item that names none.
     """
-    owner = item.line.detail.get("owner", {})
-    home = item.line.centre or home
-    person, stint = owner.get("person"), owner.get("stint")
-    return directory.answerable(
-        home,
-        at,
-        role=owner.get("role", "medecin_en_poste"),
-        person=UUID(person) if person else None,
-        stint=UUID(stint) if stint else None,
-    )
+    return directory.answerable(owner_of(item), item.line.centre or home, at)
 
 
 def board(

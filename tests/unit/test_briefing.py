@@ -7,11 +7,12 @@ from uuid import UUID
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
 from releve.domain.aggregates.patient.contingencies import ContingencySet
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.identity import Registered
@@ -212,6 +213,7 @@ class TestTiers:
 
 
 class TestOrder:
+    @settings(deadline=None, max_examples=50)
     @given(st.integers(0, 2**32))
     def test_is_total_and_does_not_depend_on_the_order_of_the_input(self, seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311
@@ -373,6 +375,15 @@ class TestCard:
             stream.add(NoteSigned(one_liner="HTA"), occurred_at=day)
             assert card_of(stream)["one_liner"]["greyed"] is greyed
 
+    def test_a_contingency_in_error_is_not_on_the_card(self) -> None:
+        stream = person()
+        wrong = stream.add(ContingencySet(condition="fièvre", action="appeler"))
+        assert len(card_of(stream)["contingencies"]) == 1
+        stream.add(EntryMarkedInError(), target=wrong.event_id, reason="autre patient")
+        (ranked,) = rank([summary_of(stream)], seen(), RULES)
+        for card in (build_card(ranked, seen(), DIRECTORY, RULES), card_of(stream)):
+            assert card["contingencies"] == []
+
     def test_a_handover_that_asks_for_a_read_back_says_whether_one_came(self) -> None:
         stream = person()
         stream.add(HandoverWritten(severity="unstable", summary="IC", read_back_requested=True))
@@ -392,7 +403,7 @@ class TestOwner:
         assert self.owner(accepted, datetime(2026, 11, 23, 8, tzinfo=UTC)) == "Dr Paul Lenoir"
 
     def test_is_the_referent_when_nobody_is_in_post(self) -> None:
-        found = DIRECTORY.answerable(CENTRE, datetime(2026, 11, 22, 8, tzinfo=UTC))
+        found = DIRECTORY.answerable(Owner(), CENTRE, datetime(2026, 11, 22, 8, tzinfo=UTC))
         assert found is not None
         assert (found.name, found.role) == ("Dr Odile Référente", "referent")
 
