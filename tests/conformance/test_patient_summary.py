@@ -207,6 +207,15 @@ def test_a_stopped_treatment_stays_with_its_status_dates_and_reason() -> None:
     assert stopped["statusReason"] == [{"text": "toux"}]
 
 
+def test_two_doses_of_one_drug_are_two_lines() -> None:
+    drug = coded("H03AA01", "lévothyroxine", "http://www.whocc.no/atc")
+    doses = [{"text": "75 µg le matin"}, {"text": "50 µg le dimanche"}]
+    lines = [statement(drug, dosage=[dose]) for dose in doses]
+    document = document_of(raw(collection(*lines)))
+    assert len(names_in(document, "10160-0")) == 2
+    assert lists_of(document_of(document)) == lists_of(document)
+
+
 def test_a_refuted_allergy_says_so_and_two_episodes_stay_two() -> None:
     document = document_of(FILES["refuted-allergy"])
     refuted = next(json.loads(one) for one in lists_of(document) if b"nicilline" in one)

@@ -164,7 +164,7 @@ def _line(payload: Payload, occurred_at: str | None) -> Line:
 
 
 def _content(payload: Payload) -> Line:
-    """What may change in a line that stays the same line: status, verification, end, value."""
+    """What may change in a line that stays the same: status, verification, end, dose, value."""
     match payload:
         case ProblemRecorded():
             return payload.clinical_status, payload.verification, payload.abatement
@@ -173,7 +173,8 @@ def _content(payload: Payload) -> Line:
         case AbsenceAsserted():
             return payload.clinical_status, payload.verification
         case MedicationStarted():
-            return payload.status, payload.end
+            taken = (payload.dose, payload.dose_text, payload.frequency)
+            return payload.status, payload.end, *taken
         case ObservationRecorded():
             return payload.status, payload.value, payload.components
         case _:
