@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from releve.api.gate import Granted
-from releve.domain.commands import COMMANDS, Command, CommandSpec
+from releve.domain.commands import COMMANDS, Command, CommandSpec, RegisterPatient, WriteHandover
 from releve.domain.continuity import CommandContext, Outcome
 from releve.domain.events import Author, Channel, Source
+from releve.fhir.import_files import IDENTIFIER, identifier_value
+from releve.security.ledger.store import Claim
 from releve.security.policy import Action
 
 if TYPE_CHECKING:
@@ -106,7 +108,11 @@ def perform(
         read_backs_requested=_read_backs_requested(services, granted, command),
     )
     outcome = services.continuity.execute(
-        command, context, target=target, claims=claims, attachments=attachments
+        command,
+        context,
+        target=target,
+        claims=[*_claims(services, command), *claims],
+        attachments=attachments,
     )
     return Performed(outcome, settle(services, outcome) if wait else None)
 
@@ -126,5 +132,34 @@ def settle(services: Services, outcome: Outcome) -> int | None:
     return position
 
 
+def action_for(command: str, role: str) -> Action:
+    """What the policy is asked for a command: the office closes administrative items only."""
+    if command == "close-item" and role in ("coordinator", "secretary"):
+        return Action.CLOSE_ADMIN_ITEM
+    return ACTIONS[command]
+
+
+def _claims(services: Services, command: Command) -> list[Claim]:
+    """Identifiers that the record alone may hold, as blind-index rows of the same transaction."""
+    if not isinstance(command, RegisterPatient):
+        return []
+    return [
+        Claim(IDENTIFIER, services.blind_index.mac(IDENTIFIER, identifier_value(each)))
+        for each in command.identifiers
+    ]
+
+
 def _read_backs_requested(services: Services, granted: Granted, command: Command) -> int:
-    return 0
+    """For how many other patients the author's stint has asked for a read-back already."""
+    stint = granted.decision.stint
+    if not isinstance(command, WriteHandover) or not command.read_back_requested or stint is None:
+        return 0
+    summaries = services.records.summaries(granted.centre)[1]
+    return sum(
+        each.line.current
+        and each.line.stint == stint
+        and bool(each.line.detail.get("read_back_requested"))
+        for patient, summary in summaries.items()
+        if patient != granted.target
+        for each in summary.handovers
+    )

@@ -20,8 +20,6 @@ from releve.api.pages.shell import error_page, see
 from releve.api.problems import INTERNAL, Problem, RequestRefused, problem_for, refuse
 from releve.api.routes import DOORS
 from releve.domain.errors import ReleveError
-from releve.projections.editions import Editions
-from releve.projections.records import CentreRecords
 from releve.security.errors import SecurityError
 
 if TYPE_CHECKING:
@@ -45,11 +43,6 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    records = CentreRecords(services.pool, services.data_keys)
-    app.state.records = records
-    app.state.editions = Editions(
-        services.pool, services.data_keys, records, services.reader.known_at
-    )
     for router in (*DOORS, *PAGES):
         app.include_router(router)
     app.add_middleware(GZipMiddleware, minimum_size=1000)

@@ -10,29 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from starlette.requests import Request
-
 from releve.domain.errors import NotFound
 from releve.projections import records
-from releve.projections.editions import Editions
-from releve.projections.patient_summary import PatientSummary
-from releve.projections.records import CentreRecords, PatientAt
+from releve.projections.records import PatientAt
 from releve.projections.timeline import TimelineEntry, entries_of
 
 if TYPE_CHECKING:
     from releve.api.services import Services
-
-
-def records_of(request: Request) -> CentreRecords:
-    """The opened rows of centres, kept for a minute by this process."""
-    found: CentreRecords = request.app.state.records
-    return found
-
-
-def editions_of(request: Request) -> Editions:
-    """The briefing editions, issued and kept."""
-    found: Editions = request.app.state.editions
-    return found
 
 
 def patient_at(services: Services, patient: UUID) -> PatientAt:
@@ -46,12 +30,6 @@ def patient_at(services: Services, patient: UUID) -> PatientAt:
     if found is None:
         raise NotFound
     return found
-
-
-def everybody(request: Request, centre: UUID) -> tuple[list[PatientSummary], int]:
-    """The bounded summary of every patient of a centre."""
-    position, found = records_of(request).summaries(centre)
-    return list(found.values()), position
 
 
 def timeline_of(services: Services, patient: UUID) -> list[TimelineEntry]:

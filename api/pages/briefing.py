@@ -15,7 +15,6 @@ from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
-from releve.api.reading import editions_of, records_of
 from releve.projections.briefing import Card
 from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
@@ -50,7 +49,7 @@ def mine(request: Request, granted: Home) -> Response:
 def renew(request: Request, granted: Issuing, submitted: Submission) -> Response:
     """Issue an edition with what changed, and show it."""
     services = services_of(request)
-    issue_now(services, editions_of(request), granted, granted.stint)
+    issue_now(services, services.editions, granted, granted.stint)
     return see(f"/sejours/{granted.stint}/briefing")
 
 
@@ -64,12 +63,12 @@ def briefing(request: Request, granted: Reading, tout: int = 0) -> Response:
     own = may(services, granted, Action.ISSUE_BRIEFING)
 
     def produce() -> tuple[dict[str, Any], int]:
-        editions = editions_of(request)
+        editions = services.editions
         edition = editions.newest(line.stint)
         if own:
             issuing = authorise(services, principal, Action.ISSUE_BRIEFING, "stint", granted.stint)
             edition = edition_of_the_day(services, editions, issuing, line.stint)
-        position, summaries = records_of(request).summaries(line.centre)
+        position, summaries = services.records.summaries(line.centre)
         shown = _Shown(request, granted, line, edition, summaries, bool(tout), own)
         return shown.content(), position
 
@@ -182,6 +181,7 @@ class _Shown:
         answered, form = self._answer(card, live)
         return {
             **card,
+            "more": {"actions": 0, "contingencies": 0, **card["more"]},
             "href": f"/patients/{patient}",
             "birth_name": birth_name if birth_name and not name.startswith(birth_name) else "",
             "namesake": views.unaccented(name) in self.names,

@@ -15,7 +15,6 @@ from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import problem_for, refuse
-from releve.api.reading import records_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections import wording
@@ -43,7 +42,7 @@ def _page(request: Request, granted: Granted, refused: Form | None, status: int 
     at = moment(request, principal)
 
     def produce() -> tuple[dict[str, Any], int]:
-        records = records_of(request)
+        records = services.records
         directory = services.directory.load()
         position, _ = records.summaries(granted.centre)
         lines = open_items_of(

@@ -15,7 +15,6 @@ from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, page, see
 from releve.api.problems import problem_for
-from releve.api.reading import records_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections.patient_summary import PatientSummary
@@ -48,7 +47,7 @@ def _list(request: Request, granted: Granted, number: int, query: str) -> Respon
     clinical = may(services, granted, Action.READ_CLINICAL)
 
     def produce() -> tuple[dict[str, Any], int]:
-        records = records_of(request)
+        records = services.records
         position, everybody = records.summaries(granted.centre)
         found = records.search(granted.centre, query, limit=2**31)
         total = len(found)

@@ -19,7 +19,6 @@ from releve.api.gate import (
 from releve.api.pages.shell import moment, page, see
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.projections import wording
-from releve.projections.dates import french
 from releve.security.errors import NotAuthenticated
 from releve.security.identity import ABSOLUTE, Persona
 from releve.security.policy import Action
@@ -44,7 +43,8 @@ def _chooser(request: Request, return_to: str, error: str = "", status: int = 20
         None,
         "sign_in.html",
         status=status,
-        personas=[_card(each) for each in personas],
+        personas=[_card(each) for each in personas if not _aside(each)],
+        others=[_card(each) for each in personas if _aside(each)],
         centre=centre.name if centre else "Démonstration",
         now=moment(request).long(),
         return_to=_inside(return_to),
@@ -52,18 +52,19 @@ def _chooser(request: Request, return_to: str, error: str = "", status: int = 20
     )
 
 
+def _aside(persona: Persona) -> bool:
+    """Whether a persona is neither in post, next nor just gone: shown on demand."""
+    return persona.role == "doctor" and persona.purpose.startswith("Séjour")
+
+
 def _card(persona: Persona) -> dict[str, str]:
-    period = ""
-    if persona.starts_at and persona.ends_at:
-        first = french(persona.starts_at.isoformat(), "Europe/Paris")
-        period = f"du {first} au {french(persona.ends_at.isoformat(), 'Europe/Paris')}"
     words = [word for word in persona.name.split() if word[:1].isupper() and word != "Dr"]
     return {
         "persona": persona.persona,
         "name": persona.name,
         "initial": words[-1][0] if words else "·",
         "role": wording.ROLE.get(persona.role, persona.role).capitalize(),
-        "purpose": " · ".join(part for part in (persona.purpose, period) if part),
+        "purpose": persona.purpose,
     }
 
 

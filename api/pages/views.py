@@ -109,7 +109,9 @@ def traits(summary: PatientSummary, at: Moment) -> dict[str, Any]:
         "name": name,
         "short": name,
         "birth_name": birth_name if not name.startswith(birth_name.upper()) else "",
-        "born": f"né(e) le {born}" if born else "naissance inconnue",
+        "born": f"{_BORN.get(who.sex or '' if who else '', 'né(e)')} le {born}"
+        if born
+        else "naissance inconnue",
         "age": age_on(who.birth_date if who else None, at.day),
         "sex": wording.SEX[(who.sex if who else None) or "unknown"],
         "ins": _INS[who.identity_status if who else "provisoire"],
@@ -117,6 +119,7 @@ def traits(summary: PatientSummary, at: Moment) -> dict[str, Any]:
     }
 
 
+_BORN: Final = {"male": "né", "female": "née"}
 _INS: Final = {
     "provisoire": "provisoire", "recuperee": "récupérée", "validee": "validée",
     "qualifiee": "qualifiée",
@@ -355,6 +358,9 @@ def without_label(text: str) -> str:
                   "Transmission : ", "Gravité : ", "Document joint : "):  # fmt: skip
         if text.startswith(label):
             return text.removeprefix(label)
+    if text.startswith("Point ouvert ("):
+        nature, _, rest = text.removeprefix("Point ouvert (").partition(") : ")
+        return f"{nature.capitalize()} : {rest}"
     return text
 
 

@@ -14,7 +14,7 @@ from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, authorise, identifier, instant, may, services_of
 from releve.api.issuing import edition_of_the_day
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
-from releve.api.reading import editions_of, patient_at
+from releve.api.reading import patient_at
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json
 from releve.projections import wording
 from releve.projections.briefing import owner_label
@@ -180,7 +180,7 @@ def briefing(
 ) -> Response:
     """The edition of a stint that stands now, or a kept one replayed byte for byte."""
     services = services_of(request)
-    editions = editions_of(request)
+    editions = services.editions
 
     def produce() -> tuple[dict[str, Any], int]:
         found: Edition | None

@@ -1,0 +1,17 @@
+"""One application for each module: its tests share the database and change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.postgres import Database
+from support.web import Web, open_web
+
+
+@pytest.fixture(scope="module")
+def web(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """The application on a small demo centre."""
+    with open_web(module_database, tmp_path_factory.mktemp("state") / "releve") as opened:
+        yield opened

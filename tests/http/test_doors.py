@@ -1,0 +1,279 @@
+"""Every door asks the policy, every clinical answer leaves its trace first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+from starlette.testclient import TestClient
+
+from releve.api.acting import ACTIONS, public_commands
+from releve.api.frame import SECURITY_HEADERS
+from releve.api.gate import PUBLIC, Guard
+from releve.api.routes.commands import CommandGuard
+from releve.domain.commands import COMMANDS
+from support.postgres import Database
+from support.web import FORM, Web, open_web
+
+pytestmark = pytest.mark.postgres
+
+
+def calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for below in dependant.dependencies:
+        yield from calls(below)
+
+
+def routes(app: FastAPI) -> list[APIRoute]:
+    found: list[APIRoute] = []
+    waiting: list[BaseRoute] = list(app.routes)
+    while waiting:
+        route = waiting.pop(0)
+        if isinstance(route, APIRoute):
+            found.append(route)
+        else:
+            router = getattr(route, "original_router", route)
+            inside = list(getattr(router, "routes", None) or [])
+            assert inside, f"a route that no policy can guard: {route!r}"
+            waiting.extend(inside)
+    return found
+
+
+def test_every_route_asks_the_policy_or_is_on_the_closed_list(web: Web) -> None:
+    bare = {
+        route.path
+        for route in routes(web.app)
+        if not any(isinstance(call, Guard | CommandGuard) for call in calls(route.dependant))
+    }
+    assert bare == set(PUBLIC)
+
+
+def test_a_route_without_guard_would_be_found(web: Web) -> None:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_api_route("/oubli", lambda: {})
+    assert [
+        route.path
+        for route in routes(app)
+        if not any(isinstance(call, Guard | CommandGuard) for call in calls(route.dependant))
+    ] == ["/oubli"]
+
+
+def test_every_command_has_an_action_and_every_public_one_a_route(web: Web) -> None:
+    assert set(ACTIONS) == set(COMMANDS)
+    posted = {route.name for route in routes(web.app) if "POST" in route.methods}
+    for target in ("patient", "stint"):
+        assert {spec.name for spec in public_commands(target)} <= posted
+
+
+def readings(web: Web) -> list[tuple[str, str, str]]:
+    """(persona, method, address) of every route that gives a record, filled in."""
+    patient, stint = str(web.patient()), str(web.stint("present"))
+    found = []
+    for route in routes(web.app):
+        if route.path in PUBLIC or "GET" not in route.methods:
+            continue
+        address = re.sub(r"\{patient\}", patient, re.sub(r"\{stint\}", stint, route.path))
+        persona = "present"
+        if route.path.startswith("/audit"):
+            persona = "auditor"
+        elif route.path == "/echeances":
+            persona = "coordinator"
+        found.append((persona, address, route.path))
+    return found
+
+
+NO_RECORD = {"/", "/releve", "/audit", "/patients/nouveau", "/api/v1/ledger/checkpoint"}
+"""Signed-in pages that hold no record: a redirection, the log's head, an empty form."""
+
+
+def test_no_record_leaves_once_the_access_log_is_down(
+    web: Web, module_database: Database
+) -> None:
+    """The same database, opened a second time, with its access log closed as if it had died."""
+    with open_web(module_database, web.services.settings.state_dir) as web:
+        asked = readings(web)
+        clients = {
+            name: (web.browser(name), web.machine(name))
+            for name in {persona for persona, _, _ in asked}
+        }
+        name = web.cards[0]["identity"]["name"].split()[0]
+        told = {}
+        for persona, address, path in asked:
+            client = clients[persona][path.startswith(("/api", "/fhir"))]
+            told[path] = client.get(address)
+        assert {path for path, answer in told.items() if answer.status_code == 200} == {
+            *(path for path in told if path not in ("/", "/releve"))
+        }
+        assert sum(name in answer.text for answer in told.values()) >= 8
+        web.services.access.close()
+        for persona, address, path in asked:
+            client = clients[persona][path.startswith(("/api", "/fhir"))]
+            answer = client.get(address)
+            if path in NO_RECORD:
+                assert answer.status_code in (200, 303), path
+                continue
+            assert answer.status_code == 503, path
+            assert answer.headers["retry-after"]
+            assert name not in answer.text, path
+        searched = clients["present"][0].post(
+            "/patients", data={"nom": name, "jeton": form_token(clients["present"][0])},
+            headers=FORM,
+        )  # fmt: skip
+        assert searched.status_code == 503
+        assert name not in searched.text
+
+
+def form_token(client: TestClient) -> str:
+    shown = client.get("/patients/nouveau")
+    found = re.search(r'name="jeton" value="([^"]+)"', shown.text)
+    assert found is not None
+    return found[1]
+
+
+class TestRefusedAndUnknownAreOne:
+    @pytest.mark.parametrize("suffix", ["", "/summary", "/timeline", "/open-items", "/replay"])
+    def test_in_json(self, web: Web, suffix: str) -> None:
+        machine = web.machine("coordinator")
+        refused = machine.get(f"/api/v1/patients/{web.patient()}{suffix}")
+        unknown = machine.get(f"/api/v1/patients/00000000-0000-4000-8000-000000000001{suffix}")
+        nonsense = machine.get(f"/api/v1/patients/pas-un-id{suffix}")
+        nowhere = machine.get("/api/v1/rien")
+        assert refused.status_code == 404
+        assert refused.json()["code"] == "not-available"
+        assert refused.content == unknown.content == nonsense.content == nowhere.content
+        assert set(refused.headers) == set(unknown.headers)
+
+    def test_on_pages(self, web: Web) -> None:
+        browser = web.browser("auditor")
+        refused = browser.get(f"/patients/{web.patient()}")
+        unknown = browser.get("/patients/00000000-0000-4000-8000-000000000001")
+        assert refused.status_code == unknown.status_code == 404
+        assert refused.content == unknown.content
+
+    def test_in_fhir(self, web: Web) -> None:
+        machine = web.machine("auditor")
+        refused = machine.get(f"/fhir/Patient/{web.patient()}/$summary")
+        unknown = machine.get("/fhir/Patient/00000000-0000-4000-8000-000000000001/$summary")
+        assert refused.status_code == unknown.status_code == 404
+        assert refused.json()["resourceType"] == "OperationOutcome"
+        assert refused.content == unknown.content
+
+    def test_for_writing(self, web: Web) -> None:
+        machine = web.machine("next")
+        body = {"severity": "stable"}
+        path = "/api/v1/patients/{}/set-illness-severity"
+        refused = machine.post(path.format(web.patient()), json=body)
+        unknown = machine.post(path.format("00000000-0000-4000-8000-000000000001"), json=body)
+        assert refused.status_code == unknown.status_code == 404
+        assert refused.content == unknown.content
+
+    def test_a_refusal_is_itself_written_down(self, web: Web) -> None:
+        patient = web.patient()
+        web.machine("auditor").get(f"/api/v1/patients/{patient}")
+        web.services.catch_up()
+        last = web.services.reader.by_position(web.services.reader.head().size - 2, 1)[0]
+        assert last.access is not None
+        assert last.access.outcome == "refused"
+        assert last.access.patients == (patient,)
+        assert last.access.actor.role == "auditor"
+
+
+class TestWithoutASession:
+    def test_pages_send_to_the_chooser_and_back(self, web: Web) -> None:
+        answer = web.client().get("/patients")
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/connexion?retour=%2Fpatients"
+
+    @pytest.mark.parametrize("path", ["/api/v1/ledger/checkpoint", "/fhir/Patient/x"])
+    def test_machines_are_told_401(self, web: Web, path: str) -> None:
+        for headers in ({}, {"authorization": "Bearer rlv_rien"}, {"authorization": "Basic eDp4"}):
+            answer = web.client().get(path, headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+
+    def test_a_cookie_never_writes_through_the_json_door(self, web: Web) -> None:
+        answer = web.browser("present").post(
+            f"/api/v1/patients/{web.patient()}/set-illness-severity", json={"severity": "stable"}
+        )
+        assert answer.status_code == 401
+
+    def test_a_token_is_no_session_for_pages(self, web: Web) -> None:
+        assert web.machine("present").get("/patients").status_code == 303
+
+
+class TestHeaders:
+    def test_stand_on_every_answer(self, web: Web) -> None:
+        browser = web.browser("present")
+        for path in (
+            "/connexion",
+            "/patients",
+            "/rien",
+            "/healthz",
+            "/fhir/metadata",
+            "/static/app.css",
+        ):
+            answer = browser.get(path)
+            for name, value in SECURITY_HEADERS.items():
+                assert answer.headers[name] == value, (path, name)
+            assert "server" not in answer.headers
+
+    def test_csp_allows_nothing_inline(self, web: Web) -> None:
+        policy = web.client().get("/connexion").headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert policy.startswith("default-src 'none'")
+
+    def test_records_are_never_kept_and_assets_are(self, web: Web) -> None:
+        browser = web.browser("present")
+        assert browser.get(f"/patients/{web.patient()}").headers["cache-control"] == "no-store"
+        assert "immutable" in browser.get("/static/app.css").headers["cache-control"]
+
+    def test_a_demo_answers_to_loopback_names_only(self, web: Web) -> None:
+        answer = web.client().get("/connexion", headers={"host": "releve.example.org"})
+        assert answer.status_code == 400
+
+
+class TestLimits:
+    def test_a_body_over_one_mebibyte_is_refused(self, web: Web) -> None:
+        machine = web.machine("present")
+        path = f"/api/v1/patients/{web.patient()}/sign-note"
+        assert machine.post(path, content=b"x" * (1024 * 1024 + 1)).status_code == 413
+
+        def unannounced() -> Iterator[bytes]:
+            for _ in range(20):
+                yield b" " * 64 * 1024
+
+        headers = {"content-type": "application/json"}
+        assert machine.post(path, content=unannounced(), headers=headers).status_code == 413
+
+    def test_a_note_over_64_kib_and_a_deep_json_are_refused(self, web: Web) -> None:
+        machine = web.machine("present")
+        path = f"/api/v1/patients/{web.patient()}/sign-note"
+        answer = machine.post(path, json={"plan": "x" * (64 * 1024 + 1)})
+        assert (answer.status_code, answer.json()["code"]) == (413, "text-too-long")
+        deep = b'{"a":' * 33 + b"1" + b"}" * 33
+        headers = {"content-type": "application/json"}
+        answer = machine.post(path, content=deep, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too-deep")
+        brackets = machine.post(path, json={"plan": "[{" * 200})
+        assert brackets.status_code == 201, brackets.text
+
+    @pytest.mark.parametrize(
+        ("content", "media_type", "status"),
+        [(b"{", "application/json", 400), (b"[]", "application/json", 400),
+         (b"{}", "text/plain", 415), (b"a=1", "application/x-www-form-urlencoded", 415),
+         (b"\xff\xfe", "application/json", 400)],
+    )  # fmt: skip
+    def test_what_is_not_a_json_object_is_refused(
+        self, web: Web, content: bytes, media_type: str, status: int
+    ) -> None:
+        path = f"/api/v1/patients/{web.patient()}/sign-note"
+        answer = web.machine("present").post(
+            path, content=content, headers={"content-type": media_type}
+        )
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,112 @@
+"""The real application on a real database with a small demo centre, and clients signed in to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from releve.api.app import create_app
+from releve.api.demo.generator import Sizes
+from releve.api.demo.running import build
+from releve.api.services import Services, open_services
+from releve.api.settings import Settings
+from releve.projections.briefing import Card
+from support.postgres import Database
+
+PARIS = ZoneInfo("Europe/Paris")
+MONDAY = datetime(2026, 11, 23, 8, 30, tzinfo=PARIS)
+BASE = "http://127.0.0.1"
+SIZES = Sizes(patients=30, weeks=3)
+FORM = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
+
+
+@dataclass
+class Web:
+    """One running application and who may be signed in to it."""
+
+    services: Services
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """The application."""
+        return create_app(self.services)
+
+    def client(self) -> TestClient:
+        """A browser with no session; failures are answers, as on a real server."""
+        return TestClient(
+            self.app, base_url=BASE, follow_redirects=False, raise_server_exceptions=False
+        )
+
+    def browser(self, persona: str) -> TestClient:
+        """A browser signed in as a persona (or ``previous``, ``present``, ``next``)."""
+        client = self.client()
+        answer = client.post(
+            "/connexion", data={"persona": self.services.persona(persona).persona}, headers=FORM
+        )
+        assert answer.status_code == 303, answer.text
+        return client
+
+    def machine(self, persona: str) -> TestClient:
+        """A client with a bearer token."""
+        client = self.client()
+        subject = self.services.persona(persona).persona
+        token, _ = self.services.identity.sessions.issue_token(subject)
+        client.headers["authorization"] = f"Bearer {token}"
+        return client
+
+    @cached_property
+    def cards(self) -> list[Card]:
+        """The cards of the present stint's newest edition."""
+        stint = self.stint("present")
+        edition = self.services.editions.newest(stint)
+        assert edition is not None
+        return [card for card in edition.opened() if card is not None]
+
+    def stint(self, persona: str) -> UUID:
+        """The stint of a doctor's persona."""
+        found = self.services.persona(persona).stint
+        assert found is not None
+        return found
+
+    def patient(self, tier: str = "T0", number: int = 0) -> UUID:
+        """A patient of a tier in the present briefing."""
+        return UUID([card for card in self.cards if card["tier"] == tier][number]["patient"])
+
+
+@contextmanager
+def open_web(database: Database, state: Path, now: datetime = MONDAY) -> Iterator[Web]:
+    """Open the application on a database; the demo centre is built where there is none yet."""
+    settings = Settings(state_dir=state, database_url=database.superuser_url, demo_now=now)
+    with open_services(settings) as services:
+        build(services, SIZES, lambda share, said: None)
+        yield Web(services)
+
+
+def submit(client: TestClient, page: str, to: str | None = None, **fields: str) -> Response:
+    """Post the form of a page with its hidden fields, as a browser does without JavaScript."""
+    shown = client.get(page)
+    assert shown.status_code == 200, shown.status_code
+    return client.post(to or page, data={**hidden(shown, to or page), **fields}, headers=FORM)
+
+
+def hidden(shown: Response, action: str) -> dict[str, str]:
+    """The hidden fields of the form that a page sends to ``action``."""
+    form = re.search(rf'<form[^>]*action="{re.escape(action)}".*?</form>', shown.text, re.DOTALL)
+    assert form is not None, f"no form to {action}"
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form[0]))
+
+
+def key() -> dict[str, str]:
+    """A fresh idempotency key."""
+    return {"idempotency-key": str(uuid4())}
