@@ -1198,7 +1198,11 @@ def check_consistency(
         if not gap or not re.fullmatch(rb"old (?:0|[1-9][0-9]{0,18})", lines[0]):
             raise ValueError("not of its form")
         proof = [unbase64(line) for line in lines[1:]]
-        old = parse_note(rest)
+        try:
+            old = parse_note(rest)
+        except ValueError as error:
+            problems.add("checkpoint-format", f"the old checkpoint: {error}")
+            raise
         if any(len(h) != 32 for h in proof) or old.size != int(lines[0][4:]):
             raise ValueError("not of its form")
         keys = {(k.name, k.key_id): k for k in listed}
@@ -1206,7 +1210,11 @@ def check_consistency(
         for name, key_id, signature in old.lines:
             key = keys.get((name, key_id))
             if key is None or not line_verifies(old, key, signature):
-                raise ValueError(f"the old checkpoint's line by {name} does not verify")
+                detail = f"the old checkpoint's line by {name} does not verify"
+                if key is not None:
+                    kind = "checkpoint-signature" if key.alg == 1 else "witness-signature"
+                    problems.add(kind, detail)
+                raise ValueError(detail)
         if old.origin != note.origin or len(signers) != len(old.lines):
             raise ValueError("the old checkpoint is of another log or signed twice")
         if listed and (listed[0].name, listed[0].key_id) not in signers:
