@@ -39,6 +39,7 @@ from releve.domain.errors import Invalid, Refused
 from releve.domain.values import Coding, Component, Concept, Identifier, Quantity, Sex
 from releve.fhir import exact_json, ips_checker, r4b
 from releve.fhir.answers import operation_outcome, patient_resource
+from releve.fhir.bundle import BundleIndex
 from releve.fhir.capability import capability_statement
 from releve.fhir.exact_json import JsonObject
 from releve.fhir.summary import everything_bundle, summary_document
@@ -114,6 +115,17 @@ def test_a_summary_is_r4_and_passes_the_checker(name: str) -> None:
     bundle = exact_json.parse(document)
     assert r4b.structure(bundle, "Bundle") == []
     assert ips_checker.check(bundle) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_everything_is_r4_and_has_no_reference_that_leads_nowhere(name: str) -> None:
+    summary = summary_of(imported(FILES[name]))
+    bundle = exact_json.parse(everything_bundle(summary, DIRECTORY))
+    assert r4b.structure(bundle, "Bundle") == []
+    index = BundleIndex(bundle)
+    assert [
+        one for entry in index.entries for one in ips_checker.resource_issues(index, entry)
+    ] == []
 
 
 @pytest.mark.parametrize("name", FILES)
