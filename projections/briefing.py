@@ -23,7 +23,7 @@ from releve.projections.briefing_text import card_words, clipped, counted
 from releve.projections.dates import age_on, first_instant, french, last_day, zone_of
 from releve.projections.directory import Directory, StintLine
 from releve.projections.patient_summary import Item, Line, PatientSummary
-from releve.projections.rule_release import Rules, Signal, Tier
+from releve.projections.rule_release import CardLimits, Rules, Signal, Tier
 
 _FAR = 2**62
 _SEVERITY_RANK: Mapping[str, int] = {"unstable": 3, "watcher": 2, "stable": 1}
@@ -448,23 +448,33 @@ def _fitted(card: Card, rules: Rules) -> None:
     del card["pending"][limits.pending :]
     del card["changes"][limits.treatment_changes :]
     del card["vigilance"][limits.vigilance :]
-    for words in (limits.line_words, limits.line_words * 2 // 3, limits.line_words // 2):
-        _clip_lines(card, words)
-        if card_words(card) <= limits.words:
-            break
-    for name, least in (
-        ("changes", 1), ("pending", 1), ("actions", 2), ("contingencies", 1), ("changes", 0),
-        ("pending", 0), ("vigilance", 0), ("actions", 1), ("contingencies", 0),
-    ):  # fmt: skip
-        while card_words(card) > limits.words and len(card[name]) > least:
-            card[name].pop()
-    if card["one_liner"] and card_words(card) > limits.words:
-        over = card_words(card) - limits.words
+    _clip_lines(card, limits.line_words)
+    over = card_words(card) - limits.words
+    if over > 0:
+        over = _shortened(card, limits)
+    if over > 0 and card["one_liner"]:
         said = card["one_liner"]["text"]
         card["one_liner"]["text"] = clipped(said, max(6, counted(said) - over))
     card["more"] = {
         name: count - len(card[name]) for name, count in full.items() if count > len(card[name])
     }
+
+
+def _shortened(card: Card, limits: CardLimits) -> int:
+    """Clip lines, then drop the least urgent ones; give how many words are still too many."""
+    for words in (limits.line_words * 2 // 3, limits.line_words // 2):
+        _clip_lines(card, words)
+        if card_words(card) <= limits.words:
+            return 0
+    for name, least in (
+        ("changes", 1), ("pending", 1), ("actions", 2), ("contingencies", 1), ("changes", 0),
+        ("pending", 0), ("vigilance", 0), ("actions", 1), ("contingencies", 0),
+    ):  # fmt: skip
+        while len(card[name]) > least:
+            card[name].pop()
+            if card_words(card) <= limits.words:
+                return 0
+    return card_words(card) - limits.words
 
 
 def _clip_lines(card: Card, words: int) -> None:

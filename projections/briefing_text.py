@@ -6,12 +6,16 @@ Words are counted on what is read: names, badges, reasons, lines and labels. Whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from releve.projections.rule_release import Rules
 
 Card = dict[str, Any]
+
+
+_WORD = re.compile(r"\S*[^\W_]\S*").finditer
 
 
 class Section(NamedTuple):
@@ -26,7 +30,7 @@ class Section(NamedTuple):
 
 def counted(text: str) -> int:
     """The number of words: what stands between spaces and holds a letter or a digit."""
-    return sum(any(sign.isalnum() for sign in word) for word in text.split())
+    return sum(1 for _ in _WORD(text))
 
 
 def clipped(text: str, words: int) -> str:

@@ -12,7 +12,8 @@ import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -29,7 +30,7 @@ from releve.projections.projected_rows import GENERATION
 from releve.projections.records import CentreRecords
 from releve.projections.rule_release import CURRENT, Rules, load_rules
 from releve.security.errors import KeyDestroyed, SecurityError
-from releve.security.keys.data_keys import DataKeys
+from releve.security.keys.data_keys import DataKeys, KeyId
 from releve.security.keys.sealed_rows import edition_mac, open_row, seal_row
 
 _REST: Final = "T5"
@@ -71,11 +72,19 @@ class Edition:
         return load_rules(self.rule_release)
 
     def opened(self) -> list[Card | None]:
-        """The cards as maps, in order; None for an erased patient."""
+        """The cards as maps, in order, decoded once; None for an erased patient."""
+        return self._opened
+
+    @cached_property
+    def _opened(self) -> list[Card | None]:
         return [None if card is None else msgspec.json.decode(card) for card in self.cards]
 
     def page(self) -> list[Section]:
         """The two-minute page of the edition."""
+        return self._page
+
+    @cached_property
+    def _page(self) -> list[Section]:
         cards = [card for card in self.opened() if card is not None]
         return page(self.head, cards, self.rules)
 
@@ -153,11 +162,13 @@ class Editions:
         if line is None or centre is None:
             raise NotFound
         view = viewpoint(line, centre.zone, now, self._seen(directory, line))
+        standing, parked = self._standing(line, view)
+        if standing is not None:
+            return standing
         position, cards, tiers = self._built(directory, centre, view)
+        keys = self._keys(stint, [patient for patient, _ in cards])
+        cards = [each for each in cards if (each[0], GENERATION) in keys]
         patients = [patient for patient, _ in cards]
-        keys = self._data_keys.get_many(
-            (stream, GENERATION) for stream in [stint, *dict.fromkeys(patients)]
-        )
         macs = [
             [patient.hex, base64.b64encode(edition_mac(keys[patient, GENERATION], card)).decode()]
             for patient, card in cards
@@ -165,10 +176,11 @@ class Editions:
         for _ in range(3):
             newest = self.newest(stint)
             if newest is not None and _cards_of(newest.manifest) == macs:
-                told = any(each.edition == newest.edition for each in line.editions)
-                return replace(newest, fresh=not told)
+                return replace(newest, fresh=not _told(line, newest))
             number = newest.number + 1 if newest else 1
-            head = _head(directory, centre, line, number, now, tiers, self._release)
+            head = _head(
+                directory, centre, line, number, now, tiers, self._release, view.day, parked
+            )
             edition = Edition(
                 edition=uuid5(stint, f"edition {number}"),
                 stint=stint,
@@ -227,6 +239,33 @@ class Editions:
         with self._pool.connection() as connection:
             row = connection.execute(_CHANGED, (centre, edition.position)).fetchone()
         return int(row[0]) if row else 0
+
+    def _standing(self, line: StintLine, view: Viewpoint) -> tuple[Edition | None, int]:
+        """The newest edition where nothing it was made of has changed; and how many are parked."""
+        with self._pool.connection() as connection:
+            row = connection.execute(_UNCHANGED, (view.centre, line.stint)).fetchone()
+            found = connection.execute(_PARKED).fetchone()
+        parked = int(found[0]) if found else 0
+        if row is None or not row[0]:
+            return None, parked
+        newest = self.newest(line.stint)
+        if newest is None or newest.rule_release != self._release:
+            return None, parked
+        frame = {"day": view.day.isoformat(), "period": _period(line, view.zone), "parked": parked}
+        if frame != {name: newest.head.get(name) for name in frame}:
+            return None, parked
+        return replace(newest, fresh=not _told(line, newest)), parked
+
+    def _keys(self, stint: UUID, patients: Sequence[UUID]) -> dict[KeyId, bytes]:
+        """The keys that seal an edition; a patient erased just now has none."""
+        keys: dict[KeyId, bytes] = {}
+        names = [(stint, GENERATION), *((patient, GENERATION) for patient in patients)]
+        for name, key in self._data_keys.look_up(names).items():
+            if isinstance(key, bytes):
+                keys[name] = key
+            elif not isinstance(key, KeyDestroyed) or name[0] == stint:
+                raise key
+        return keys
 
     def _seen(self, directory: Directory, line: StintLine) -> int:
         """Up to which position this doctor has seen the centre's records.
@@ -332,6 +371,17 @@ class Editions:
         )
 
 
+def _told(line: StintLine, edition: Edition) -> bool:
+    """Whether the stint's stream is known to say that the edition was issued."""
+    return any(each.edition == edition.edition for each in line.editions)
+
+
+def _period(line: StintLine, zone: str) -> str:
+    """``du lundi 23 novembre 2026 au samedi 28 novembre 2026``."""
+    start, end = (moment.astimezone(zone_of(zone)) for moment in (line.starts_at, line.over_at))
+    return f"du {french_day(start.date())} au {french_day(end.date())}"
+
+
 def issue_briefing_data(edition: Edition) -> dict[str, Any]:
     """The data of the command ``issue-briefing`` that binds an edition to its stint's stream."""
     return {
@@ -363,15 +413,18 @@ def _head(
     now: datetime,
     tiers: dict[str, int],
     release: str,
+    day: date,
+    parked: int,
 ) -> dict[str, Any]:
     """The frame of an edition: where, for whom, after whom, whom to call, and the counts."""
-    zone = zone_of(centre.zone)
-    start, end, issued = (moment.astimezone(zone) for moment in (line.starts_at, line.over_at, now))
+    issued = now.astimezone(zone_of(centre.zone))
     before = directory.previous(line.stint)
     return {
+        "day": day.isoformat(),
+        "parked": parked,
         "centre": centre.name,
         "doctor": line.practitioner_name,
-        "period": f"du {french_day(start.date())} au {french_day(end.date())}",
+        "period": _period(line, centre.zone),
         "replaces": before.practitioner_name if before else "",
         "colleagues": [each.practitioner_name for each in directory.overlapping(line.stint)],
         "returning": directory.last_stint_before(line.stint) is not None,
@@ -399,6 +452,21 @@ _LISTED = (
     "WHERE stint = %s ORDER BY number"
 )
 _CARDS = "SELECT patient, body FROM ledger.edition_card WHERE edition = %s ORDER BY ordinal"
+# Nothing of the centre's patients, and nothing of the directory but this stint's own briefings,
+# was written after the newest edition.
+_UNCHANGED = (
+    "SELECT NOT EXISTS (SELECT FROM projection.patient_centre c "
+    "JOIN projection.briefing b ON b.build = c.build AND b.patient = c.patient "
+    "WHERE c.build = f.build AND c.centre = %s AND b.position > e.position) "
+    "AND NOT EXISTS (SELECT FROM projection.directory d "
+    "WHERE d.build = f.build AND d.position > e.position AND d.stream <> e.stint) "
+    "FROM projection.feed f, ledger.edition e "
+    "WHERE f.name = 'main' AND e.stint = %s ORDER BY e.number DESC LIMIT 1"
+)
+_PARKED = (
+    "SELECT count(p.stream) FROM projection.feed f "
+    "JOIN projection.parked p ON p.name = f.name AND p.build = f.build WHERE f.name = 'main'"
+)
 _INSERT = (
     "INSERT INTO ledger.edition "
     "(edition, stint, number, position, rule_release, issued_at, manifest, head) "

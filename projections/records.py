@@ -72,8 +72,8 @@ def access_positions(pool: ConnectionPool[Any], patient: UUID) -> list[int]:
 class _Centre:
     build: int
     until: float
-    rows: dict[UUID, tuple[int, PatientSummary]] = field(default_factory=dict)
-    names: dict[UUID, str] = field(default_factory=dict)
+    rows: dict[UUID, tuple[str, PatientSummary]] = field(default_factory=dict)
+    """patient: the transaction that wrote the row, and what it holds."""
 
 
 class CentreRecords:
@@ -104,23 +104,25 @@ class CentreRecords:
             build, reached = stand
             here = connection.execute(_POSITIONS, (build, centre)).fetchall()
             kept = self._of(centre, build)
-            stale = [p for p, at in here if p not in kept.rows or kept.rows[p][0] != at]
+            held = kept.rows  # another thread may put another one there
+            stale = [p for p, wrote in here if p not in held or held[p][0] != wrote]
             sealed = connection.execute(_ROWS, (build, stale)).fetchall() if stale else []
         keys = self._data_keys.look_up((row[0], GENERATION) for row in sealed)
-        rows = {p: kept.rows[p] for p, at in here if p in kept.rows and kept.rows[p][0] == at}
-        for patient, position, row in sealed:
+        reopened = set(stale)
+        rows = {p: held[p] for p, _ in here if p not in reopened}
+        for patient, position, wrote, row in sealed:
             key = keys[patient, GENERATION]
             if isinstance(key, KeyDestroyed):
                 continue
             if isinstance(key, SecurityError):
                 raise key
-            rows[patient] = position, open_briefing(key, patient, position, row)
+            rows[patient] = wrote, open_briefing(key, patient, position, row)
         kept.rows = rows
         kept.until = time.monotonic() + KEPT_S
         return reached, {patient: summary for patient, (_, summary) in rows.items()}
 
     def search(self, centre: UUID, words: str, limit: int = 50) -> list[PatientSummary]:
-        """Patients of a centre whose names begin with each of the words typed, best known first.
+        """Patients of a centre whose names begin with each of the words typed, by name.
 
         Accents, case and hyphens do not count; a birth date typed as ``12/03/1948`` or
         ``1948-03-12`` counts as a word. With nothing typed, everybody by name.
@@ -273,12 +275,14 @@ _ACCESS = (
     "WHERE f.name = %s AND a.patient = %s ORDER BY a.position"
 )
 _POSITIONS = (
-    "SELECT b.patient, b.position FROM projection.patient_centre c "
+    "SELECT b.patient, b.xmin::text FROM projection.patient_centre c "
     "JOIN projection.briefing b ON b.build = c.build AND b.patient = c.patient "
     "WHERE c.build = %b AND c.centre = %b"
 )
+# xmin names the transaction that wrote a row: a record read again keeps its position.
 _ROWS = (
-    "SELECT patient, position, row FROM projection.briefing WHERE build = %b AND patient = ANY(%b)"
+    "SELECT patient, position, xmin::text, row FROM projection.briefing "
+    "WHERE build = %b AND patient = ANY(%b)"
 )
 _ITEMS = (
     "SELECT i.patient, i.position, i.row FROM projection.feed f "

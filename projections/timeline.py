@@ -135,7 +135,7 @@ def replay(
     if up_to is None:
         up_to = reader.head().size - 1
     events: list[Event] = reader.stream(patient, up_to=up_to)
-    if not events:
+    if not events or not events[0].topic.startswith("patient."):
         raise NotFound
     if at is not None:
         events = [event for event in events if _happened_by(event, at)]

@@ -443,6 +443,30 @@ class TestEditions:
                      "contingencies", "pending", "changes", "as_of"):  # fmt: skip
             assert name in told["rows"][0]
 
+    def test_are_issued_again_when_a_parked_record_is_whole_or_the_day_turns(
+        self, house: House
+    ) -> None:
+        stream = self.arranged(house)
+        first = self.issue(house)
+        assert self.issue(house, NOW + timedelta(days=1)).edition == first.edition, (
+            "another day with the same cards is the same edition"
+        )
+        body = TestParked().poison(house, stream, 2)
+        house.write(stream, ProblemRecorded(concept=Concept(text="Goutte")))
+        house.run()
+        whole = self.issue(house)
+        assert whole.number == 2
+        house.feed.rebuild()
+        parked = self.issue(house)
+        assert parked.number == 3, "a rebuild reads the damaged event again and parks the record"
+        house.change(
+            "UPDATE ledger.event SET body = %s WHERE stream = %s AND version = 2", body, stream.id
+        )
+        assert house.feed.retry_parked() == 1
+        again = self.issue(house)
+        assert again.number == 4
+        assert again.sha256 == whole.sha256
+
     def test_replay_byte_for_byte_after_amendments_and_a_rebuild(self, house: House) -> None:
         stream = self.arranged(house)
         first = self.issue(house)
