@@ -6,10 +6,7 @@ whatever mode the pool's other users prefer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
-from weakref import WeakSet
 
 import psycopg
 from eventsourcing.persistence import OperationalError
@@ -29,66 +26,85 @@ WARNING: Final = "01000"
 LARGEST: Final = 2**63 - 1
 """The largest ``bigint``: "no upper bound" in a prepared statement."""
 
-_configured: WeakSet[Connection] = WeakSet()
+_cursors: dict[Connection, psycopg.RawCursor[Any]] = {}
+_MANY_CURSORS: Final = 200
 
 
 class LedgerUnreachable(LedgerDown, OperationalError):
     """The database gave no connection or broke it while reading; nothing was written."""
 
 
-def configure(connection: Connection) -> None:
-    """Plan the ledger's prepared statements once, whatever their parameters.
+class _Borrowed:
+    """A connection taken from a pool for one block."""
 
-    Sixteen hash partitions make PostgreSQL believe that a new plan for every stream is cheaper;
-    it costs 100 microseconds an append. Suits as ``configure=`` of a pool; connections that were
-    not configured are when they are first borrowed.
-    """
-    if connection not in _configured:
-        autocommit = connection.autocommit
-        connection.autocommit = True
-        connection.execute("SET plan_cache_mode = force_generic_plan")
-        connection.autocommit = autocommit
-        _configured.add(connection)
+    __slots__ = ("_autocommit", "_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> Connection:
+        try:
+            connection = self._connection = self._pool.getconn()
+        except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
+            raise LedgerUnreachable("the database gives no connection") from error
+        self._autocommit = connection.autocommit
+        try:
+            if not self._autocommit:
+                connection.autocommit = True
+            if connection not in _cursors:
+                _prepare(connection)
+        except psycopg.Error as error:
+            self._pool.putconn(connection)
+            raise LedgerUnreachable("the connection broke before it was used") from error
+        return connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        connection = self._connection
+        if connection.closed:
+            _cursors.pop(connection, None)
+        elif not self._autocommit and connection.info.transaction_status == TransactionStatus.IDLE:
+            connection.autocommit = False
+        self._pool.putconn(connection)
+        if kind is not None and connection.closed and not self._pool.closed:
+            # Whatever broke this one most often broke its idle neighbours too.
+            self._pool.check()
 
 
-@contextmanager
-def borrowed(pool: Pool) -> Iterator[Connection]:
-    """A connection in autocommit; a broken one is not given back.
+def borrowed(pool: Pool) -> _Borrowed:
+    """Take a connection in autocommit for one block; a broken one is not given back.
 
     Raises:
         LedgerUnreachable: the pool has no connection to give within its own timeout.
     """
-    try:
-        connection = pool.getconn()
-    except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
-        raise LedgerUnreachable("the database gives no connection") from error
-    autocommit = connection.autocommit
-    try:
-        if not autocommit:
-            connection.autocommit = True
-        try:
-            configure(connection)
-        except psycopg.OperationalError as error:
-            raise LedgerUnreachable("the connection broke before it was used") from error
-        yield connection
-    except psycopg.OperationalError:
-        if connection.closed:
-            # Whatever broke this one most often broke its idle neighbours too.
-            _expire_idle(pool)
-        raise
-    finally:
-        if (
-            not autocommit
-            and not connection.closed
-            and connection.info.transaction_status == TransactionStatus.IDLE
-        ):
-            connection.autocommit = False
-        pool.putconn(connection)
+    return _Borrowed(pool)
 
 
-def _expire_idle(pool: Pool) -> None:
-    if not pool.closed:
-        pool.check()
+def binary_cursor(connection: Connection) -> psycopg.RawCursor[Any]:
+    """A cursor for ``$1`` placeholders, with results in binary.
+
+    A borrowed connection has one, kept with what it has learnt of types: fetch before the next
+    use. Any other connection gets a new one.
+    """
+    return _cursors.get(connection) or _new_cursor(connection)
+
+
+def _new_cursor(connection: Connection) -> psycopg.RawCursor[Any]:
+    cursor: psycopg.RawCursor[Any] = psycopg.RawCursor(connection)
+    cursor.format = psycopg.pq.Format.BINARY
+    return cursor
+
+
+def _prepare(connection: Connection) -> None:
+    """Plan the ledger's prepared statements once, whatever their parameters.
+
+    Sixteen hash partitions make PostgreSQL believe that a new plan for every stream is cheaper;
+    it costs 100 microseconds an append.
+    """
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    if len(_cursors) >= _MANY_CURSORS:
+        for other in [known for known in list(_cursors) if known.closed]:
+            _cursors.pop(other, None)
+    _cursors[connection] = _new_cursor(connection)
 
 
 class NoticeWatch:
@@ -110,10 +126,3 @@ class NoticeWatch:
     def _take(self, diagnostic: Diagnostic) -> None:
         if diagnostic.sqlstate == WARNING:
             self.seen = True
-
-
-def binary_cursor(connection: Connection) -> psycopg.RawCursor[Any]:
-    """A cursor for statements with ``$1`` placeholders whose results arrive in binary."""
-    cursor: psycopg.RawCursor[Any] = psycopg.RawCursor(connection)
-    cursor.format = psycopg.pq.Format.BINARY
-    return cursor

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
 from psycopg.types.numeric import Int8
 
 from releve.security.access import AccessEntry, entry_of
@@ -241,8 +240,8 @@ class LedgerReader:
         if header.event_class == _ACCESS:
             entry = entry_of(open_sealed(key, raw, body))
             return Read(position, header, None, False, access=entry)
-        stored = StoredEvent(stream, version, topic, raw + body)
-        return Read(position, header, self._mapper.open(stored, header, key, position), False)
+        event = self._mapper.open(header, raw, body, key, position)
+        return Read(position, header, event, False)
 
     def _refuse_erased(self, reads: Sequence[Read]) -> None:
         """A purged body is passed over; a destroyed key ends the reading of its stream."""

@@ -333,18 +333,31 @@ class LedgerRecorder(ApplicationRecorder):
         Raises:
             LedgerUnreachable: the database does not answer.
         """
+        rows = self.select_rows(originator_id, gt=gt, lte=lte, desc=desc, limit=limit)
         return [
             StoredEvent(originator_id, version, topic, header + body if body else header)
-            for version, topic, header, body in self._read(
-                _SELECT_DESCENDING if desc else _SELECT_ASCENDING,
-                (
-                    originator_id,
-                    Int8(-1 if gt is None else gt),
-                    Int8(LARGEST if lte is None else lte),
-                    None if limit is None else Int8(limit),
-                ),
-            )
+            for version, topic, header, body in rows
         ]
+
+    def select_rows(
+        self,
+        stream: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> list[tuple[int, str, bytes, bytes | None]]:
+        """The same as :meth:`select_events`, as (version, topic, header, body)."""
+        return self._read(
+            _SELECT_DESCENDING if desc else _SELECT_ASCENDING,
+            (
+                stream,
+                Int8(-1 if gt is None else gt),
+                Int8(LARGEST if lte is None else lte),
+                None if limit is None else Int8(limit),
+            ),
+        )
 
     def select_leaf(self, stream: UUID, version: int) -> bytes | None:
         """The leaf of one event, None if there is no such event."""

@@ -10,6 +10,7 @@ sealed and back, from a closed registry; no class is ever imported because a row
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,7 @@ from releve.security.keys.sealed_rows import seal_attachment
 from releve.security.ledger.connection import Pool
 from releve.security.ledger.envelope import (
     CLASS_NAMES,
+    CLEAR_BODY_LENGTHS,
     GENESIS,
     HEADER_LENGTH,
     Content,
@@ -92,6 +94,9 @@ FIRST_GENERATION: Final = 1
 _REMEMBERED_STREAMS: Final = 50_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_ZEROS: Final = bytes(16)
+_NO_SESSION: Final = UUID(bytes=_ZEROS)
+_SEEN: Final = struct.Struct(">6xH16s16xQQ16sI96x").unpack
 
 
 class LedgerEvent(DomainEventProtocol[UUID], Protocol):
@@ -118,6 +123,64 @@ class LedgerEvent(DomainEventProtocol[UUID], Protocol):
         """The centre whose key wraps a new stream's data key, where one does."""
 
 
+class HeaderView(Protocol):
+    """The clear fields that a domain event repeats."""
+
+    @property
+    def stream(self) -> UUID: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def event_id(self) -> UUID: ...
+    @property
+    def event_class(self) -> int: ...
+    @property
+    def recorded_at(self) -> int:
+        """Microseconds since 1970 UTC."""
+
+    @property
+    def session(self) -> UUID: ...
+
+
+class Seen(NamedTuple):
+    """What reading a stream needs of a header: a third of the cost of unpacking it whole."""
+
+    stream: UUID
+    version: int
+    event_id: UUID
+    event_class: int
+    recorded_at: int
+    session: UUID
+    key_generation: int
+
+    @classmethod
+    def of(cls, raw: bytes, stream: UUID) -> Seen:
+        """Read the fields of a header of ``stream``.
+
+        The envelope checks the header's shape when it opens the body.
+        """
+        event_class, event_id, version, recorded_at, session, generation = _SEEN(raw)
+        return cls(
+            stream,
+            version,
+            UUID(bytes=event_id),
+            event_class,
+            recorded_at,
+            _NO_SESSION if session == _ZEROS else UUID(bytes=session),
+            generation,
+        )
+
+    @property
+    def clear(self) -> bool:
+        """True for the ledger's own events."""
+        return self.event_class in CLEAR_BODY_LENGTHS
+
+    @property
+    def key_name(self) -> KeyId:
+        """The data key that opens this event."""
+        return key_of(self.event_class, self.stream, self.key_generation)
+
+
 class Codec(Protocol):
     """Turns domain events into the content that is sealed, and back, from a closed registry."""
 
@@ -131,7 +194,7 @@ class Codec(Protocol):
         envelope: dict[str, Any],
         payload: dict[str, Any],
         *,
-        header: Header,
+        header: HeaderView,
         position: int | None = None,
     ) -> Any:
         """The event that was stored, in today's shape; unknown topics are refused."""
@@ -187,22 +250,22 @@ class LedgerMapper(Mapper[UUID]):
             Tampered: a byte was changed, or a column says something else than the header.
             KeyDestroyed, KeyServiceDown, KeyMissing: its data key is not available.
         """
-        header = Header.unpack(stored_event.state[:HEADER_LENGTH])
-        key = self._data_keys.get(*key_of(header.event_class, header.stream, header.key_generation))
-        return self.open(stored_event, header, key)
-
-    def open(
-        self, stored: StoredEvent, header: Header, data_key: bytes, position: int | None = None
-    ) -> Any:
-        """Open one event with a data key that was looked up before."""
+        raw, body = stored_event.state[:HEADER_LENGTH], stored_event.state[HEADER_LENGTH:]
+        header = Header.unpack(raw)
         if (
-            header.stream != stored.originator_id
-            or header.version != stored.originator_version
-            or CLASS_NAMES[header.event_class] != stored.topic
+            header.stream != stored_event.originator_id
+            or header.version != stored_event.originator_version
+            or CLASS_NAMES[header.event_class] != stored_event.topic
         ):
             raise Tampered("a row stands in another one's place")
-        state = stored.state
-        content = open_sealed(data_key, state[:HEADER_LENGTH], state[HEADER_LENGTH:])
+        name = key_of(header.event_class, header.stream, header.key_generation)
+        return self.open(header, raw, body, self._data_keys.get(*name))
+
+    def open(
+        self, header: HeaderView, raw: bytes, body: bytes, key: bytes, position: int | None = None
+    ) -> Any:
+        """Open one event with a data key that was looked up before."""
+        content = open_sealed(key, raw, body)
         return self._codec.decode(*content, header=header, position=position)
 
 
@@ -251,6 +314,9 @@ class LedgerEventStore(EventStore[UUID]):
         if not domain_events:
             return []
         stream = domain_events[0].originator_id
+        if len(domain_events) == 1 and not kwargs.get("claims") and not kwargs.get("attachments"):
+            self._append_one(domain_events[0])
+            return []
         if any(event.originator_id != stream for event in domain_events):
             raise ValueError("an append takes the events of one stream")
         self._append([domain_events], kwargs.get("claims", ()), kwargs.get("attachments", ()))
@@ -302,30 +368,34 @@ class LedgerEventStore(EventStore[UUID]):
             Tampered: a byte, a column or the chain does not hold.
             KeyDestroyed: the record is erased. KeyServiceDown, LedgerUnreachable: try again.
         """
-        stored_events = self.recorder.select_events(
-            originator_id, gt=gt, lte=lte, desc=desc, limit=limit
-        )
-        if not stored_events:
+        rows = self.recorder.select_rows(originator_id, gt=gt, lte=lte, desc=desc, limit=limit)
+        if not rows:
             return iter(())
-        headers = [Header.unpack(stored.state[:HEADER_LENGTH]) for stored in stored_events]
-        names = [key_of(h.event_class, h.stream, h.key_generation) for h in headers]
-        if any(header.stream != originator_id for header in headers):
-            raise Tampered("a row stands in another one's place")
-        keys = self._data_keys.get_many(
-            {name for name, header in zip(names, headers, strict=True) if not header.clear}
-        )
-        leaf, version = b"", -1
-        events: list[Any] = []
-        ascending = range(len(stored_events))
-        for index in reversed(ascending) if desc else ascending:
-            stored, header = stored_events[index], headers[index]
-            if header.prev != (leaf if stored.originator_version == version + 1 else header.prev):
-                raise Tampered("a stream's chain is broken")
-            leaf = leaf_hash(stored.state[:HEADER_LENGTH])
-            version = stored.originator_version
+        if desc:
+            rows.reverse()
+        place, names = originator_id.bytes, dict[tuple[int, int], KeyId]()
+        seen: list[Seen] = []
+        for version, topic, raw, _ in rows:
+            if len(raw) != HEADER_LENGTH or raw[24:40] != place:
+                raise Tampered("a row stands in another one's place")
+            header = Seen.of(raw, originator_id)
+            if header.version != version or CLASS_NAMES.get(header.event_class) != topic:
+                raise Tampered("a row stands in another one's place")
             if not header.clear:
-                events.append(self.mapper.open(stored, header, keys[names[index]]))
-        self._remember(originator_id, version, leaf)
+                names.setdefault((header.event_class, header.key_generation), header.key_name)
+            seen.append(header)
+        found = self._data_keys.get_many(names.values())
+        keys = {kind: found[name] for kind, name in names.items()}
+        leaf, last = b"", -1
+        events: list[Any] = []
+        for (version, _, raw, body), header in zip(rows, seen, strict=True):
+            if version == last + 1 and raw[76:108] != leaf:
+                raise Tampered("a stream's chain is broken")
+            leaf, last = leaf_hash(raw), version
+            if not header.clear:
+                key = keys[header.event_class, header.key_generation]
+                events.append(self.mapper.open(header, raw, body or b"", key))
+        self._remember(originator_id, last, leaf)
         if desc:
             events.reverse()
         return iter(events)
@@ -391,6 +461,27 @@ class LedgerEventStore(EventStore[UUID]):
             raise
         for stream, (version, leaf) in leaves.items():
             self._remember(stream, version, leaf)
+        if self._on_append is not None:
+            self._on_append()
+
+    def _append_one(self, event: Any) -> None:
+        """The common case of :meth:`_append`, without its bookkeeping."""
+        stream, version = event.originator_id, event.originator_version
+        name = key_of(event.event_class, stream, FIRST_GENERATION)
+        if version == 1:
+            data_key = self._data_keys.create(stream, event.event_class, event.key_scope)
+        else:
+            data_key = self._data_keys.get(*name)
+        prev = self._prev(stream, version, {})
+        state = self.mapper.seal(event, data_key=data_key, generation=name[1], prev=prev)
+        try:
+            self.recorder.insert_events(
+                [StoredEvent(stream, version, CLASS_NAMES[event.event_class], state)]
+            )
+        except Refusal:
+            self._forget(stream)
+            raise
+        self._remember(stream, version, leaf_hash(state[:HEADER_LENGTH]))
         if self._on_append is not None:
             self._on_append()
 
