@@ -144,8 +144,8 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                              harm_if_late=True, done_when="Résultat lu, dose de furosémide décidée"),
                 ),
                 new_contingencies=(
-                    SetContingency(condition="Poids au-dessus de 82 kg ou souffle court au repos",
-                                   action="Appeler le 15 et prévenir la fille, lettre prête au dossier",
+                    SetContingency(condition="Poids > 82 kg ou essoufflé au repos",
+                                   action="le 15, puis prévenir la fille",
                                    threshold=Threshold(loinc="29463-7", comparator=">", value="82", unit="kg"),
                                    who="médecin en poste", valid_until=day(6)),
                 ),
@@ -175,7 +175,7 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                 new_items=(OpenItem(kind="review", text="Visite avant midi : saturation, fréquence respiratoire", due=day(0),
                                     harm_if_late=True, done_when="Examen fait, suite décidée"),),
                 new_contingencies=(
-                    SetContingency(condition="Saturation sous 88 % ou somnolence", action="Appeler le 15",
+                    SetContingency(condition="Saturation < 88 % ou somnolence", action="le 15",
                                    threshold=Threshold(loinc="59408-5", comparator="<", value="88", unit="%"),
                                    who="infirmière ou médecin en poste", valid_until=day(6)),
                 ),
@@ -221,7 +221,7 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                 items=(OpenItem(kind="review", text="Revoir la plaie avec l'infirmière mercredi", due=day(2),
                                 harm_if_late=True, done_when="Plaie mesurée"),),
                 contingencies=(SetContingency(condition="Rougeur de plus de 2 cm ou fièvre",
-                                              action="Prélèvement, pristinamycine (pas d'amoxicilline), avis le jour même",
+                                              action="pristinamycine, pas d'amoxicilline ; revoir le jour même",
                                               who="médecin en poste", valid_until=day(8)),))),
             Step(-3, time(18, 5), WriteHandover(
                 severity="watcher", severity_reason="Plaie du pied diabétique", review_by=day(2),
