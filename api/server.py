@@ -98,7 +98,7 @@ def serve(
             stack.enter_context(working(services))
         app = create_app(services)
         if inherited is None:
-            at.say(f"✓ {address(listening)}")
+            at.tell({"address": address(listening)}, f"✓ {address(listening)}")
         run(app, listening)
 
 

@@ -107,6 +107,8 @@ def briefing(
         CommandError: no such stint, or no edition is kept there (exit 1).
     """
     directory = services.directory.load()
+    if finess is not None and directory.centre_by_finess(finess) is None:
+        raise _unknown_centre()
     if edition is not None:
         found = services.editions.replay(edition=edition)
     else:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from releve.api.cli.runner import Invocation, Result, command
+from releve.api.cli.runner import USAGE, CommandError, Invocation, Result, command
+
+if TYPE_CHECKING:
+    from releve.api.database.supervisor import ServerStatus
 
 group = typer.Typer(no_args_is_help=True, help="La base embarquée ou configurée.")
 
@@ -47,6 +50,13 @@ def start(at: Invocation) -> Result:
     return Result(asdict(found), "La base embarquée est démarrée ; `releve db stop` l'arrête.")
 
 
+def _said(found: ServerStatus) -> str:
+    if not found.running:
+        return f"La base embarquée est à l'arrêt ; données dans {found.data_directory}."
+    kept = "gardée jusqu'à `releve db stop`" if found.kept else "le temps des commandes en cours"
+    return f"La base embarquée tourne, {kept} : {found.binaries}, processus {found.pid}."
+
+
 @command(group, "stop")
 def stop(at: Invocation) -> Result:
     """Arrêter la base embarquée."""
@@ -57,6 +67,10 @@ def stop(at: Invocation) -> Result:
     if _external(at):
         return Result({"running": True, "external": True}, "La base configurée n'est pas la nôtre.")
     found = supervisor.stop(at.settings.state_dir)
+    if found.running:
+        return Result(
+            asdict(found), "La base embarquée s'arrêtera après la dernière commande en cours."
+        )
     return Result(asdict(found), "La base embarquée est arrêtée.")
 
 
@@ -70,9 +84,13 @@ def status(at: Invocation) -> Result:
 
     if _external(at):
         with open_database(at.settings) as database:
-            found = migration.status(database.owner_url)
-        return Result({"running": True, "external": True, "schema": asdict(found)})
-    return Result(asdict(supervisor.status(at.settings.state_dir)))
+            schema = migration.status(database.owner_url)
+        return Result(
+            {"running": True, "external": True, "schema": asdict(schema)},
+            f"La base configurée répond ; schéma {schema.current}.",
+        )
+    found = supervisor.status(at.settings.state_dir)
+    return Result(asdict(found), _said(found))
 
 
 @command(group, "migrate")
@@ -110,6 +128,14 @@ def dump(
     import os
     import sys
 
+    if out is None and at.as_json:
+        raise CommandError(
+            USAGE,
+            "dump-needs-out",
+            "Avec --json, la sauvegarde va dans un fichier.",
+            "La sortie ne tient pas à la fois du SQL et un objet JSON.",
+            "Ajouter --out FICHIER.",
+        )
     from releve.api.database.dump import dump as dump_database
     from releve.api.services import open_database
 

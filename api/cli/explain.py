@@ -9,7 +9,7 @@ def explain(error: Exception) -> CommandError | None:
     """The error as a person can act on it, or ``None`` for one that is ours to mend."""
     if isinstance(error, CommandError):
         return error
-    return _domain(error) or _security(error) or _database(error) or _system(error)
+    return _domain(error) or _security(error) or _database(error) or _system(error) or _door(error)
 
 
 def _domain(error: Exception) -> CommandError | None:
@@ -27,22 +27,49 @@ def _domain(error: Exception) -> CommandError | None:
 
 
 def _security(error: Exception) -> CommandError | None:
-    from releve.security.errors import KeyRefused, LedgerDown, SecurityError
+    from releve.domain import errors as domain
+    from releve.security import errors as security
 
-    if not isinstance(error, SecurityError):
+    if not isinstance(error, security.SecurityError):
         return None
-    code = FAILED
-    if isinstance(error, KeyRefused):
+    if isinstance(error, security.KeyRefused):
+        return CommandError(
+            ENVIRONMENT,
+            error.code,
+            "Une clé du dossier d'état est refusée.",
+            f"{error}.",
+            "Corriger ce fichier ou RELEVE_KEY_PASSPHRASE_FILE ; releve doctor montre les clés.",
+        )
+    if isinstance(error, security.NotAuthenticated):
+        return CommandError(
+            USAGE,
+            "unknown-persona",
+            "Cette personne de démonstration n'existe pas ici.",
+            "Elle n'est pas dans la liste, ou RELEVE_ENV vaut `production`.",
+            "releve demo personas",
+        )
+    words: type[domain.ReleveError] = domain.Unavailable
+    code = DATABASE
+    if isinstance(error, security.Denied):
+        words, code = domain.NotFound, FAILED
+    elif isinstance(error, security.KeyDestroyed):
+        words, code = domain.Erased, FAILED
+    elif isinstance(error, security.Tampered):
+        words, code = domain.Tampered, FAILED
+    elif isinstance(error, security.KeyServiceDown | security.KeyMissing):
         code = ENVIRONMENT
-    elif isinstance(error, LedgerDown):
-        code = DATABASE
-    return CommandError(
-        code,
-        error.code,
-        "Une règle de sécurité n'est pas satisfaite.",
-        str(error),
-        "releve doctor",
-    )
+    elif error.code == domain.NotFound.code:
+        words, code = domain.NotFound, FAILED
+    return CommandError(code, error.code, words.what, words.why, words.do)
+
+
+def _door(error: Exception) -> CommandError | None:
+    from releve.api.problems import RequestRefused
+
+    if isinstance(error, RequestRefused):
+        problem = error.problem
+        return CommandError(FAILED, problem.code, problem.what, problem.why, problem.do)
+    return None
 
 
 def _database(error: Exception) -> CommandError | None:

@@ -19,11 +19,16 @@ from releve.api.cli.runner import (
     Result,
     command,
     one_line,
+    private_file,
 )
 
 imports = typer.Typer(
     no_args_is_help=True, help="Faire entrer ce que d'autres logiciels ont écrit."
 )
+
+
+LAST_POSITION = 2**63 - 1
+"""The greatest position that the ledger's column can hold."""
 
 
 class Format(enum.StrEnum):
@@ -136,10 +141,13 @@ def _json(given: str | None) -> Any:
 
     if given is None:
         return {}
-    text = sys.stdin.read() if given == "-" else Path(given).read_text(encoding="utf-8")
     try:
-        return json.loads(text)
-    except ValueError as error:
+        if given == "-":
+            raw = sys.stdin.buffer.read() if sys.stdin is not None else b""
+        else:
+            raw = Path(given).read_bytes()
+        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         raise CommandError(
             USAGE,
@@ -150,12 +158,16 @@ def _json(given: str | None) -> Any:
         ) from None
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
 def briefing(
     at: Invocation,
     stint: Annotated[str | None, typer.Option("--stint")] = None,
     centre: Annotated[str | None, typer.Option("--centre", help="FINESS.")] = None,
     edition: Annotated[str | None, typer.Option("--edition", help="Rejouer cette édition.")] = None,
-    position: Annotated[int | None, typer.Option("--position", min=0)] = None,
+    position: Annotated[int | None, typer.Option("--position", min=0, max=LAST_POSITION)] = None,
     moment: Annotated[str | None, typer.Option("--at", help="Instant RFC 3339.")] = None,
     format: Annotated[Format, typer.Option("--format")] = Format.text,
     out: Annotated[Path | None, typer.Option("--out")] = None,
@@ -176,7 +188,7 @@ def briefing(
         )
         text = shown.rendered(format.value)
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        private_file(out, text.encode())
         return Result({**shown.data, "out": str(out)}, f"{out} écrit", DONE)
     return Result(shown.data, text, DONE)
 
@@ -185,7 +197,7 @@ def replay(
     at: Invocation,
     patient: Annotated[str, typer.Argument(help="Identifiant du dossier.")],
     moment: Annotated[str | None, typer.Option("--at", help="Jusqu'à ce temps clinique.")] = None,
-    position: Annotated[int | None, typer.Option("--position", min=0)] = None,
+    position: Annotated[int | None, typer.Option("--position", min=0, max=LAST_POSITION)] = None,
     known_at: Annotated[
         str | None, typer.Option("--known-at", help="Tel que connu à cet instant.")
     ] = None,
@@ -217,7 +229,16 @@ def rebuild(
 ) -> Result:
     """Reconstruire les projections à côté, puis échanger."""
     from releve.api.services import open_services
+    from releve.projections.rebuild import PROJECTIONS
 
+    if projection not in ("all", *PROJECTIONS):
+        raise CommandError(
+            USAGE,
+            "unknown-projection",
+            "Cette projection n'existe pas.",
+            f"Projections : all, {', '.join(PROJECTIONS)}.",
+            "releve rebuild",
+        )
     with open_services(at.settings) as services:
         services.catch_up()
         report = services.feed.rebuild(projection, check=check)
@@ -249,5 +270,5 @@ def export_fhir(
     with open_services(at.settings) as services:
         services.catch_up()
         raw = acts.fhir_of(services, identifier(patient), everything=everything)
-    out.write_bytes(raw)
+    private_file(out, raw)
     return Result({"out": str(out), "bytes": len(raw)}, f"{out} : {len(raw)} octets")

@@ -6,7 +6,10 @@ Exit codes: 0 done · 1 a check, budget or row failed · 2 usage · 3 environmen
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,6 +55,13 @@ class Invocation:
     def say(self, line: str) -> None:
         """One line of progress, on standard error so that standard output stays clean."""
         typer.echo(line, err=True)
+
+    def tell(self, data: dict[str, Any], line: str) -> None:
+        """What a command that goes on has to say: one JSON object with ``--json``, else a line."""
+        if self.as_json:
+            typer.echo(one_line(data))
+        else:
+            self.say(line)
 
 
 StateDir = Annotated[
@@ -177,14 +187,9 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     except typer.Abort:
         return _report(CommandError(FAILED, "interrupted", "Interrompu."), as_json)
     except typer.TyperException as error:
-        problem = CommandError(
-            USAGE,
-            "usage",
-            error.format_message(),
-            "La ligne de commande n'est pas celle attendue.",
-            "releve --help",
-        )
-        return _report(problem, as_json)
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
+            return USAGE
+        return _report(_misused(error), as_json)
     except KeyboardInterrupt:
         return _report(CommandError(FAILED, "interrupted", "Interrompu."), as_json)
     except BrokenPipeError:
@@ -194,7 +199,56 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     return returned if isinstance(returned, int) else DONE
 
 
+def private_file(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read: it holds clinical content."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "wb") as file:
+        file.write(content)
+
+
+def _misused(error: typer.TyperException) -> CommandError:
+    """A command line that cannot be read, in French; the parser's own words are English."""
+    said = error.format_message()
+    quoted = re.search(r"'([^']*)'|: (--?[\w-]+)", said)
+    name = next((each for each in quoted.groups() if each), "") if quoted else ""
+    why = "La ligne de commande n'est pas celle attendue."
+    match type(error).__name__:
+        case "NoSuchOption":
+            what = f"L'option {name} n'existe pas ici."
+        case "MissingParameter":
+            what = f"Il manque {name}."
+        case "BadParameter":
+            what = f"La valeur donnée à {name} n'est pas acceptée."
+            why = _accepted(said) or why
+        case "BadOptionUsage":
+            what = f"L'option {name} attend une valeur."
+        case _ if said.startswith("No such command"):
+            what = f"La commande {name} n'existe pas."
+        case _ if "extra argument" in said:
+            what = "Il y a un mot de trop dans la commande."
+        case _:
+            what = said
+    return CommandError(USAGE, "usage", what, why, "Ajouter --help à la commande pour son usage.")
+
+
+def _accepted(said: str) -> str | None:
+    """What the parser would have accepted, where it says so."""
+    choices = re.search(r"is not one of (.+?)\.?$", said)
+    if choices:
+        return f"Valeurs acceptées : {choices[1]}."
+    bound = re.search(r"(greater|less) than or equal to (\S+)", said)
+    if bound:
+        return f"{'Au moins' if bound[1] == 'greater' else 'Au plus'} {bound[2]}."
+    return "Un nombre entier est attendu." if "valid integer" in said else None
+
+
 def _report(error: CommandError, as_json: bool) -> int:
+    with contextlib.suppress(OSError):  # nowhere to say it: the exit code still does
+        _say_error(error, as_json)
+    return error.exit_code
+
+
+def _say_error(error: CommandError, as_json: bool) -> None:
     if as_json:
         body = {"code": error.code, "what": error.what, "why": error.why, "do": error.do}
         typer.echo(one_line({"error": body}))
@@ -204,7 +258,6 @@ def _report(error: CommandError, as_json: bool) -> int:
             typer.echo(f"  Pourquoi : {error.why}", err=True)
         if error.do:
             typer.echo(f"  À faire : {error.do}", err=True)
-    return error.exit_code
 
 
 def _explained(error: Exception) -> CommandError:
@@ -214,7 +267,6 @@ def _explained(error: Exception) -> CommandError:
     explained = explain(error)
     if explained is not None:
         return explained
-    import os
     import traceback
 
     if os.environ.get("RELEVE_TRACEBACK"):

@@ -92,6 +92,11 @@ def personas(at: Invocation) -> Result:
     with open_services(at.settings) as services:
         services.catch_up()
         demo = services.identity.demo
+        if demo is None:
+            raise CommandError(
+                USAGE, "demo-in-production", "Il n'y a pas de personnes de démonstration ici.",
+                "RELEVE_ENV vaut `production`.", "Retirer RELEVE_ENV.",
+            )  # fmt: skip
         rows = [
             {
                 "persona": each.persona,
@@ -103,7 +108,7 @@ def personas(at: Invocation) -> Result:
                 "to": each.ends_at.isoformat() if each.ends_at else None,
                 "purpose": each.purpose,
             }
-            for each in (demo.personas() if demo else ())
+            for each in demo.personas()
         ]
     text = "\n".join(f"{row['persona']:<22} {row['name']:<26} {row['purpose']}" for row in rows)
     return Result({"personas": rows}, text or "Aucune personne : lancer `releve demo`.")
@@ -151,7 +156,7 @@ def worker(at: Invocation) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
     with open_services(at.settings) as services, working(services):
-        at.say("Au travail ; Ctrl-C pour arrêter.")
+        at.tell({"working": True}, "Au travail ; Ctrl-C pour arrêter.")
         stopping.wait()
 
 

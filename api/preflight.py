@@ -1,0 +1,273 @@
+"""``releve doctor``: can this machine and this state directory do the work, and what to mend.
+
+Each check is judged apart, so that one failure does not hide another. Nothing is created: without
+a state directory the database and the keys are said to come with the first command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from releve.api.settings import Settings
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
+
+PYTHON: Final = (3, 11)
+DISK_BYTES: Final = 1 << 30
+MEMORY_BYTES: Final = 512 << 20
+SKEW_S: Final = 30.0
+"""More than that between the machine's clock and the database's, and appends are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report: what was found, and for a failure why it matters and what to do."""
+
+    name: str
+    ok: bool
+    what: str
+    why: str = ""
+    do: str = ""
+
+    def text(self) -> str:
+        """The check for a person: one line when it holds, three when it does not."""
+        head = f"{'✓' if self.ok else '✗'} {self.name} : {self.what}"
+        if self.ok:
+            return head
+        return f"{head}\n  Pourquoi : {self.why}\n  À faire : {self.do}"
+
+    def data(self) -> dict[str, Any]:
+        """The check for ``--json``."""
+        return asdict(self)
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Judge machine, directory, database, keys, clock, feed and parked records, in this order."""
+    found = [
+        _python(),
+        _judged("disque", lambda: _disk(settings.state_dir)),
+        _judged("mémoire", _memory),
+        _judged("port", lambda: _port(settings.host, settings.port)),
+    ]
+    if settings.database_url is None and not (settings.state_dir / "VERSION").exists():
+        return [*found, *_without_state(settings)]
+    found.append(_judged("clés", lambda: _keys(settings)))
+    try:
+        with _opened(settings) as services:
+            found += [
+                _judged("base", lambda: _database(services)),
+                _judged("horloge", lambda: _clock(services)),
+                _judged("retard", lambda: _lag(services)),
+                _judged("dossiers en attente", lambda: _parked(services)),
+            ]
+    except Exception as error:  # judged like any other finding
+        found.append(_failed("base", error))
+    return found
+
+
+def _judged(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except Exception as error:  # a check that cannot be made has failed
+        return _failed(name, error)
+
+
+def _failed(name: str, error: Exception) -> Check:
+    from releve.api.cli.explain import explain
+
+    said = explain(error)
+    if said is None:
+        return Check(
+            name,
+            False,
+            "l'examen a échoué.",
+            f"{type(error).__name__}.",
+            "Relancer ; si cela dure, signaler l'erreur.",
+        )
+    return Check(name, False, said.what, said.why, said.do)
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[Services]:
+    from releve.api.services import open_services
+
+    with open_services(settings, size=2) as services:
+        yield services
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check(
+        "Python",
+        sys.version_info[:2] >= PYTHON,
+        version,
+        f"Relève demande Python {'.'.join(map(str, PYTHON))} ou plus récent.",
+        "Installer un Python plus récent, puis make setup.",
+    )
+
+
+def _disk(state_dir: Path) -> Check:
+    place = state_dir
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    writable = os.access(place, os.W_OK | os.X_OK)
+    if not writable:
+        return Check(
+            "disque",
+            False,
+            f"{place} n'est pas accessible en écriture.",
+            "Les clés et la base embarquée y sont écrites.",
+            "Corriger les droits, ou choisir un autre --state-dir.",
+        )
+    return Check(
+        "disque",
+        free >= DISK_BYTES,
+        f"{free / (1 << 30):.1f} Gio libres dans {place}",
+        "Un disque plein arrête les écritures.",
+        "Libérer au moins 1 Gio, ou choisir un autre --state-dir.",
+    )
+
+
+def _memory() -> Check:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except FileNotFoundError:
+        return Check("mémoire", True, "non mesurée sur ce système")
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return Check(
+        "mémoire",
+        free >= MEMORY_BYTES,
+        f"{free / (1 << 20):.0f} Mio disponibles",
+        "La base et le service en demandent 512.",
+        "Fermer d'autres programmes.",
+    )
+
+
+def _port(host: str, port: int) -> Check:
+    if port == 0:
+        return Check("port", True, "un port libre sera pris")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if _is_ours(host, port):
+                return Check("port", True, f"{port} : Relève y répond déjà")
+            return Check(
+                "port",
+                False,
+                f"{host}:{port} ne peut pas être pris ({os.strerror(error.errno or 0)}).",
+                "Un autre programme y écoute, ou l'adresse n'est pas celle de cette machine.",
+                "Choisir un autre port par --port ou RELEVE_PORT.",
+            )
+    return Check("port", True, f"{port} libre")
+
+
+def _is_ours(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().read(64) == b'{"status":"ok"}'
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _without_state(settings: Settings) -> list[Check]:
+    from releve.api.database.binaries import resolve
+
+    binaries = _judged(
+        "base", lambda: Check("base", True, f"sera créée avec {resolve(settings.pg_bin)}")
+    )
+    if settings.state_dir.exists() and any(settings.state_dir.iterdir()):
+        binaries = Check(
+            "base",
+            False,
+            f"{settings.state_dir} n'est pas un dossier d'état de Relève.",
+            "Il n'est pas vide et n'a pas de fichier VERSION.",
+            "Choisir par --state-dir un dossier absent ou vide.",
+        )
+    return [binaries, Check("clés", True, "seront créées à la première commande")]
+
+
+def _keys(settings: Settings) -> Check:
+    from releve.security.keys.keyfile import KeyFiles
+
+    return Check(
+        "clés", True, KeyFiles(settings.state_dir / "keys", settings.passphrase()).health()
+    )
+
+
+def _database(services: Services) -> Check:
+    from releve.api.database.migration import status
+
+    schema = status(services.database.owner_url)
+    with services.pool.connection() as connection:
+        version = connection.info.server_version
+    return Check(
+        "base",
+        not schema.pending,
+        f"PostgreSQL {version // 10000}.{version % 10000}, schéma {schema.current}",
+        "Le schéma n'est pas celui de cette version.",
+        "releve db migrate",
+    )
+
+
+def _clock(services: Services) -> Check:
+    with services.pool.connection() as connection:
+        row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
+    if row is None:
+        raise psycopg.DatabaseError("no row")
+    apart = abs((row[0] - datetime.now(UTC)).total_seconds())
+    known = services.reader.head().known_time
+    ahead = (known - services.clock()).total_seconds()
+    kind = "de la démonstration" if services.clock.demo else "de la machine"
+    return Check(
+        "horloge",
+        apart <= SKEW_S and ahead <= SKEW_S,
+        f"{services.clock():%d/%m/%Y %H:%M} UTC, {kind} ; {apart:.1f} s d'écart avec la base",
+        f"Au-delà de {SKEW_S:.0f} s d'écart, ou sous l'heure du dernier événement, "
+        "les écritures sont refusées ou signalées.",
+        "Régler l'heure de cette machine (timedatectl set-ntp true).",
+    )
+
+
+def _lag(services: Services) -> Check:
+    waiting = services.feed.lag().events
+    services.catch_up()
+    lag = services.feed.lag()
+    caught = f" ; {waiting} viennent d'être rattrapés" if waiting else ""
+    return Check(
+        "retard",
+        lag.events == 0,
+        f"{lag.events} événements en attente{caught}",
+        "Les lectures ne montrent pas encore ce qui est écrit.",
+        "Laisser tourner `releve serve` ou `releve worker`.",
+    )
+
+
+def _parked(services: Services) -> Check:
+    parked = services.feed.parked()
+    return Check(
+        "dossiers en attente",
+        not parked,
+        f"{len(parked)}" if parked else "aucun",
+        "Ces dossiers ne se lisent pas entièrement ; le briefing les montre en T0.",
+        "releve verify, puis releve rebuild.",
+    )
