@@ -27,7 +27,7 @@ ACCEPTED_TYPES: Final = ("document", "transaction", "batch", "collection", "sear
 """Bundle types that may be imported; the others carry answers, versions or messages."""
 
 MAPPED_TYPES: Final = ("Condition", "AllergyIntolerance", "Observation", *MEDICATION_LINES)
-_WHOLE: Final = frozenset({"bdl-9", "bdl-10", "bdl-11"})
+_WHOLE: Final = frozenset({"bdl-9", "bdl-10", "bdl-11", "withdrawn"})
 _ENTRY: Final = re.compile(r"Bundle\.entry\[(\d+)\]")
 _SEXES: Final[Mapping[str, Sex]] = {
     "male": "male",
@@ -36,6 +36,11 @@ _SEXES: Final[Mapping[str, Sex]] = {
     "unknown": "unknown",
 }
 _TRAITS: Final = frozenset({"identifier", "name", "gender", "birthDate"})
+_NOT_PERSONAL: Final = frozenset({"NH", "SN", "MB", "AN", "VN"})
+"""Types (v2-0203) of numbers that a family or a stay shares: insurance, membership, account, visit.
+
+A child is insured under a parent's number: it names no patient.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,11 @@ class _Planner:
             elif entry.index not in self.bad:
                 self._judge(r4b.structure(entry.resource, entry.path))
         self._judge(ips_checker.document_issues(self.index))
+        self._judge(self._withdrawn())
         for entry in self.index.entries:
             if entry.index not in self.bad:
                 self._judge(ips_checker.resource_issues(self.index, entry))
+                self._judge(_modifier_issues(entry))
         if self._refused_as_a_whole() or (self.rejected and not self.keep_going):
             return self._refusal()
         # From here on, what is read is R4: bad parts count as not there.
@@ -160,6 +167,14 @@ class _Planner:
                 path = f"Bundle.entry[{number}].request.method"
                 issues.append(Issue(path, "seules des créations s'importent"))
         return issues
+
+    def _withdrawn(self) -> list[Issue]:
+        """A document that its own author took back."""
+        return [
+            Issue(f"{one.path}.status", "document déclaré saisi par erreur", rule="withdrawn")
+            for one in self.index.of_type("Composition")[:1]
+            if one.resource.get("status") == "entered-in-error"
+        ]
 
     def _lines(self) -> list[tuple[Reading, Entry | None]]:
         """Every good resource as read, with the patient it is about (``None``: about nobody)."""
@@ -343,6 +358,21 @@ class _Planner:
         return None
 
 
+def _modifier_issues(entry: Entry) -> list[Issue]:
+    """What turns a resource that is read into something else, and that nothing here can honour."""
+    if entry.type not in (*MAPPED_TYPES, "Patient", "Medication"):
+        return []
+    if "implicitRules" in entry.resource:
+        reason = "règles implicites inconnues"
+        return [Issue(f"{entry.path}.implicitRules", reason, rule="modifier")]
+    reason = "extension inconnue qui change le sens"
+    return [
+        Issue(node.path, reason, rule="modifier")
+        for node in r4b.walk(entry.resource, entry.type, entry.path)
+        if node.key == "modifierExtension"
+    ]
+
+
 def _order(one: Unmapped) -> tuple[int, str]:
     at = _ENTRY.match(one.path)
     return (int(at[1]) if at else -1, one.path)
@@ -356,9 +386,15 @@ def _registration(patient: Entry) -> tuple[RegisterPatient, list[Unmapped], list
     if content.get("active") is True:
         taken.add("active")
     reading.leave(content, taken)
+    if content.get("deceasedBoolean") or content.get("deceasedDateTime"):
+        reason = "décès noté dans la source : il n'est pas repris"
+        reading.warn(f"{patient.path}.deceased", reason, "deceased")
+    if content.get("link"):
+        reason = "lien vers un autre dossier de la source : il n'est pas repris"
+        reading.warn(f"{patient.path}.link", reason, "link")
     identifiers = []
     for number, one in enumerate(content.get("identifier", ())):
-        if one.get("system") and one.get("value"):
+        if one.get("system") and one.get("value") and not _shared(one):
             identifiers.append(
                 Identifier(system=one["system"], value=one["value"], use=one.get("use"))
             )
@@ -392,6 +428,11 @@ def _registration(patient: Entry) -> tuple[RegisterPatient, list[Unmapped], list
         prior_search="blind-index" if identifiers else "none",
     )
     return registration, reading.unmapped, reading.warnings
+
+
+def _shared(identifier: JsonObject) -> bool:
+    codings = identifier.get("type", {}).get("coding", ())
+    return any(one.get("code") in _NOT_PERSONAL for one in codings)
 
 
 def _name(names: list[tuple[int, JsonObject]], *uses: str | None) -> tuple[int | None, JsonObject]:

@@ -44,7 +44,7 @@ _NAME_PARTS: Final = ("family", "given", "text", "_family", "_given", "_text")
 REFUSING_RULES: Final = frozenset(
     {
         "structure", "resource", "full-url", "reference", "reference-target", "ips-subject",
-        "bdl-7", "bdl-8", "bdl-9", "bdl-10", "bdl-11", "subject",
+        "bdl-7", "bdl-8", "bdl-9", "bdl-10", "bdl-11", "subject", "modifier", "withdrawn",
     }
 )  # fmt: skip
 """Rules that make an import refuse; what breaks another rule is taken, with a warning."""

@@ -172,8 +172,17 @@ def _reaction(content: JsonObject, path: str, reading: Reading) -> Reaction:
 
 
 def _medication_line(index: BundleIndex, content: JsonObject, reading: Reading) -> None:
-    concept = _medication(index, content, reading)
     kind = reading.entry.type
+    if content.get("doNotPerform") is True:
+        reading.warn(
+            reading.entry.path, "prescription négative : elle n'est pas reprise", "negated"
+        )
+        _unread(index, content, reading)
+        return
+    if content.get("intent") in ("proposal", "plan", "option"):
+        where = f"{reading.entry.path}.intent"
+        reading.warn(where, "proposition, qui n'est pas encore une prescription", "intent")
+    concept = _medication(index, content, reading)
     start, end, recorded, taken = _TREATMENT_DATES[kind](content)
     reading.author = _author(
         index, content, reading.entry, "informationSource", "requester", "recorder"
@@ -208,6 +217,7 @@ def _medication_line(index: BundleIndex, content: JsonObject, reading: Reading) 
         "intent",
         "reasonCode",
         "medicationCodeableConcept",
+        "doNotPerform",
         key,
     }
     reading.leave(content, taken)

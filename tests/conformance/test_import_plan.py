@@ -441,3 +441,68 @@ def test_no_change_of_a_good_file_makes_anything_but_a_plan(
 )
 def test_no_bytes_make_anything_but_a_plan(content: bytes) -> None:
     assert plan(content).rejected
+
+
+def refused_paths(bundle: dict[str, Any]) -> list[str]:
+    """Where a bundle of our own is refused."""
+    planned = plan(raw(bundle))
+    assert planned.patients == ()
+    return [one.path for one in planned.rejected]
+
+
+def test_what_changes_the_meaning_of_a_line_and_is_not_known_refuses_it() -> None:
+    modifier = [{"url": "https://exemple.fr/negation", "valueBoolean": True}]
+    bundle = collection(condition(coded("1", "a"), "active", modifierExtension=modifier))
+    assert refused_paths(bundle) == ["Bundle.entry[1].resource.modifierExtension[0]"]
+    bundle = collection(condition(coded("1", "a"), "active", implicitRules="https://exemple.fr"))
+    assert refused_paths(bundle) == ["Bundle.entry[1].resource.implicitRules"]
+    bundle = collection(patient={"modifierExtension": modifier})
+    assert refused_paths(bundle) == ["Bundle.entry[0].resource.modifierExtension[0]"]
+
+
+def test_a_document_that_was_taken_back_is_refused() -> None:
+    text = (
+        EXAMPLES[0]
+        .read_text(encoding="utf-8")
+        .replace('"status": "final"', '"status": "entered-in-error"', 1)
+    )
+    planned = plan(text.encode(), keep_going=True)
+    assert [one.path for one in planned.rejected] == ["Bundle.entry[0].resource.status"]
+
+
+def test_a_drug_not_to_be_given_is_no_treatment() -> None:
+    request = {
+        "resourceType": "MedicationRequest",
+        "status": "active",
+        "intent": "order",
+        "doNotPerform": True,
+        "medicationCodeableConcept": coded("M01AE01", "ibuprofène"),
+        "subject": {"reference": PATIENT},
+    }
+    planned = plan(raw(collection(request)))
+    assert planned.patients[0].entries == ()
+    assert [one.rule for one in planned.warnings] == ["negated"]
+    proposal = plan(raw(collection({**request, "doNotPerform": False, "intent": "proposal"})))
+    assert [one.rule for one in proposal.warnings] == ["intent"]
+    assert len(proposal.patients[0].entries) == 1
+
+
+def test_a_number_that_a_family_shares_names_nobody() -> None:
+    insured = {
+        "system": "urn:oid:1.2.250.1.213.1.4.8",
+        "value": "279035121518989",
+        "type": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "NH"}]
+        },
+    }
+    planned = plan(raw(collection(patient={"identifier": [insured]})))
+    assert planned.patients[0].identifiers == ()
+    assert [(one.path, one.type) for one in planned.unmapped] == [
+        ("Bundle.entry[0].resource.identifier[0]", "Identifier")
+    ]
+
+
+def test_a_death_is_told_until_the_record_can_hold_it() -> None:
+    planned = plan(raw(collection(patient={"deceasedDateTime": "2026-01-01"})))
+    assert [one.path for one in planned.warnings] == ["Bundle.entry[0].resource.deceased"]
+    assert [one.type for one in planned.unmapped] == ["dateTime"]
