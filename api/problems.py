@@ -20,6 +20,10 @@ from starlette.responses import Response
 from releve.domain import errors as domain
 from releve.domain.continuity import Claimed, Written
 from releve.security import errors as security
+from releve.security.ledger.connection import LedgerUnreachable
+from releve.security.ledger.export import NotInLog
+from releve.security.ledger.recorder import OutcomeUnknown
+from releve.security.ledger.sequencer import SequenceBehind
 
 PROBLEM_TYPE = "urn:releve:problem:"
 RETRY_AFTER_S = 2
@@ -158,6 +162,16 @@ SECURITY: dict[type[security.SecurityError], Problem] = {
         "key-service-down", "Le service de clés ne répond pas ; aucun dossier n'est effacé."
     ),
     security.LedgerDown: _unavailable("ledger-down", "La base de données ne répond pas."),
+    LedgerUnreachable: _unavailable("ledger-down", "La base de données ne répond pas."),
+    OutcomeUnknown: replace(
+        _unavailable("outcome-unknown", "La base n'a pas dit si l'écriture est conservée."),
+        do="Renvoyer la même demande avec la même clé.",
+    ),
+    SequenceBehind: _unavailable("ledger-sequence-behind", "Le registre n'avance pas."),
+    NotInLog: NOT_AVAILABLE,
+    security.KeyMissing: _unavailable(
+        "key-missing", "Une clé n'a jamais été faite pour ce dossier ; rien n'est effacé."
+    ),
     security.LogUnavailable: _unavailable(
         "access-log-down",
         "Le journal des accès ne répond pas, et aucune lecture ne se fait sans trace.",

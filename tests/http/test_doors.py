@@ -91,9 +91,7 @@ NO_RECORD = {"/", "/releve", "/audit", "/patients/nouveau", "/api/v1/ledger/chec
 """Signed-in pages that hold no record: a redirection, the log's head, an empty form."""
 
 
-def test_no_record_leaves_once_the_access_log_is_down(
-    web: Web, module_database: Database
-) -> None:
+def test_no_record_leaves_once_the_access_log_is_down(web: Web, module_database: Database) -> None:
     """The same database, opened a second time, with its access log closed as if it had died."""
     with open_web(module_database, web.services.settings.state_dir) as web:
         asked = readings(web)

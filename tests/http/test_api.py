@@ -1,0 +1,306 @@
+"""The JSON and FHIR doors on a real database: written once, read with a trace, refused in words."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from starlette.testclient import TestClient
+
+from releve.api.acting import public_commands
+from releve.domain.commands import COMMANDS
+from support.web import Web, key
+
+pytestmark = pytest.mark.postgres
+TELL_TALE = "Zorglubinette"
+"""A word that no answer may repeat."""
+
+
+@pytest.fixture
+def doctor(web: Web) -> TestClient:
+    return web.machine("present")
+
+
+def register(client: TestClient, **more: Any) -> str:
+    body = {"birth_name": "EXEMPLE", "first_names": ["Jeanne"], "birth_date": "1948-03-02",
+            "sex": "female", "prior_search": "name", **more}  # fmt: skip
+    answer = client.post("/api/v1/patients", json=body, headers=key())
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["patient"])
+
+
+class TestWriting:
+    def test_a_new_patient_has_an_address_a_version_and_a_position(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        answer = doctor.post("/api/v1/patients", json={"birth_name": "A", "first_names": ["B"],
+                                                       "prior_search": "name"})  # fmt: skip
+        body = answer.json()
+        assert answer.status_code == 201
+        assert answer.headers["location"] == f"/api/v1/patients/{body['patient']}"
+        assert answer.headers["etag"] == '"1"'
+        assert int(answer.headers["releve-position"]) == body["position"]
+        assert web.services.reader.position_of(UUID(body["patient"]), 1) == body["position"]
+        shown = doctor.get(answer.headers["location"])
+        assert shown.status_code == 200
+        assert shown.headers["etag"] == '"1"'
+        assert int(shown.headers["releve-position"]) >= body["position"]
+
+    def test_the_same_request_twice_makes_one_record(self, doctor: TestClient) -> None:
+        headers = key()
+        body = {"birth_name": "DEUXFOIS", "first_names": ["C"], "prior_search": "name"}
+        first = doctor.post("/api/v1/patients", json=body, headers=headers)
+        second = doctor.post("/api/v1/patients", json=body, headers=headers)
+        assert (first.status_code, second.status_code) == (201, 200)
+        assert first.json()["event_ids"] == second.json()["event_ids"]
+        other = doctor.post("/api/v1/patients", json={**body, "sex": "male"}, headers=headers)
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+
+    def test_the_same_request_sent_by_eight_at_once_makes_one_entry(
+        self, doctor: TestClient
+    ) -> None:
+        patient = register(doctor)
+        headers = key()
+        body = {"one_liner": "Appel de la famille", "plan": "Revoir"}
+
+        def send(_: int) -> Any:
+            return doctor.post(f"/api/v1/patients/{patient}/sign-note", json=body, headers=headers)
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(send, range(8)))
+        assert {answer.status_code for answer in answers} <= {200, 201}
+        assert len({tuple(answer.json()["event_ids"]) for answer in answers}) == 1
+        entries = doctor.get(f"/api/v1/patients/{patient}/timeline").json()["entries"]
+        assert sum(entry["topic"] == "patient.note-signed" for entry in entries) == 1
+
+    def test_two_people_never_share_a_key(self, web: Web, doctor: TestClient) -> None:
+        patient = register(doctor)
+        headers = key()
+        body = {"kind": "call", "text": "Rappeler", "due": "2026-11-25"}
+        path = f"/api/v1/patients/{patient}/open-item"
+        mine = doctor.post(path, json=body, headers=headers)
+        theirs = web.machine("referent").post(path, json=body, headers=headers)
+        assert (mine.status_code, theirs.status_code) == (201, 201)
+        assert mine.json()["event_ids"] != theirs.json()["event_ids"]
+
+    def test_if_match_refuses_who_has_not_seen_the_last_write(self, doctor: TestClient) -> None:
+        patient = register(doctor)
+        path = f"/api/v1/patients/{patient}/record-problem"
+        first = doctor.post(path, json={"concept": {"text": "Asthme"}}, headers={"if-match": '"1"'})
+        assert first.status_code == 201
+        assert first.headers["etag"] == '"2"'
+        late = doctor.post(path, json={"concept": {"text": "Goutte"}}, headers={"if-match": '"1"'})
+        assert late.status_code == 412
+        assert late.json()["version"] == 2
+        assert late.json()["by"]["role"] == "doctor"
+        bad = doctor.post(path, json={"concept": {"text": "Goutte"}}, headers={"if-match": "x"})
+        assert (bad.status_code, bad.json()["code"]) == (400, "bad-if-match")
+
+    def test_what_the_screen_showed_is_kept_with_the_entry(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        patient = register(doctor)
+        answer = doctor.post(
+            f"/api/v1/patients/{patient}/sign-note",
+            json={"plan": "Vu"},
+            headers={"releve-seen-position": "12"},
+        )
+        assert answer.status_code == 201
+        event = web.services.reader.stream(UUID(patient))[-1]
+        assert event.envelope.seen_position == 12
+        assert event.envelope.author.stint == web.stint("present")
+
+    def test_a_consultation_is_read_again_everywhere(self, doctor: TestClient) -> None:
+        patient = register(doctor)
+        answer = doctor.post(
+            f"/api/v1/patients/{patient}/record-consultation",
+            json=dict(COMMANDS["record-consultation"].example),
+            headers=key(),
+        )
+        assert answer.status_code == 201, answer.text
+        summary = doctor.get(f"/api/v1/patients/{patient}/summary").json()
+        assert [line["text"] for line in summary["slots"]["problems"]]
+        assert summary["presence"]["allergies"]["state"] == "not-asked"
+        items = doctor.get(f"/api/v1/patients/{patient}/open-items").json()["open_items"]
+        assert items[0]["answerable"]
+        replayed = doctor.get(f"/api/v1/patients/{patient}/replay").json()
+        assert replayed["entries"]
+        assert replayed["position"] == answer.json()["position"]
+
+    @pytest.mark.parametrize("name", [spec.name for spec in public_commands("patient")])
+    def test_every_command_answers_with_a_code_and_never_breaks(
+        self, doctor: TestClient, name: str
+    ) -> None:
+        spec = COMMANDS[name]
+        path = "/api/v1/patients" if spec.creates else f"/api/v1/patients/{register(doctor)}/{name}"
+        answer = doctor.post(path, json=dict(spec.example), headers=key())
+        assert answer.status_code in (201, 404, 422), answer.text
+        if answer.status_code == 422:
+            assert answer.json()["code"] not in ("internal", "invalid-field", "unknown-field")
+
+
+class TestWhatIsWrongIsToldWithoutRepeatingIt:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"birth_name": {"x": TELL_TALE}},
+            {"birth_name": TELL_TALE, "birth_date": TELL_TALE},
+            {TELL_TALE: 1},
+            {"birth_name": "A", "sex": TELL_TALE},
+            {"birth_name": "A", "prior_search": "name",
+             "identifiers": [{"system": "urn:oid:1.2.250.1.213.1.4.8", "value": TELL_TALE}]},
+            {"first_names": [TELL_TALE, 3]},
+        ],
+    )  # fmt: skip
+    def test_in_json(self, doctor: TestClient, body: dict[str, Any]) -> None:
+        answer = doctor.post("/api/v1/patients", json=body)
+        assert answer.status_code in (422, 201)
+        assert TELL_TALE not in answer.text
+        if answer.status_code == 422:
+            assert answer.json()["what"]
+
+    def test_in_an_address(self, doctor: TestClient, web: Web) -> None:
+        patient = web.patient()
+        for path in (
+            f"/api/v1/patients/{patient}/replay?known_at={TELL_TALE}",
+            f"/api/v1/patients/{patient}/replay?position={TELL_TALE}",
+            f"/api/v1/patients/{TELL_TALE}",
+            f"/api/v1/stints/{web.stint('present')}/briefing?edition={TELL_TALE}",
+            f"/fhir/Patient/{TELL_TALE}/$summary",
+            f"/{TELL_TALE}",
+        ):
+            answer = doctor.get(path)
+            assert answer.status_code in (303, 400, 404, 422), path
+            assert TELL_TALE not in answer.text, path
+
+    def test_in_a_header(self, doctor: TestClient) -> None:
+        for name in ("idempotency-key", "if-match", "releve-seen-position", "releve-min-position"):
+            value = f"{TELL_TALE} {TELL_TALE}"
+            answer = doctor.post("/api/v1/patients", json={}, headers={name: value})
+            assert TELL_TALE not in answer.text
+
+    def test_a_command_of_another_target_or_name_is_unknown(self, doctor: TestClient) -> None:
+        patient = register(doctor)
+        for name in ("import-record", "issue-briefing", "plan-stint", "rien"):
+            answer = doctor.post(f"/api/v1/patients/{patient}/{name}", json={})
+            assert answer.status_code in (404, 405), name
+
+
+class TestReading:
+    def test_a_minimum_position_that_comes_is_waited_for(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        patient = register(doctor)
+        position = web.services.feed.position()
+        answer = doctor.get(
+            f"/api/v1/patients/{patient}", headers={"releve-min-position": str(position)}
+        )
+        assert answer.status_code == 200
+
+    def test_one_that_does_not_come_is_503_after_two_seconds(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        answer = doctor.get(
+            f"/api/v1/patients/{web.patient()}", headers={"releve-min-position": "99999999"}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (503, "position-not-reached")
+
+    def test_a_briefing_replays_the_same_after_the_record_went_on(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        path = f"/api/v1/stints/{web.stint('present')}/briefing"
+        first = doctor.get(path).json()
+        patient = first["rows"][0]["patient"]
+        doctor.post(f"/api/v1/patients/{patient}/sign-note", json={"one_liner": "Autre chose"})
+        again = doctor.get(path, params={"edition": first["edition"]}).json()
+        assert again["sha256"] == first["sha256"]
+        assert again["rows"] == first["rows"]
+        none = doctor.get(path, params={"edition": str(uuid4())})
+        assert none.status_code == 404
+
+    def test_a_reading_is_an_entry_that_names_the_patient(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        patient = register(doctor)
+        shown = doctor.get(f"/api/v1/patients/{patient}/summary")
+        web.services.catch_up()
+        reads = web.services.reader.by_position(int(shown.headers["releve-position"]), 50)
+        mine = [r.access for r in reads if r.access and UUID(patient) in r.access.patients]
+        assert [entry.what for entry in mine] == ["api.summary"]
+        assert mine[0].actor.stint == web.stint("present")
+        assert mine[0].position == int(shown.headers["releve-position"])
+
+    def test_the_checkpoint_is_a_signed_note(self, web: Web, doctor: TestClient) -> None:
+        web.services.settled()
+        found = doctor.get("/api/v1/ledger/checkpoint").json()
+        assert found["size"] > 0
+        assert found["checkpoint"].startswith(found["origin"])
+        bare = doctor.get("/api/v1/ledger/checkpoint", headers={"accept": "text/plain"})
+        assert bare.text == found["checkpoint"]
+
+
+class TestFhir:
+    def test_metadata_is_public_and_names_this_service(self, web: Web) -> None:
+        answer = web.client().get("/fhir/metadata")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("application/fhir+json")
+        assert answer.json()["implementation"]["url"] == "http://127.0.0.1/fhir"
+
+    def test_a_patient_and_its_summary_have_tags_and_are_never_kept(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        for path in (f"/fhir/Patient/{web.patient()}", f"/fhir/Patient/{web.patient()}/$summary"):
+            answer = doctor.get(path)
+            assert answer.status_code == 200
+            assert answer.headers["cache-control"] == "no-store"
+            tag = answer.headers["etag"]
+            same = doctor.get(path, headers={"if-none-match": tag})
+            assert (same.status_code, same.content) == (304, b"")
+        assert doctor.get(f"/fhir/Patient/{web.patient()}/$summary").json()["type"] == "document"
+
+    def test_only_json_is_spoken(self, web: Web, doctor: TestClient) -> None:
+        path = f"/fhir/Patient/{web.patient()}"
+        assert doctor.get(path, headers={"accept": "application/fhir+xml"}).status_code == 406
+        assert doctor.get(path, params={"_format": "xml"}).status_code == 406
+        assert doctor.get(path, params={"_format": "json"}).status_code == 200
+
+
+class TestOperating:
+    def test_probes(self, web: Web) -> None:
+        client = web.client()
+        assert client.get("/healthz").json() == {"status": "ok"}
+        ready = client.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["status"] == "ok"
+        assert "Disallow: /" in client.get("/robots.txt").text
+        assert "Contact:" in client.get("/.well-known/security.txt").text
+        for path in ("/docs", "/redoc", "/openapi.json"):
+            assert client.get(path).status_code == 404
+
+    def test_openapi_describes_every_command_and_resolves(self, web: Web) -> None:
+        document = web.client().get("/api/openapi.json").json()
+        assert document["openapi"] == "3.1.0"
+        told = {
+            operation["operationId"]
+            for path in document["paths"].values()
+            for operation in path.values()
+        }
+        for target in ("patient", "stint"):
+            assert {s.name.replace("-", "_") for s in public_commands(target)} <= told
+        schemas = document["components"]["schemas"]
+
+        def references(found: Any) -> Iterator[str]:
+            if isinstance(found, dict):
+                for name, value in found.items():
+                    if name == "$ref":
+                        yield value
+                    yield from references(value)
+            elif isinstance(found, list):
+                for each in found:
+                    yield from references(each)
+
+        for reference in references(document):
+            assert reference.removeprefix("#/components/schemas/") in schemas, reference

@@ -1,0 +1,82 @@
+"""One record through three weeks: rights open and close by the clock alone, on every door."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from starlette.testclient import TestClient
+
+from releve.security.identity import Persona
+from support.postgres import Database
+from support.web import PARIS, Web, key, open_web
+
+pytestmark = pytest.mark.postgres
+HAPPENED = datetime(2026, 11, 23, 8, 30, tzinfo=PARIS)
+
+
+def rights(web: Web, persona: Persona, patient: str) -> str:
+    """What a doctor may do now: r(ead), w(rite), l(ate entry), each or a dash."""
+    machine = web.machine(persona.persona)
+    path = f"/api/v1/patients/{patient}"
+    return "".join(
+        letter if answer else "-"
+        for letter, answer in (
+            ("r", machine.get(path).status_code == 200),
+            ("w", noted(machine, path)),
+            ("l", noted(machine, path, occurred_at=HAPPENED.isoformat(), late_reason="Oubli")),
+        )
+    )
+
+
+def noted(machine: TestClient, path: str, **more: str) -> bool:
+    answer = machine.post(f"{path}/sign-note", json={"plan": "Vu", **more}, headers=key())
+    assert answer.status_code in (201, 404, 422), answer.text
+    return answer.status_code == 201
+
+
+def at_hour(day: datetime, hour: int) -> datetime:
+    local = day.astimezone(PARIS)
+    return datetime(local.year, local.month, local.day, hour, tzinfo=PARIS)
+
+
+def test_doors_open_and_close_by_the_clock(database: Database, tmp_path: Path) -> None:
+    state = tmp_path / "releve"
+    with open_web(database, state) as web:
+        leaving, coming = (web.services.persona(name) for name in ("present", "next"))
+        stints = web.services.directory.load().stints
+        ends = stints[web.stint("present")].over_at
+        starts = stints[web.stint("next")].starts_at
+        patient = str(web.patient())
+        assert rights(web, leaving, patient) == "rwl"
+        assert rights(web, coming, patient) == "---"
+    friday = at_hour(starts, 8) - timedelta(days=3)
+    minute = timedelta(minutes=1)
+    for now, left, came in (
+        (friday - 5 * minute, "rwl", "---"),
+        (friday + minute, "rwl", "r--"),
+        (max(ends, starts) + minute, "r-l", "rw-"),
+        (ends + timedelta(hours=71), "r-l", "rw-"),
+        (ends + timedelta(hours=73), "---", "rw-"),
+        (ends + timedelta(days=15), "---", None),
+    ):
+        with open_web(database, state, now) as web:
+            assert rights(web, leaving, patient) == left, now
+            if came is not None:
+                assert rights(web, coming, patient) == came, now
+            if left == "---":
+                same_bytes(web, leaving, patient)
+
+
+def same_bytes(web: Web, persona: Persona, patient: str) -> None:
+    """A record lost by the clock is told exactly as one that never was."""
+    for client, base in (
+        (web.machine(persona.persona), "/api/v1/patients/{}"),
+        (web.machine(persona.persona), "/fhir/Patient/{}/$summary"),
+        (web.browser(persona.persona), "/patients/{}"),
+    ):
+        lost, unknown = client.get(base.format(patient)), client.get(base.format(uuid4()))
+        assert lost.status_code == unknown.status_code == 404
+        assert lost.content == unknown.content
