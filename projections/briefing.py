@@ -448,7 +448,7 @@ def _fitted(card: Card, rules: Rules) -> None:
     del card["pending"][limits.pending :]
     del card["changes"][limits.treatment_changes :]
     del card["vigilance"][limits.vigilance :]
-    _clip_lines(card, limits.line_words)
+    _clip_lines(card, limits.line_words * 2)
     over = card_words(card) - limits.words
     if over > 0:
         over = _shortened(card, limits)
@@ -462,7 +462,7 @@ def _fitted(card: Card, rules: Rules) -> None:
 
 def _shortened(card: Card, limits: CardLimits) -> int:
     """Clip lines, then drop the least urgent ones; give how many words are still too many."""
-    for words in (limits.line_words * 2 // 3, limits.line_words // 2):
+    for words in (limits.line_words, limits.line_words * 2 // 3, limits.line_words // 2):
         _clip_lines(card, words)
         if card_words(card) <= limits.words:
             return 0

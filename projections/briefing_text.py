@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from releve.projections.dates import french
 from releve.projections.rule_release import Rules
 
 Card = dict[str, Any]
@@ -36,7 +37,7 @@ def counted(text: str) -> int:
 def clipped(text: str, words: int) -> str:
     """The first ``words`` words, with an ellipsis when something was left out."""
     parts = text.split()
-    return text if len(parts) <= words else " ".join(parts[:words]).rstrip(",;:.") + "…"
+    return text if len(parts) <= words else " ".join(parts[:words]).rstrip(",;:.…") + "…"
 
 
 def allergy_badge(card: Card) -> str:
@@ -47,6 +48,18 @@ def allergy_badge(card: Card) -> str:
         return " ; ".join([allergies["text"], *extra])
     names = ", ".join(line["text"] for line in allergies["lines"])
     return f"Allergies : {names}" + (f" +{allergies['more']}" if allergies["more"] else "")
+
+
+def short_badge(card: Card) -> str:
+    """The badge of a row: the same three states in as few words as will do."""
+    allergies = card["allergies"]
+    if allergies["state"] == "known":
+        names = [line["text"] for line in allergies["lines"]]
+        more = len(names) - 2 + allergies["more"]
+        return f"Allergies : {', '.join(names[:2])}" + (f" +{more}" if more > 0 else "")
+    if allergies["state"] == "none":
+        return "Aucune allergie connue"
+    return str(allergies["text"])
 
 
 def identity_line(card: Card) -> str:
@@ -62,39 +75,52 @@ def identity_line(card: Card) -> str:
     )
 
 
-def card_text(card: Card) -> list[str]:
-    """The card as lines of plain text, without provenance; what :func:`card_words` counts."""
-    lines = [f"{card['tier']} {identity_line(card)}", allergy_badge(card)]
+def card_lines(card: Card) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """The card as lines of plain text, each with what it comes from (``source_line``)."""
+    allergies = card["allergies"]
+    known = allergies["lines"][0] if allergies["lines"] else allergies["absence"]
+    lines: list[tuple[str, Mapping[str, Any] | None]] = []
     if card["incomplete"]:
-        lines.insert(0, card["incomplete"].upper())
+        lines.append((card["incomplete"].upper(), None))
+    lines.append((f"{card['tier']} {identity_line(card)}", None))
+    lines.append((allergy_badge(card), known))
     unasked = [
         label
         for name, label in (("treatments", "traitements"), ("problems", "problèmes"))
         if card[name]["state"] == "not-asked"
     ]
     if unasked:
-        lines.append(f"Non demandés : {', '.join(unasked)}")
+        lines.append((f"Non demandés : {', '.join(unasked)}", None))
     severity = card["severity"]
     if severity:
-        label = severity["label"].upper()
         reason = f" : {severity['reason']}" if severity["reason"] else ""
-        lines.append(label + reason + (" (à réévaluer)" if severity["reassess"] else ""))
+        again = " (à réévaluer)" if severity["reassess"] else ""
+        lines.append((severity["label"].upper() + reason + again, severity))
     spoken = card["one_liner"]
     if spoken:
-        lines.append(
-            spoken["text"] + (f" ({spoken['older_than']})" if spoken["older_than"] else "")
-        )
-    lines += [f"- {action_line(line)}" for line in card["actions"]]
-    lines += [contingency_line(line) for line in card["contingencies"]]
+        older = f" ({spoken['older_than']})" if spoken["older_than"] else ""
+        lines.append((spoken["text"] + older, spoken))
+    lines += [(f"- {action_line(line)}", line) for line in card["actions"]]
+    lines += [(contingency_line(line), line) for line in card["contingencies"]]
     told = {line["entry"] for line in card["actions"]}
     lines += [
-        f"En attente : {line['text']}" for line in card["pending"] if line["entry"] not in told
+        (f"En attente : {line['text']}", line)
+        for line in card["pending"]
+        if line["entry"] not in told
     ]
-    lines += [f"Traitement récent : {line['text']}" for line in card["changes"]]
-    lines += [f"Vigilance : {line['text']}" for line in card["vigilance"]]
+    lines += [(f"Traitement récent : {line['text']}", line) for line in card["changes"]]
+    lines += [(f"Vigilance : {line['text']}", line) for line in card["vigilance"]]
+    handover = card["handover"]
+    if handover and handover["read_back_requested"] and not handover["read_back"]:
+        lines.append(("Restitution demandée", handover))
     if card["last_contact"]:
-        lines.append(f"Vu le {card['last_contact']['text']}")
+        lines.append((f"Vu le {card['last_contact']['text']}", card["last_contact"]))
     return lines
+
+
+def card_text(card: Card) -> list[str]:
+    """The card's lines without where they come from; what :func:`card_words` counts."""
+    return [text for text, _ in card_lines(card)]
 
 
 def action_line(action: Mapping[str, Any]) -> str:
@@ -126,7 +152,7 @@ def card_words(card: Card) -> int:
 def page_row(card: Card, words: int) -> str:
     """One row of the two-minute page: who, the badge, and the one thing that matters most."""
     who = card["identity"]
-    parts = [f"{who['name']}, {who['age']}" if who["age"] else who["name"]]
+    parts = [", ".join(part for part in (who["name"], who["born"], who["age"]) if part)]
     if card["incomplete"]:
         parts.append(card["incomplete"])
     severity = card["severity"]
@@ -143,7 +169,7 @@ def page_row(card: Card, words: int) -> str:
     if card["tier"] == "T2" and card["contingencies"] and not met:
         first = card["contingencies"][0]
         parts.append(clipped(f"si {first['condition']} : {first['action']}", words))
-    parts.append(clipped(allergy_badge(card), 5))
+    parts.append(clipped(short_badge(card), 6))
     return " · ".join(parts)
 
 
@@ -245,26 +271,18 @@ def as_text(
         if card is None:
             lines += ["Dossier effacé : cette carte ne peut plus être lue.", ""]
             continue
-        lines += card_text(card)
-        lines += [f"    {source_line(line)}" for line in _provenance(card)]
+        lines += [
+            f"{text}  [{source_line(source, head['zone'])}]" if source else text
+            for text, source in card_lines(card)
+        ]
         lines.append("")
     lines += [f"sha256 {sha256}", f"manifeste {manifest}", f"règles {head['rule_release']}"]
     return "\n".join(lines) + "\n"
 
 
-def source_line(line: Mapping[str, Any]) -> str:
-    """``19/11/2026, Dr Garnier (saisi)``: since when, by whom, from where."""
-    return f"{line['as_of'][:10]}, {line['author']} ({line['source']})"
-
-
-def _provenance(card: Card) -> list[Mapping[str, Any]]:
-    found = [card["severity"], card["one_liner"], *card["allergies"]["lines"], *card["actions"]]
-    found += [*card["contingencies"], *card["changes"]]
-    unique: dict[str, Mapping[str, Any]] = {}
-    for line in found:
-        if line:
-            unique.setdefault(source_line(line), line)
-    return list(unique.values())
+def source_line(line: Mapping[str, Any], zone: str) -> str:
+    """``19/11/2026, Dr Garnier, saisi``: since when, by whom, from where."""
+    return f"{french(line['as_of'], zone)}, {line['author']}, {line['source']}"
 
 
 def row_json(card: Card) -> dict[str, Any]:

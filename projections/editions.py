@@ -422,6 +422,7 @@ def _head(
     return {
         "day": day.isoformat(),
         "parked": parked,
+        "zone": centre.zone,
         "centre": centre.name,
         "doctor": line.practitioner_name,
         "period": _period(line, centre.zone),

@@ -78,6 +78,7 @@ DIRECTORY = Directory(
     ]
 )
 HEAD = {
+    "zone": "Europe/Paris",
     "centre": "Centre de santé d'Ajonc",
     "doctor": "Dr Paul Lenoir",
     "period": "du lundi 23 novembre 2026 au samedi 28 novembre 2026",
@@ -458,4 +459,6 @@ class TestPage:
         assert "Vous remplacez Dr Élise Garnier." in text
         assert "T0 CRITIQUES : 3" in text
         assert "Dossier effacé" in text
+        assert "FOURNIER Marcel, 12/03/1948, 78 ans" in text
+        assert "[16/11/2026, Dr Élise Garnier, saisi]" in text
         assert text.index("T0 CRITIQUES") < text.index("T1 EN RETARD") < text.index("CARTES")
