@@ -397,9 +397,9 @@ def consistency_holds(
 class Tree:
     """Says which leaf hash the signed root holds at each position, and whose fault a difference is.
 
-    Each hash can be known in up to three ways: as a tile claims it, as the tile below it gives it,
-    as the records give it. From the root downwards, the way that hashes to the parent is right; so
-    a changed record and a changed tile are told apart.
+    Each hash can be known in up to four ways: as a tile claims it, as the tile below it gives it,
+    as the records give it, and in a database as leaf rows give it. From the root downwards, the
+    way that hashes to the parent is right; so a changed record and a changed tile are told apart.
     """
 
     def __init__(
@@ -408,8 +408,7 @@ class Tree:
     ) -> None:  # fmt: skip
         self.size, self.root, self.leaves, self.problems = size, root, leaves, problems
         self.claimed, self.stored = claimed, stored or {}
-        self.memo: dict[tuple[int, int], bytes | None] = {}
-        self.right: dict[tuple[int, int], list[bytes | None]] = {}
+        self.memo: dict[tuple[bool, int, int], bytes | None] = {}
         self.effort = 20_000
         self.nodes: dict[tuple[int, int], bytes | None] = {}
         self.rows: list[bytes] = []
@@ -418,22 +417,27 @@ class Tree:
         """How many hashes a tile has at this size (256 when full, 0 when there is no such tile)."""
         return max(0, min(256, (self.size >> 8 * level) - 256 * index))
 
-    def computed(self, level: int, index: int) -> bytes | None:
-        """A node from the records alone, where all of them are there."""
+    def computed(self, level: int, index: int, leaves: Mapping[int, bytes]) -> bytes | None:
+        """A node from leaf hashes alone (the records', or stored ones), where all are there."""
         if level == 0:
-            return self.leaves.get(index)
-        if (level, index) not in self.memo:
-            below = [self.computed(level - 1, 256 * index + n) for n in range(256)]
+            return leaves.get(index)
+        if len(leaves) < 256**level:
+            return None
+        key = (leaves is self.stored, level, index)
+        if key not in self.memo:
+            below = [self.computed(level - 1, 256 * index + n, leaves) for n in range(256)]
             whole = [h for h in below if h is not None]
-            self.memo[level, index] = subtree(b"".join(whole)) if len(whole) == 256 else None
-        return self.memo[level, index]
+            self.memo[key] = subtree(b"".join(whole)) if len(whole) == 256 else None
+        return self.memo[key]
 
     def other_ways(self, level: int, index: int) -> list[bytes]:
         """What a node is without asking the tile that holds it."""
-        below = self.claimed(level - 1, index) if level else self.stored.get(index)
-        if level and below is not None:
-            below = subtree(below)
-        return [h for h in (self.computed(level, index), below) if h is not None]
+        tile = self.claimed(level - 1, index) if level else None
+        below = None if tile is None else subtree(tile)
+        stored = self.computed(level, index, self.stored)
+        return [
+            h for h in (below, stored, self.computed(level, index, self.leaves)) if h is not None
+        ]
 
     def settle(
         self, slots: Sequence[tuple[int, int]], fits: Callable[[Sequence[bytes]], bool]
