@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import uvicorn
 
 from releve.api.app import create_app
 from releve.api.cli.runner import ENVIRONMENT, USAGE, CommandError, Invocation
+from releve.api.lifeline import surviving
 from releve.api.services import open_services
 from releve.api.worker import working
 
@@ -62,6 +65,15 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def stop_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that everything that was opened is closed."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
 def run(app: ASGIApp, listening: socket.socket) -> None:
     """Answer until interrupted; drains for at most three seconds."""
     config = uvicorn.Config(
@@ -86,14 +98,17 @@ def serve(
     """
     chosen = host or at.settings.host
     inherited = os.environ.get("RELEVE_LISTEN_FD")
+    stop_on_sigterm()
     if inherited is not None:
         listening = socket.socket(fileno=int(inherited))
+        _end_with_parent(int(os.environ["RELEVE_PARENT_FD"]))
     else:
         listening = bind(chosen, at.settings.port if port is None else port)
     with contextlib.ExitStack() as stack:
         if inherited is None and workers > 1:
             stack.enter_context(_siblings(at, chosen, listening, workers - 1))
         services = stack.enter_context(open_services(at.settings, host=chosen))
+        stack.enter_context(surviving(services))
         if with_worker:
             stack.enter_context(working(services))
         app = create_app(services)
@@ -115,15 +130,32 @@ def _siblings(at: Invocation, host: str, listening: socket.socket, count: int) -
             "Une URL ne passe pas en argument d'un autre processus : elle s'y lirait.",
             "Donner l'URL par RELEVE_DATABASE_URL.",
         )
-    environment = {**os.environ, "RELEVE_LISTEN_FD": str(listening.fileno())}
+    reading, writing = os.pipe()  # closed by our end, however it comes
+    environment = {
+        **os.environ,
+        "RELEVE_LISTEN_FD": str(listening.fileno()),
+        "RELEVE_PARENT_FD": str(reading),
+    }
     running = [
-        subprocess.Popen(command, pass_fds=[listening.fileno()], env=environment)  # noqa: S603 - ourselves
+        subprocess.Popen(command, pass_fds=[listening.fileno(), reading], env=environment)  # noqa: S603 - ourselves
         for _ in range(count)
     ]
+    os.close(reading)
     try:
         yield
     finally:
+        os.close(writing)
         for process in running:
             process.terminate()
         for process in running:
             process.wait(timeout=SHUTDOWN_S + 5)
+
+
+def _end_with_parent(reading: int) -> None:
+    """End this process when the one that started it is gone, even killed: the pipe closes."""
+
+    def wait() -> None:
+        os.read(reading, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

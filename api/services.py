@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from psycopg_pool import ConnectionPool
 from releve.api.clock import RecordClock
 from releve.api.database.connection import Connection, connect_server
 from releve.api.database.migration import migrate
+from releve.api.database.problems import UsageProblem
 from releve.api.database.supervisor import connect_state
 from releve.api.demo.personas import alias, source
 from releve.api.settings import Settings
@@ -31,6 +32,7 @@ from releve.projections.editions import Editions
 from releve.projections.feed import Feed
 from releve.projections.records import CentreRecords
 from releve.security.access import AccessLog
+from releve.security.errors import Denied
 from releve.security.identity import DemoIdentity, Identity, Persona, Sessions
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.keyfile import BlindIndex, KeyFiles
@@ -197,11 +199,7 @@ def _services(
     directory = DirectoryCache(pool, data_keys)
     records = CentreRecords(pool, data_keys)
     sessions = Sessions(pool)
-    chooser = (
-        DemoIdentity(source(directory.load, clock), environment=settings.env, host=host)
-        if demo
-        else None
-    )
+    chooser = _chooser(settings, host, source(directory.load, clock)) if demo else None
     access = AccessLog(
         pool,
         data_keys,
@@ -238,6 +236,20 @@ def _services(
     finally:
         access.close()
         continuity.close()
+
+
+def _chooser(
+    settings: Settings, host: str, personas: Callable[[], Iterable[Persona]]
+) -> DemoIdentity:
+    try:
+        return DemoIdentity(personas, environment=settings.env, host=host)
+    except Denied:
+        raise UsageProblem(
+            "demo-off-loopback",
+            "Le profil de démonstration ne s'ouvre que sur cette machine.",
+            f"L'adresse {host} est joignable d'ailleurs, et chacun y choisirait qui il est.",
+            "Relancer avec --host 127.0.0.1.",
+        ) from None
 
 
 def cell_of(owner_url: str) -> UUID:

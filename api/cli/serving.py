@@ -149,13 +149,14 @@ def worker(at: Invocation) -> None:
     import signal
     import threading
 
+    from releve.api.lifeline import surviving
     from releve.api.services import open_services
     from releve.api.worker import working
 
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
-    with open_services(at.settings) as services, working(services):
+    with open_services(at.settings) as services, surviving(services), working(services):
         at.tell({"working": True}, "Au travail ; Ctrl-C pour arrêter.")
         stopping.wait()
 

@@ -94,6 +94,11 @@ def rejoin(connection: Connection) -> Connection:
     return _joined(connection.state, connection.pg_bin)
 
 
+def supervised(connection: Connection) -> bool:
+    """Tell whether somebody watches over the server: its supervisor, or an operator of theirs."""
+    return connection.cluster is None or _supervisor_pid(connection.state) is not None
+
+
 def start(state_dir: Path, pg_bin: Path | None = None) -> ServerStatus:
     """Start the server and keep it until :func:`stop`."""
     with connect_state(state_dir, pg_bin) as connection:

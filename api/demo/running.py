@@ -142,10 +142,12 @@ def serve_demo(at: Invocation, sizes: Sizes, *, port: int | None, browser: bool)
     """Serve at once; pages say how far the seeding is until the briefing stands."""
     from releve.api.app import create_app
     from releve.api.demo.progress import Progress, UntilReady
-    from releve.api.server import address, bind, run
+    from releve.api.lifeline import surviving
+    from releve.api.server import address, bind, run, stop_on_sigterm
     from releve.api.services import open_services
     from releve.api.worker import working
 
+    stop_on_sigterm()
     listening = bind(at.settings.host, at.settings.port if port is None else port)
     at.say("· base de données")
     with open_services(at.settings, host=at.settings.host) as services:
@@ -158,7 +160,7 @@ def serve_demo(at: Invocation, sizes: Sizes, *, port: int | None, browser: bool)
             daemon=True,
         )
         building.start()
-        with working(services):
+        with surviving(services), working(services):
             run(app, listening)
     if progress.failure is not None:
         raise progress.failure
@@ -191,7 +193,10 @@ def _build_and_tell(
         return
     bar(1.0, "Prêt.")
     progress.done()
-    at.say(f"✓ Prêt en {time.monotonic() - began:.0f} s → {where}")
+    seconds = time.monotonic() - began
+    at.tell(
+        {"address": where, "seconds": round(seconds, 3)}, f"✓ Prêt en {seconds:.0f} s → {where}"
+    )
     demo = services.identity.demo
     first = demo.personas()[0] if demo else None
     if first is not None:
