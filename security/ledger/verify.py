@@ -52,8 +52,9 @@ DAMAGE = (
     RuntimeError, struct.error, LookupError, OverflowError, MemoryError,
 )  # fmt: skip
 
-Claimed = Callable[[int, int], bytes | None]
-Record = tuple[int, bytes, bytes | None]
+# In quotes: these are evaluated, and Python 3.9 knows no "|" between types.
+Claimed = Callable[[int, int], "bytes | None"]
+Record = tuple[int, bytes, "bytes | None"]
 """Position, header, body (None where the body is absent)."""
 
 
