@@ -161,14 +161,15 @@ def page_row(card: Card, words: int) -> str:
         parts.append(f"{severity['label']} : {clipped(reason, words)}")
     met = [line for line in card["contingencies"] if line["by"]]
     if met:
-        parts.append(clipped(contingency_line(met[0]), words + 4))
+        parts.append(clipped(contingency_line(met[0]), words + 6))
     elif card["actions"]:
         action = card["actions"][0]
         late = ", en retard" if action["overdue"] else ""
         parts.append(f"{clipped(action['text'], words)}{late}")
     if card["tier"] == "T2" and card["contingencies"] and not met:
         first = card["contingencies"][0]
-        parts.append(clipped(f"si {first['condition']} : {first['action']}", words))
+        condition, then = (clipped(first[name], words) for name in ("condition", "action"))
+        parts.append(f"si {condition} : {then}")
     parts.append(clipped(short_badge(card), 6))
     return " · ".join(parts)
 

@@ -28,7 +28,6 @@ from releve.security.ledger.reader import LedgerReader
 _STATUS = {
     "patient.note-amended": "amended",
     "patient.item-closed": "closed",
-    "patient.entry-marked-in-error": "in-error",
 }
 
 
@@ -146,9 +145,17 @@ def replay(
 
 def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
     """One entry per event in order, with what later events made of it."""
+    wrong = {
+        event.envelope.target
+        for event in events
+        if event.topic == "patient.entry-marked-in-error" and event.envelope.target
+    }
     status: dict[UUID, str] = {}
     by_stint: dict[UUID | None, UUID] = {}
     for event in events:
+        if event.event_id in wrong:
+            status[event.event_id] = "in-error"
+            continue  # what an erroneous entry did to others is undone
         target = event.envelope.target
         if event.topic == "patient.handover-written":
             stint = event.envelope.author.stint
@@ -156,7 +163,7 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
             if stint is not None and earlier is not None:
                 status[earlier] = "superseded"
             by_stint[stint] = event.event_id
-        if target is not None and event.topic in _STATUS and status.get(target) != "in-error":
+        if target is not None and target not in wrong and event.topic in _STATUS:
             status[target] = _STATUS[event.topic]
     return [_entry(event, status.get(event.event_id, "current")) for event in events]
 
