@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -28,9 +29,12 @@ from releve.security.ledger.store import Codec, LedgerMapper, microseconds
 _ACCESS: Final = 6
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+# OFFSET 0 leaves the planner one way: a probe for each leaf, however large the tables are.
 _BY_POSITION: Final = """
 SELECT l.position, e.stream, e.version, e.topic, e.header, e.body
-FROM ledger.leaf l LEFT JOIN ledger.event e ON e.stream = l.stream AND e.version = l.version
+FROM ledger.leaf l LEFT JOIN LATERAL (
+    SELECT e.stream, e.version, e.topic, e.header, e.body FROM ledger.event e
+    WHERE e.stream = l.stream AND e.version = l.version OFFSET 0) e ON true
 WHERE l.position > $1 AND l.position <= $2 ORDER BY l.position"""
 
 _STREAM: Final = """
@@ -45,8 +49,11 @@ WHERE e.stream = $1 AND l.position <= $2 ORDER BY e.version"""
 
 _STREAMS_UP_TO: Final = """
 SELECT l.position, e.stream, e.version, e.topic, e.header, e.body
-FROM ledger.event e JOIN ledger.leaf l ON l.stream = e.stream AND l.version = e.version
-WHERE e.stream = ANY($1) AND l.position <= $2 ORDER BY e.stream, e.version"""
+FROM unnest($1::uuid[]) AS wanted (stream) CROSS JOIN LATERAL (
+    SELECT l.position, l.version FROM ledger.leaf l
+    WHERE l.stream = wanted.stream AND l.position <= $2 OFFSET 0) l CROSS JOIN LATERAL (
+    SELECT e.stream, e.version, e.topic, e.header, e.body FROM ledger.event e
+    WHERE e.stream = wanted.stream AND e.version = l.version OFFSET 0) e"""
 
 _HEAD: Final = "SELECT h.size, h.frontier, h.known_us FROM ledger.head h"
 
@@ -54,8 +61,9 @@ _HEAD: Final = "SELECT h.size, h.frontier, h.known_us FROM ledger.head h"
 _KNOWN: Final = """
 SELECT coalesce(max(t.position), -1) FROM ledger.known_time t WHERE t.known_us <= $1"""
 _NEXT_BATCH: Final = """
-SELECT l.position, e.header FROM ledger.leaf l
-JOIN ledger.event e ON e.stream = l.stream AND e.version = l.version
+SELECT l.position, e.header FROM ledger.leaf l CROSS JOIN LATERAL (
+    SELECT e.header FROM ledger.event e
+    WHERE e.stream = l.stream AND e.version = l.version OFFSET 0) e
 WHERE l.position > $1
 AND l.position <= (SELECT min(t.position) FROM ledger.known_time t WHERE t.position > $1)
 ORDER BY l.position"""
@@ -122,7 +130,8 @@ class LedgerReader:
         Raises:
             KeyServiceDown, LedgerUnreachable: try again.
         """
-        rows = read(self._pool, _STREAMS_UP_TO, (list(streams), Int8(up_to)))
+        rows = read(self._pool, _STREAMS_UP_TO, (list(dict.fromkeys(streams)), Int8(up_to)))
+        rows.sort(key=itemgetter(0))
         found: dict[UUID, list[Read]] = {stream: [] for stream in streams}
         for each in self._opened(rows, lenient=True):
             found[each.header.stream].append(each)

@@ -186,7 +186,9 @@ SELECT e.header FROM ledger.event e WHERE e.stream = $1 AND e.version = $2"""
 
 _SELECT_NOTIFICATIONS: Final = """
 SELECT l.position, e.stream, e.version, e.topic, e.header, e.body
-FROM ledger.leaf l JOIN ledger.event e ON e.stream = l.stream AND e.version = l.version
+FROM ledger.leaf l CROSS JOIN LATERAL (
+    SELECT e.stream, e.version, e.topic, e.header, e.body FROM ledger.event e
+    WHERE e.stream = l.stream AND e.version = l.version OFFSET 0) e
 WHERE l.position >= $1 AND l.position <= $2 AND ($3::text[] IS NULL OR e.topic = ANY ($3))
 ORDER BY l.position LIMIT $4"""
 

@@ -63,27 +63,32 @@ _STALE_CURSOR: Final = 10_000
 
 _log = logging.getLogger("releve.ledger")
 
+# Where a statement must stay fast however long the log is, it leaves the planner one way: ordered
+# look-ahead of a known length, and a scalar subquery instead of an anti-join.
 _POLL: Final = """
-SELECT i.incarnation, h.incarnation = i.incarnation, h.tail_through IS NOT NULL,
-    EXISTS (
-        SELECT FROM ledger.event e
-        WHERE e.id > h.floor_id AND (e.tx, e.id) > (h.last_tx, h.last_id)
-        AND e.tx < pg_snapshot_xmin(pg_current_snapshot())
-        AND NOT EXISTS (
-            SELECT FROM ledger.leaf l WHERE l.stream = e.stream AND l.version = e.version)
-    ),
+SELECT i.incarnation, h.incarnation = i.incarnation, h.tail_through IS NOT NULL, w.n IS NOT NULL,
     CASE WHEN h.floor_id > 0
         THEN pg_snapshot_xmin(pg_current_snapshot())::text::numeric - h.last_tx::text::numeric > $1
         ELSE false END
-FROM ledger.head h, (
+FROM ledger.head h CROSS JOIN (
     SELECT c.system_identifier || ':' || d.oid AS incarnation
-    FROM pg_control_system() c, pg_database d WHERE d.datname = current_database()) i"""
+    FROM pg_control_system() c, pg_database d WHERE d.datname = current_database()) i
+LEFT JOIN LATERAL (
+    SELECT 1 AS n FROM ledger.event e
+    WHERE e.id > h.floor_id AND (e.tx, e.id) > (h.last_tx, h.last_id)
+    AND e.tx < pg_snapshot_xmin(pg_current_snapshot())
+    AND (SELECT l.position FROM ledger.leaf l
+         WHERE l.stream = e.stream AND l.version = e.version) IS NULL
+    ORDER BY e.tx, e.id LIMIT 1) w ON true"""
 
 _LEASE: Final = """
 SELECT h.size, h.frontier, h.known_us, h.incarnation, h.floor_id, h.last_tx::text, h.last_id,
     h.tail_through IS NOT NULL,
     h.tail_through >= pg_snapshot_xmin(pg_current_snapshot()),
-    pg_snapshot_xmin(pg_current_snapshot())::text
+    pg_snapshot_xmin(pg_current_snapshot())::text,
+    -- For this transaction: never sort a whole backlog to take its first rows.
+    set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_seqscan', 'off', true)
 FROM ledger.head h FOR UPDATE"""
 
 # The columns of ORDER BY are the table's: an output column cast to text would sort as text.
@@ -91,8 +96,9 @@ _SCAN: Final = """
 SELECT e.stream, e.version, e.header, e.tx::text AS tx_text, e.id AS row_id
 FROM ledger.event e
 WHERE e.id > $1 AND (e.tx, e.id) > ($2::text::xid8, $3::bigint) AND e.tx < $4::text::xid8
-AND NOT EXISTS (SELECT FROM ledger.leaf l WHERE l.stream = e.stream AND l.version = e.version)
-ORDER BY e.tx, e.id LIMIT $5"""
+AND (SELECT l.position FROM ledger.leaf l
+     WHERE l.stream = e.stream AND l.version = e.version) IS NULL
+ORDER BY e.tx, e.id LIMIT {limit:d}"""
 
 _SCAN_TAIL: Final = """
 SELECT e.stream, e.version, e.header, e.tx::text AS tx_text, e.id AS row_id
@@ -130,6 +136,14 @@ UPDATE ledger.head SET size = $9, frontier = $10, known_us = $11,
 _INSERT_OWN: Final = """
 INSERT INTO ledger.event (stream, version, topic, header, body, event_id)
 VALUES ($1, $2, $3, $4, $5, $6)"""
+
+_BACKLOG: Final = """
+SELECT count(w.n) FROM ledger.head h LEFT JOIN LATERAL (
+    SELECT 1 AS n FROM ledger.event e
+    WHERE e.id > h.floor_id AND (e.tx, e.id) > (h.last_tx, h.last_id)
+    AND (SELECT l.position FROM ledger.leaf l
+         WHERE l.stream = e.stream AND l.version = e.version) IS NULL
+    OFFSET 0) w ON true"""
 
 # One index probe a stream, however long the streams are.
 _STREAM_HEADS: Final = """
@@ -221,6 +235,7 @@ class Sequencer:
         self._heads = heads_stream(cell)
         self._clock = clock
         self._on_positions = on_positions
+        self._held: tuple[str, float] | None = None
         self._announced_at = 0.0
         self._announce_later: int | None = None
 
@@ -305,13 +320,11 @@ class Sequencer:
 
     def backlog(self) -> int:
         """How many committed events have no position yet, below the horizon or not."""
+        if not self._is_settled():
+            return self.unnumbered()
         rows = read(
             self._pool,
-            "SELECT count(*) FROM ledger.head h JOIN ledger.event e "
-            "ON (e.id > h.floor_id AND (e.tx, e.id) > (h.last_tx, h.last_id)) "
-            "OR (h.tail_through IS NOT NULL AND e.id <= h.floor_id) "
-            "WHERE NOT EXISTS ("
-            "SELECT FROM ledger.leaf l WHERE l.stream = e.stream AND l.version = e.version)",
+            _BACKLOG,
             (),
         )
         return int(rows[0][0])
@@ -326,16 +339,26 @@ class Sequencer:
         return int(rows[0][0])
 
     def horizon(self) -> Horizon | None:
-        """Which open transaction holds positions back, None if none does."""
+        """Which open transaction holds positions back, None if none does.
+
+        Its age counts from when this sequencer was first asked about it: a role that may not see
+        other roles' activity sees its number, not its start.
+        """
         rows = read(
             self._pool,
-            "SELECT extract(epoch FROM clock_timestamp() - a.xact_start)::float8, a.pid, "
-            "coalesce(a.datname, '')::text FROM pg_stat_activity a "
-            "WHERE a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid() "
+            "SELECT a.pid, a.backend_xid::text, coalesce(a.datname, '')::text "
+            "FROM pg_stat_activity a WHERE a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid() "
             "ORDER BY age(a.backend_xid) DESC LIMIT 1",
             (),
         )
-        return Horizon(float(rows[0][0] or 0), rows[0][1], rows[0][2]) if rows else None
+        if not rows:
+            self._held = None
+            return None
+        pid, number, database = rows[0]
+        now = time.monotonic()
+        if self._held is None or self._held[0] != number:
+            self._held = (number, now)
+        return Horizon(now - self._held[1], pid, database)
 
     def _is_settled(self) -> bool:
         """False while a restored tail is waiting for its turn."""
@@ -356,7 +379,7 @@ class Sequencer:
             if wait:
                 connection.execute(f"SET LOCAL lock_timeout = '{_LEASE_PATIENCE}'")
             row = _one(connection, _LEASE if wait else _LEASE + " SKIP LOCKED")
-            yield None if row is None else _Lease(*row)
+            yield None if row is None else _Lease(*row[:10])
         if notices.seen:
             connection.close()
             raise LedgerUnreachable("the standby did not confirm new positions")
@@ -380,8 +403,8 @@ class Sequencer:
         if lease.has_tail:
             return self._number_tail(connection, lease, max_rows)
         rows = _all(
-            connection, _SCAN, Int8(lease.floor_id), lease.last_tx, Int8(lease.last_id),
-            lease.horizon, Int8(max_rows),
+            connection, _SCAN.format(limit=max_rows), Int8(lease.floor_id), lease.last_tx,
+            Int8(lease.last_id), lease.horizon,
         )  # fmt: skip
         if len(rows) == max_rows:
             after = replace(lease, last_tx=rows[-1][3], last_id=rows[-1][4])
