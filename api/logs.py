@@ -47,6 +47,28 @@ def configure_logs(level: int = logging.INFO) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    if not any(isinstance(each, Templates) for each in root.handlers):
+        root.addHandler(Templates(max(level, logging.WARNING)))
+
+
+class Templates(logging.Handler):
+    """Brings the standard library's loggers into the same lines, without other people's values.
+
+    Our own messages hold names and class names only. Of a library's, such as the connection pool's,
+    the template is told and what would fill it is not.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one record."""
+        ours = record.name == "releve" or record.name.startswith("releve.")
+        error = record.exc_info[0] if record.exc_info else None
+        structlog.get_logger().log(
+            record.levelno,
+            record.getMessage() if ours else str(record.msg),
+            component=record.name,
+            error=error.__name__ if error else None,
+        )
 
 
 def where(error: BaseException) -> str:

@@ -18,6 +18,7 @@ import uvicorn
 from releve.api.app import create_app
 from releve.api.cli.runner import ENVIRONMENT, USAGE, CommandError, Invocation
 from releve.api.lifeline import surviving
+from releve.api.logs import configure_logs
 from releve.api.services import open_services
 from releve.api.worker import working
 
@@ -99,6 +100,7 @@ def serve(
     chosen = host or at.settings.host
     inherited = os.environ.get("RELEVE_LISTEN_FD")
     stop_on_sigterm()
+    configure_logs()
     if inherited is not None:
         listening = socket.socket(fileno=int(inherited))
         _end_with_parent(int(os.environ["RELEVE_PARENT_FD"]))

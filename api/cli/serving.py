@@ -150,9 +150,11 @@ def worker(at: Invocation) -> None:
     import threading
 
     from releve.api.lifeline import surviving
+    from releve.api.logs import configure_logs
     from releve.api.services import open_services
     from releve.api.worker import working
 
+    configure_logs()
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())

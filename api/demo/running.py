@@ -143,11 +143,13 @@ def serve_demo(at: Invocation, sizes: Sizes, *, port: int | None, browser: bool)
     from releve.api.app import create_app
     from releve.api.demo.progress import Progress, UntilReady
     from releve.api.lifeline import surviving
+    from releve.api.logs import configure_logs
     from releve.api.server import address, bind, run, stop_on_sigterm
     from releve.api.services import open_services
     from releve.api.worker import working
 
     stop_on_sigterm()
+    configure_logs()
     listening = bind(at.settings.host, at.settings.port if port is None else port)
     at.say("· base de données")
     with open_services(at.settings, host=at.settings.host) as services:
