@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import os
 import struct
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -78,6 +77,14 @@ _EVENT_LABEL = b"releve/event/v1"
 _BODY_HASH_AT = 140
 _ZERO_HASH = bytes(32)
 _SCALARS = frozenset({str, int, bool, bytes, type(None)})
+_SEALED = frozenset(
+    MAGIC + bytes((SUITE, 0)) + event_class.to_bytes(2, "big")
+    for event_class in CLASS_NAMES
+    if event_class not in CLEAR_BODY_LENGTHS
+)
+"""The only beginnings of a header whose body is encrypted."""
+_as_uuid = msgspec.convert
+"""From 16 bytes; a sixth of the time that ``UUID(bytes=...)`` takes, thrice an event."""
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder()
 
@@ -85,8 +92,7 @@ if _LAYOUT.size != HEADER_LENGTH:  # pragma: no cover - a wrong edit of the layo
     raise AssertionError("the header layout is not 172 bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """The clear part of an event; ``recorded_at`` is in microseconds since 1970 UTC."""
 
     flags: int
@@ -151,11 +157,11 @@ class Header:
         return cls(
             flags=fields[2],
             event_class=fields[3],
-            event_id=UUID(bytes=fields[4]),
-            stream=UUID(bytes=fields[5]),
+            event_id=_as_uuid(fields[4], UUID),
+            stream=_as_uuid(fields[5], UUID),
             version=fields[6],
             recorded_at=fields[7],
-            session=UUID(bytes=fields[8]),
+            session=_as_uuid(fields[8], UUID),
             key_generation=fields[9],
             prev=fields[10],
             commitment=fields[11],
@@ -390,6 +396,8 @@ def _check_content(content: tuple[Any, ...]) -> None:
 
 
 def _check_header(raw: bytes) -> None:
+    if len(raw) == HEADER_LENGTH and raw[:8] in _SEALED:
+        return
     if len(raw) != HEADER_LENGTH or raw[:4] != MAGIC:
         raise Malformed("not an event header")
     if raw[4] != SUITE:
