@@ -61,6 +61,12 @@ class TestDerivation:
             algorithm=SHA256(), length=length, salt=salt, info=info
         ).derive(key)
 
+    @pytest.mark.parametrize("key_length", [0, 1, 63, 64, 65, 200])
+    def test_keys_of_any_length_agree_too(self, key_length: int) -> None:
+        key, info = bytes(range(key_length)), b"info"
+        expected = HKDFExpand(algorithm=SHA256(), length=64, info=info).derive(key)
+        assert hkdf_expand(key, info, 64) == expected
+
     def test_rfc_5869_first_case(self) -> None:
         made = hkdf(b"\x0b" * 22, bytes(range(13)), bytes(range(0xF0, 0xFA)), 42)
         assert made.hex() == (
