@@ -12,6 +12,7 @@ import psycopg
 from eventsourcing.persistence import OperationalError
 from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
+from psycopg.types.array import ListBinaryDumper
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from releve.security.errors import LedgerDown
@@ -91,6 +92,8 @@ def binary_cursor(connection: Connection) -> psycopg.RawCursor[Any]:
 def _new_cursor(connection: Connection) -> psycopg.RawCursor[Any]:
     cursor: psycopg.RawCursor[Any] = psycopg.RawCursor(connection)
     cursor.format = psycopg.pq.Format.BINARY
+    # Lists would go as text otherwise: every byte of a header as two digits, every value quoted.
+    cursor.adapters.register_dumper(list, ListBinaryDumper)
     return cursor
 
 
