@@ -76,6 +76,7 @@ _LAYOUT = struct.Struct(">4sBBH16s16sQQ16sI32s32s32s")
 _EVENT_LABEL = b"releve/event/v1"
 _BODY_HASH_AT = 140
 _ZERO_HASH = bytes(32)
+_STRING = frozenset({str})
 _SCALARS = frozenset({str, int, bool, bytes, type(None)})
 _SEALED = frozenset(
     MAGIC + bytes((SUITE, 0)) + event_class.to_bytes(2, "big")
@@ -383,16 +384,18 @@ def _check_content(content: tuple[Any, ...]) -> None:
     pending: list[Any] = [envelope, payload]
     while pending:
         value = pending.pop()
-        kind = type(value)
-        if kind is dict:
-            for key in value:
-                if type(key) is not str:
-                    raise Malformed("a map key is not a string")
-            pending.extend(value.values())
-        elif kind is list or kind is tuple:
-            pending.extend(value)
-        elif kind not in _SCALARS:
-            raise Malformed("the content holds a type that the format does not know")
+        if type(value) is dict:
+            if not _STRING.issuperset(map(type, value)):
+                raise Malformed("a map key is not a string")
+            value = value.values()
+        if _SCALARS.issuperset(map(type, value)):
+            continue
+        for each in value:
+            kind = type(each)
+            if kind is dict or kind is list or kind is tuple:
+                pending.append(each)
+            elif kind not in _SCALARS:
+                raise Malformed("the content holds a type that the format does not know")
 
 
 def _check_header(raw: bytes) -> None:
