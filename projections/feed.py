@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -138,8 +139,37 @@ class Feed:
             with suppress(RebuildRunning):
                 rebuild(self)
             return 0
-        reads = self.reader.by_position(stand.position, limit, lenient=True)
-        if not reads:
+        return self._applied(stand, self._read(stand.position, limit))
+
+    def run_until_idle(self, limit: int = 500) -> int:
+        """Apply batches until nothing is left; give how many events were applied here.
+
+        The next batch is read and opened while the one before it is written.
+        """
+        applied = 0
+        with few_collections(), ThreadPoolExecutor(1, "feed-ahead") as ahead:
+            reading: Future[list[Read]] | None = None
+            while True:
+                stand = self.stand()
+                if stand.format != ROW_FORMAT:
+                    if not self.run_once(limit) and self.stand().format != ROW_FORMAT:
+                        return applied
+                    continue
+                reads = self._read(stand.position, limit) if reading is None else reading.result()
+                reading = None
+                if len(reads) == limit:
+                    reading = ahead.submit(self._read, reads[-1].position, limit)
+                done = self._applied(stand, reads)
+                if not done and (not reads or self.stand() == stand):
+                    return applied  # nothing left, or another worker holds the feed
+                applied += done
+
+    def _read(self, position: int, limit: int) -> list[Read]:
+        return self.reader.by_position(position, limit, lenient=True)
+
+    def _applied(self, stand: Stand, reads: Sequence[Read]) -> int:
+        """Apply events that follow ``stand``; 0 when somebody else wrote meanwhile."""
+        if not reads or reads[0].position != stand.position + 1:
             return 0
         batch = self.prepare(stand.build, reads)
         with self._locked() as (connection, now):
@@ -149,14 +179,6 @@ class Feed:
             connection.execute(_ADVANCE, (reads[-1].position, FEED))
         self._told()
         return len(reads)
-
-    def run_until_idle(self, limit: int = 500) -> int:
-        """Apply batches until nothing is left; give how many events were applied here."""
-        applied = 0
-        with few_collections():
-            while done := self.run_once(limit):
-                applied += done
-        return applied
 
     def wait_for(self, position: int, timeout: float) -> bool:
         """Wait until projections have reached ``position``, at most ``timeout`` seconds.
