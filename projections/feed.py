@@ -155,7 +155,11 @@ class Feed:
                     if not self.run_once(limit) and self.stand().format != ROW_FORMAT:
                         return applied
                     continue
-                reads = self._read(stand.position, limit) if reading is None else reading.result()
+                ahead_of = reading.result() if reading is not None else []
+                if ahead_of and ahead_of[0].position == stand.position + 1:
+                    reads = ahead_of
+                else:
+                    reads = self._read(stand.position, limit)
                 reading = None
                 if len(reads) == limit:
                     reading = ahead.submit(self._read, reads[-1].position, limit)
