@@ -14,6 +14,7 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -22,7 +23,7 @@ import psycopg
 import rfc8785
 from psycopg.types.numeric import Int4, Int8
 
-from releve.security.errors import SecurityError, Tampered
+from releve.security.errors import Malformed, SecurityError, Tampered
 from releve.security.ledger import merkle, verify
 from releve.security.ledger.checkpointer import Checkpointer
 from releve.security.ledger.connection import (
@@ -34,7 +35,7 @@ from releve.security.ledger.connection import (
 )
 from releve.security.ledger.envelope import EXPORT, HEADER_LENGTH, heads_stream
 from releve.security.ledger.heads import heads_file, stream_heads
-from releve.security.ledger.notes import Checkpoint, LogSigner, parse_note
+from releve.security.ledger.notes import Checkpoint, LogSigner, parse_note, verify_note
 from releve.security.ledger.sequencer import Sequencer
 
 BATCH: Final = 2_000
@@ -45,6 +46,8 @@ _FIRST_DAY: Final = (1980, 1, 1, 0, 0, 0)
 
 _SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _CELL: Final = "SELECT c.cell FROM ledger.cell c"
+_NEWEST: Final = """
+SELECT c.note FROM ledger.checkpoint c WHERE c.size <= $1 ORDER BY c.size DESC LIMIT 1"""
 _PREVIOUS: Final = """
 SELECT l.position FROM ledger.leaf l WHERE l.stream = $1 AND l.class = $2 AND l.position < $3
 ORDER BY l.version DESC LIMIT 1"""
@@ -105,7 +108,8 @@ def export_audit(
 ) -> Exported:
     """Write the export of these streams, or of the whole log when ``streams`` is None.
 
-    Appends EXPORT and HEADS, cites the checkpoint above them, and leaves ``out`` whole or not
+    Appends EXPORT and HEADS, signs and cites the checkpoint above them unless the last one kept is
+    damaged or another history's (that one is shown then), and leaves ``out`` whole or not
     there at all. ``requested`` is what was asked for (``patient``, ``stream``: 32 hex digits;
     ``centre``: FINESS; empty for the log). ``extra`` are positions of access entries that name
     the patient. ``event_keys`` (encryption key, commitment) open single events to the auditor.
@@ -136,10 +140,8 @@ def export_audit(
 
     appended = sequencer.append_export(build_manifest)
     size = appended.size
-    note = checkpointer.at(size, appended.root)
     members = {
         "manifest.json": appended.manifest,
-        "checkpoint": note.encode(),
         "vkeys": f"{signer.vkey}\n".encode(),
         "verify.py": Path(verify.__file__).read_bytes(),
     }
@@ -150,12 +152,16 @@ def export_audit(
     try:
         with borrowed(pool) as connection, connection.transaction():
             connection.execute(_SNAPSHOT)
-            evidence = _Evidence(connection, size, Checkpoint.parse(parse_note(note).text))
+            evidence = _Evidence(connection, size, appended.root)
+            damaged = evidence.damaged_checkpoint(signer)
+            note = damaged or checkpointer.at(size, appended.root)
+            members["checkpoint"] = note.encode()
             heads = stream_heads(connection, size - 1)
             members["heads.json"] = rfc8785.dumps(heads_file(size - 1, heads, listed))
-            consistency = evidence.consistency(checkpointer)
-            if consistency is not None:
-                members["consistency"] = consistency
+            old = None if damaged else evidence.previous_export()
+            if old is not None:
+                with suppress(Tampered):  # its checkpoint is gone and its tiles are damaged
+                    members["consistency"] = evidence.consistency(old, checkpointer.at(old))
             positions: Sequence[int] = range(size)
             if wanted is not None:
                 positions = evidence.positions(wanted, named)
@@ -177,28 +183,48 @@ def _access_entries(pool: Pool, positions: Sequence[int], streams: Sequence[UUID
 class _Evidence:
     """Reads what an export of one size holds, in one snapshot."""
 
-    def __init__(self, connection: Connection, size: int, checkpoint: Checkpoint) -> None:
+    def __init__(self, connection: Connection, size: int, root: bytes) -> None:
         self._connection = connection
         self._made: list[merkle.Hashes] = []
         self._size = size
-        self._root = checkpoint.root
+        self._root = root
         self._cell: UUID = self._all(_CELL)[0][0]
 
-    def consistency(self, checkpointer: Checkpointer) -> bytes | None:
-        """The proof that this log begins with the one of its previous export, and that checkpoint.
+    def damaged_checkpoint(self, signer: LogSigner) -> str | None:
+        """The last checkpoint kept, if it is damaged or the log does not continue it.
 
-        None if there was no export before, or its checkpoint is gone and cannot be made again.
+        The log key never signs on top of one: an export then shows it as it is kept, and does not
+        verify.
         """
-        stream = heads_stream(self._cell)
-        rows = self._all(_PREVIOUS, stream, Int4(EXPORT), Int8(self._size - 2))
+        rows = self._all(_NEWEST, Int8(self._size))
         if not rows:
             return None
-        old = rows[0][0] + 2
+        kept: str = rows[0][0]
         try:
-            note = checkpointer.at(old)
-            old_root = Checkpoint.parse(parse_note(note).text).root
+            signed = verify_note(kept, [signer.vkey])
         except Tampered:
-            return None
+            return kept
+        continued = any(self._gives(hashes, signed) for hashes in self._trees())
+        return None if continued else kept
+
+    def _gives(self, hashes: merkle.Hashes, checkpoint: Checkpoint) -> bool:
+        try:
+            return merkle.root_at(checkpoint.size, hashes) == checkpoint.root
+        except Tampered:
+            return False
+
+    def previous_export(self) -> int | None:
+        """The log's size at its previous export."""
+        stream = heads_stream(self._cell)
+        rows = self._all(_PREVIOUS, stream, Int4(EXPORT), Int8(self._size - 2))
+        return rows[0][0] + 2 if rows else None
+
+    def consistency(self, old: int, note: str) -> bytes:
+        """The proof that this log begins with the one of that size, before the old checkpoint."""
+        try:
+            old_root = Checkpoint.parse(parse_note(note).text).root
+        except Malformed:
+            old_root = b""
         proof: list[bytes] = []
         for hashes in self._trees():
             try:

@@ -453,6 +453,34 @@ class TestDatabaseOnly:
             kinds |= {k for k, _ in found(result)}
         assert {"checkpoint-format", "checkpoint-signature", "root"} <= kinds
 
+    def test_no_export_signs_on_top_of_a_damaged_checkpoint(self, copy: Copy) -> None:
+        text = copy.held.decode()
+        lines = text.split("\n")
+        root = ("A" if lines[2][0] != "A" else "B") + lines[2][1:]
+        for changed, kind in (
+            (text.replace(lines[2], root), "checkpoint-signature"),
+            (text[:-20] + ("A" if text[-20] != "A" else "B") + text[-19:], "checkpoint-signature"),
+            (text.replace("\n\n", "\n"), "checkpoint-format"),
+        ):
+            copy.sql("UPDATE ledger.checkpoint SET note = %s", changed)
+            assert kind in {k for k, _ in found(copy.verify())}
+            for path in (copy.export(), copy.export(copy.streams[STREAM])):
+                result = copy.judge(path)
+                assert kind in {k for k, _ in found(result)}
+                assert verify.exit_code(result) == 5
+
+    def test_no_export_signs_a_history_that_was_rewritten(self, copy: Copy) -> None:
+        rows = copy.rows()
+        header, body = rows[LAST]
+        rows[LAST] = (header[:50] + b"\1" + header[51:], body)
+        copy.sign_again(rows)
+        copy.sql("UPDATE ledger.checkpoint SET note = %s", copy.held.decode())
+        assert ("root", None) in found(copy.verify())
+        for path in (copy.export(), copy.export(copy.streams[STREAM])):
+            result = copy.judge(path)
+            assert ("manifest", None) in found(result)
+            assert verify.exit_code(result) == 5
+
     def test_a_changed_head(self, copy: Copy) -> None:
         copy.sql(flip("head", "frontier", 5, "true"))
         assert found(copy.verify()) == {("root", None)}
