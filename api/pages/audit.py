@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,11 +15,13 @@ from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, Submission, identifier, services_of
 from releve.api.pages import views
 from releve.api.pages.shell import clinical_page, moment, page, see
-from releve.api.proving import prove_stream
+from releve.api.proving import ProvenEvent, StreamProof, prove_stream
+from releve.domain.events import Event
 from releve.projections import wording
 from releve.projections.dates import french_hour, zone_of
 from releve.projections.records import access_positions
 from releve.projections.timeline import TimelineEntry, entries_of
+from releve.security.errors import Tampered
 from releve.security.ledger.verification import verify_database
 from releve.security.policy import Action
 
@@ -87,9 +90,13 @@ def record(request: Request, granted: Record, connu: str = "", position: str = "
         head = services.reader.head()
         limit, told = _known(request, connu, position, at)
         proof = prove_stream(services, patient)
-        by_version = {each.version: each for each in proof.events}
-        entries = entries_of(services.reader.stream(patient))
-        rows = [_row(entry, by_version, at, limit) for entry in entries][::-1]
+        entries = {entry.version: entry for entry in entries_of(_readable(request, patient, proof))}
+        rows = [
+            _row(entries[each.version], each, at, limit)
+            if each.version in entries
+            else _unreadable(each, at, limit)
+            for each in reversed(proof.events)
+        ]
         accesses = _accesses(request, patient, at, limit)
         return {
             "patient": str(patient),
@@ -121,7 +128,42 @@ def record(request: Request, granted: Record, connu: str = "", position: str = "
     return clinical_page(request, principal, "audit_record.html", disclosed, here="audit")
 
 
-def _waits(proof: Any) -> bool:
+def _readable(request: Request, patient: UUID, proof: StreamProof) -> list[Event]:
+    """The events that still open; a damaged one keeps its place in the list without its content."""
+    reader = services_of(request).reader
+    with contextlib.suppress(Tampered):
+        whole: list[Event] = reader.stream(patient)
+        return whole
+    found: list[Event] = []
+    for each in proof.events:
+        if each.position is None:
+            continue
+        try:
+            read = reader.event(each.position)
+        except Tampered:
+            continue
+        if read is not None and read.event is not None:
+            found.append(read.event)
+    return found
+
+
+def _unreadable(proven: ProvenEvent, at: views.Moment, limit: int | None) -> dict[str, Any]:
+    recorded = views.day_and_hour(proven.recorded_at.isoformat(), at.zone)
+    position = -1 if proven.position is None else proven.position
+    return {
+        "position": position, "version": proven.version, "kind": "Illisible", "topic": "",
+        "recorded": recorded, "happened": recorded, "late": False, "author": "", "role": "",
+        "status": "", "leaf": _short(proven.leaf),
+        "problem": proven.problem or ("sans position" if proven.position is None else "illisible"),
+        "later": limit is not None and position > limit,
+    }  # fmt: skip
+
+
+def _short(leaf: str) -> str:
+    return f"{leaf[:8]}…{leaf[-8:]}"
+
+
+def _waits(proof: StreamProof) -> bool:
     return not proof.problems and not any(each.problem for each in proof.events)
 
 
@@ -143,10 +185,9 @@ def _known(request: Request, connu: str, position: str, at: views.Moment) -> tup
 
 
 def _row(
-    entry: TimelineEntry, proven: dict[int, Any], at: views.Moment, limit: int | None
+    entry: TimelineEntry, proven: ProvenEvent, at: views.Moment, limit: int | None
 ) -> dict[str, Any]:
     """One event without any clinical text: kind, times, author, leaf, proof."""
-    found = proven.get(entry.version)
     return {
         "position": entry.position,
         "version": entry.version,
@@ -158,8 +199,8 @@ def _row(
         "author": entry.author,
         "role": wording.ROLE.get(entry.role, entry.role),
         "status": views.BECAME.get(entry.status, ""),
-        "leaf": f"{found.leaf[:8]}…{found.leaf[-8:]}" if found else "",
-        "problem": found.problem if found else "absent",
+        "leaf": _short(proven.leaf),
+        "problem": proven.problem,
         "later": limit is not None and entry.position > limit,
     }
 

@@ -30,7 +30,8 @@ def everything() -> None:
 
 def below(kind: type) -> set[type]:
     found = {kind}
-    for child in kind.__subclasses__():
+    children: list[type] = kind.__subclasses__()
+    for child in children:
         found |= below(child)
     return found
 

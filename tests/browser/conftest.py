@@ -1,0 +1,52 @@
+"""A real server and a real Chromium; without a browser these tests fail, they never skip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, sync_playwright
+
+from support.browser import Site, served
+from support.postgres import Database
+from support.web import open_web
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium as Debian packages it."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        pytest.fail("no Chromium: apt-get install chromium (browser tests never skip)")
+    arguments = ["--disable-dev-shm-usage"]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The module's state directory."""
+    return tmp_path_factory.mktemp("state") / "releve"
+
+
+@pytest.fixture(scope="module")
+def site(module_database: Database, state: Path, browser: Browser) -> Iterator[Site]:
+    """The module's own demo centre, served; no page of it may break the content policy."""
+    with open_web(module_database, state) as web, served(web) as url:
+        found = Site(web, url, browser)
+        yield found
+        assert found.violations == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> Axe:
+    """The accessibility checker."""
+    return Axe()

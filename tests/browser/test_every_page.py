@@ -1,0 +1,172 @@
+"""Each page in real Chromium: it answers 200, breaks no policy, and axe finds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from support.browser import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
+    "sign-in": (None, lambda site: "/connexion"),
+    "briefing": ("present", lambda site: f"/sejours/{site.web.stint('present')}/briefing"),
+    "briefing, all rows": (
+        "present",
+        lambda site: f"/sejours/{site.web.stint('present')}/briefing?tout=1",
+    ),
+    "patients": ("present", lambda site: "/patients"),
+    "patient": ("present", lambda site: f"/patients/{site.web.patient()}"),
+    "consultation": ("present", lambda site: f"/patients/{site.web.patient()}/consultation"),
+    "handover": ("present", lambda site: f"/patients/{site.web.patient()}/transmission"),
+    "new record": ("present", lambda site: "/patients/nouveau"),
+    "deadlines": ("coordinator", lambda site: "/echeances"),
+    "patients of the office": ("coordinator", lambda site: "/patients"),
+    "audit": ("auditor", lambda site: "/audit"),
+    "audit of a record": (
+        "auditor",
+        lambda site: f"/audit/patients/{site.web.patient()}?connu=2026-11-20T12:00",
+    ),
+}
+
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def checked(page: Page, axe: Axe, *rules: str) -> None:
+    """No axe finding: of the rules named, or of all that WCAG 2.2 AA asks for."""
+    only = {"type": "rule", "values": list(rules)} if rules else {"type": "tag", "values": RULES}
+    results = axe.run(page, options={"runOnly": only})
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible_in_light_dark_small_and_forced_colours(
+    site: Site, axe: Axe, name: str
+) -> None:
+    persona, path = PAGES[name]
+    context = site.context()
+    try:
+        page = site.sign_in(context, persona) if persona else context.new_page()
+        opened = page.goto(path(site))
+        assert opened is not None
+        assert opened.status == 200
+        page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+        checked(page, axe)
+        page.emulate_media(color_scheme="dark")
+        checked(page, axe, "color-contrast")
+        for width in (1366, 360):
+            page.set_viewport_size({"width": width, "height": 740})
+            wider = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+            assert not wider, f"the page scrolls sideways at {width} px"
+        page.emulate_media(forced_colors="active")
+        assert page.locator("h1").first.is_visible()
+    finally:
+        context.close()
+
+
+def test_a_refused_form_is_accessible_and_leads_to_its_fields(site: Site, axe: Axe) -> None:
+    context = site.context()
+    try:
+        page = site.sign_in(context, "present")
+        page.goto(f"/patients/{site.web.patient('T3')}/consultation")
+        page.locator('[name="observations[0].code"]').select_option("weight")
+        page.fill('[name="observations[0].measure"]', "71,5")
+        page.fill('[name="note.plan"]', "Revoir dans trois mois")
+        with page.expect_navigation() as answered:
+            page.get_by_role("button", name="Signer la consultation").last.click()
+        assert answered.value is not None
+        assert answered.value.status == 422
+        checked(page, axe)
+        page.get_by_role("alert").get_by_role("link").first.click()
+        focused = page.evaluate("document.activeElement.getAttribute('name')")
+        assert focused == "observations[0].measure"
+        assert page.input_value('[name="note.plan"]') == "Revoir dans trois mois"
+    finally:
+        context.close()
+
+
+def test_what_is_not_there_is_said_accessibly(site: Site, axe: Axe) -> None:
+    context = site.context()
+    try:
+        page = site.sign_in(context, "present")
+        opened = page.goto("/patients/00000000-0000-4000-8000-000000000001")
+        assert opened is not None
+        assert opened.status == 404
+        checked(page, axe)
+    finally:
+        context.close()
+
+
+def test_nothing_is_fetched_from_elsewhere_and_the_first_view_is_small(site: Site) -> None:
+    context = site.context()
+    try:
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto("/connexion")
+        page.click(f'button[value="{site.web.services.persona("present").persona}"]')
+        page.wait_for_load_state()
+        assert asked
+        assert all(url.startswith(site.url) for url in asked)
+        sizes = page.evaluate(
+            "performance.getEntriesByType('resource')"
+            ".concat(performance.getEntriesByType('navigation'))"
+            ".reduce((sum, entry) => sum + entry.encodedBodySize, 0)"
+        )
+        assert 0 < sizes <= 50 * 1024
+    finally:
+        context.close()
+
+
+def test_going_back_after_leaving_shows_no_record(site: Site) -> None:
+    context = site.context()
+    try:
+        page = site.sign_in(context, "present")
+        page.goto(f"/patients/{site.web.patient()}")
+        name = page.locator("h1").inner_text()
+        page.get_by_role("button", name="Quitter").click()
+        page.wait_for_url("**/connexion")
+        page.go_back()
+        page.wait_for_load_state()
+        assert name not in page.content()
+        assert page.url.split("?")[0].endswith("/connexion")
+        stored = page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]")
+        assert stored == [0, 0, ""]
+    finally:
+        context.close()
+
+
+def test_a_printed_briefing_has_no_control_and_says_to_destroy_it(site: Site) -> None:
+    context = site.context()
+    try:
+        page = site.sign_in(context, "present")
+        page.emulate_media(media="print")
+        assert page.locator("article.row").first.is_visible()
+        assert page.get_by_role("button").count() == 0
+        told = page.evaluate("getComputedStyle(document.querySelector('.foot'), '::after').content")
+        assert "détruire" in told
+    finally:
+        context.close()
+
+
+def test_the_keyboard_alone_reaches_the_first_patient(site: Site) -> None:
+    context = site.context()
+    try:
+        page = site.sign_in(context, "present")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.closest('.row-name') !== null"):
+                break
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/patients/*")
+        assert page.locator(".identity").is_visible()
+    finally:
+        context.close()
