@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from releve.domain.events import CENTRE as CENTRE_CLASS
 from releve.domain.events import STINT as STINT_CLASS
 from releve.domain.events import Payload
 from releve.domain.values import Concept, NamedPerson
-from releve.projections import directory, editions, records, timeline
+from releve.projections import directory, editions, records, rule_release, timeline
 from releve.projections.feed import Feed
 from releve.projections.patient_summary import to_bytes
 from releve.projections.rebuild import RebuildRunning, _alone
@@ -491,6 +492,33 @@ class TestEditions:
         assert by_position is not None
         assert by_position.edition == first.edition
         assert house.editions.replay(edition=uuid4()) is None
+
+    def test_keep_the_rules_that_ranked_them(
+        self, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.arranged(house)
+        first = self.issue(house)
+        rules = json.loads((rule_release._FOLDER / "2026-11.json").read_text())
+        (tmp_path / "2026-11.json").write_text(json.dumps(rules))
+        rules["release"] = "2099-01"
+        rules["tiers"][0]["any"].append("watcher")
+        (tmp_path / "2099-01.json").write_text(json.dumps(rules))
+        monkeypatch.setattr(rule_release, "_FOLDER", tmp_path)
+        house.editions = editions.Editions(
+            house.database.service_pool,
+            house.ledger.data_keys,
+            house.records,
+            house.ledger.reader.known_at,
+            release="2099-01",
+        )
+        second = self.issue(house)
+        assert (second.number, second.rule_release) == (2, "2099-01")
+        assert second.head["tiers"]["T0"] == 2
+        again = house.editions.replay(edition=first.edition)
+        assert again is not None
+        assert again.rule_release == "2026-11"
+        assert again.to_text() == first.to_text()
+        assert again.sha256 == first.sha256
 
     def test_leave_a_grey_line_for_an_erased_patient(self, house: House) -> None:
         stream = self.arranged(house)
