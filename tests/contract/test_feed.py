@@ -533,6 +533,56 @@ class TestEditions:
         assert "Dossier effacé" in again.to_text()
 
 
+class TestReadings:
+    def test_names_are_found_without_accents_by_their_beginnings_and_birth_date(
+        self, house: House
+    ) -> None:
+        house.found()
+        for number, (name, given, born) in enumerate(
+            [("Lefèvre", "Zoé", "1950-03-12"), ("LEFEVRE", "Zoe", "1981-01-01"),
+             ("Saint-Étienne", "Jean-Noël", "1950-03-12")]
+        ):  # fmt: skip
+            stream = Stream(number)
+            house.write(stream, Registered(birth_name=name, first_names=(given,), birth_date=born))
+        house.run()
+
+        def found(words: str) -> list[int]:
+            return [each.patient.int & 0xFF for each in house.records.search(CENTRE, words)]
+
+        assert sorted(found("lefev")) == [0, 1]
+        assert sorted(found("zoé LEFÈ")) == [0, 1]
+        assert found("zoé 12/03/1950") == [0]
+        assert found("noel etien") == [2]
+        assert found("1950-03-12") == [0, 2]
+        assert found("vre") == []
+        assert len(found("")) == 3
+        assert house.records.search(UUID(int=77), "") == []
+        (first, *_) = house.records.search(CENTRE, "12/03/1950 zoe")
+        assert [other.patient.int & 0xFF for other in house.records.same_names(CENTRE, first)] == [
+            1
+        ]
+
+    def test_items_are_counted_and_listed_with_who_answers(self, house: House) -> None:
+        house.found()
+        late = house.person(1, ItemOpened(kind="result", text="NFS", due="2026-11-20"))
+        house.person(2, ItemOpened(kind="call", text="Appeler", no_deadline=True))
+        done = house.person(3, ItemOpened(kind="call", text="Appeler", due="2026-11-20"))
+        house.write(
+            done, ItemClosed(outcome="done", evidence="fait"), target=done.events[1].event_id
+        )
+        house.run()
+        pool, keys = house.database.service_pool, house.ledger.data_keys
+        place = directory.load(pool, keys)
+        assert records.count_items(pool, keys, place, NOW) == (2, 1, 0)
+        lines = records.open_items_of(pool, keys, house.records, place, CENTRE, NOW)
+        assert lines[0].patient == late.id
+        assert [(line.overdue_days, line.owner) for line in lines] == [
+            (3, "Dr Paul Lenoir"), (0, "Dr Paul Lenoir"),
+        ]  # fmt: skip
+        before = records.count_items(pool, keys, place, NOW - timedelta(days=2))
+        assert before.orphans == 0, "with nobody in post the référent answers"
+
+
 class TestReplay:
     def test_as_known_before_and_after_a_late_entry_differ_by_that_entry(
         self, house: House
