@@ -403,8 +403,10 @@ def _registration(patient: Entry) -> tuple[RegisterPatient, list[Unmapped], list
             reading.unmapped.append(Unmapped(path=where, type="Identifier"))
     names = list(enumerate(content.get("name", ())))
     maiden = _name(names, "maiden")
-    main = _name(names, "official", "usual", None) or maiden
-    usual = _name(names, "usual") or main
+    main = _name(names, "official", "usual", None)
+    usual = _name(names, "usual")
+    if usual[0] is None:
+        usual = main
     used = {number for number, _ in (maiden, main, usual) if number is not None}
     for number, one in names:
         where = f"{patient.path}.name[{number}]"

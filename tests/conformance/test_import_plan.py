@@ -506,3 +506,16 @@ def test_a_death_is_told_until_the_record_can_hold_it() -> None:
     planned = plan(raw(collection(patient={"deceasedDateTime": "2026-01-01"})))
     assert [one.path for one in planned.warnings] == ["Bundle.entry[0].resource.deceased"]
     assert [one.type for one in planned.unmapped] == ["dateTime"]
+
+
+def test_a_maiden_name_is_the_birth_name_and_the_other_the_used_one() -> None:
+    names = [
+        {"use": "maiden", "family": "Loriot"},
+        {"use": "official", "family": "Sansonnet", "given": ["Odile"]},
+        {"use": "nickname", "given": ["Dilou"]},
+    ]
+    planned = plan(raw(collection(patient={"name": names})))
+    registration = planned.patients[0].registration
+    assert (registration.birth_name, registration.used_name) == ("Loriot", "Sansonnet")
+    assert (registration.first_names, registration.used_first_name) == (("Odile",), None)
+    assert [one.path for one in planned.unmapped] == ["Bundle.entry[0].resource.name[2]"]
