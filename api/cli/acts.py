@@ -273,6 +273,7 @@ def speak_as(
     patient: UUID | None,
     stint: UUID | None,
     client_key: str | None,
+    originals: Sequence[bytes] = (),
 ) -> dict[str, Any]:
     """One command in a persona's name, through the policy; the contract's JSON.
 
@@ -319,6 +320,7 @@ def speak_as(
         client_key=client_key or str(uuid.uuid4()),
         target=target,
         seen_position=services.feed.position(),
+        attachments=originals,
     )
     return {
         spec.target: done.outcome.stream,

@@ -101,6 +101,9 @@ def speak(
     patient: Annotated[str | None, typer.Option("--patient")] = None,
     stint: Annotated[str | None, typer.Option("--stint")] = None,
     data: Annotated[str | None, typer.Option("--data", help="Fichier JSON, ou - .")] = None,
+    original: Annotated[
+        Path | None, typer.Option("--original", help="Le document lui-même (attach-document).")
+    ] = None,
     idempotency_key: Annotated[str | None, typer.Option("--idempotency-key")] = None,
     listing: Annotated[bool, typer.Option("--list", help="Les commandes, avec exemples.")] = False,
 ) -> Result:
@@ -131,6 +134,7 @@ def speak(
             patient=identifier(patient) if patient else None,
             stint=identifier(stint) if stint else None,
             client_key=idempotency_key,
+            originals=[original.read_bytes()] if original else [],
         )
     return Result(found, one_line(found))
 

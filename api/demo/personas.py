@@ -20,6 +20,9 @@ SHOWN = timedelta(weeks=6)
 AUDITOR = UUID("6b1f9a52-7c1e-8d0a-9a54-2f6e3c1d0a01")
 """The demo auditor is nobody's colleague: a fixed id, of no practitioner's stream."""
 
+ADMINISTRATOR = UUID("6b1f9a52-7c1e-8d0a-9a54-2f6e3c1d0a02")
+"""Nor is who administers the demo; no page is theirs."""
+
 
 def personas(directory: Directory, now: datetime) -> tuple[Persona, ...]:
     """Everybody one may be now, the doctor in post first."""
@@ -118,4 +121,12 @@ def _staff(directory: Directory, centre: CentreEntry, suffix: str) -> Iterable[P
         person=uuid5(AUDITOR, centre.finess),
         centre=centre.centre,
         purpose="Vérifie la structure, les preuves et les accès",
+    )
+    yield Persona(
+        persona=f"administrator{suffix}",
+        name="Administration",
+        role="administrator",
+        person=uuid5(ADMINISTRATOR, centre.finess),
+        centre=centre.centre,
+        purpose="Ouvre centres et comptes, par la ligne de commande",
     )

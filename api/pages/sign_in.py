@@ -36,7 +36,7 @@ def _chooser(request: Request, return_to: str, error: str = "", status: int = 20
     services = services_of(request)
     demo = services.identity.demo
     directory = services.directory.load()
-    personas = list(demo.personas()) if demo else []
+    personas = [each for each in demo.personas() if each.role != "administrator"] if demo else []
     centre = next((directory.centre(each.centre) for each in personas), None)
     return page(
         request,
