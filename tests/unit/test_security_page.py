@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +32,9 @@ from releve.api.services import open_services
 from releve.api.settings import Settings
 from releve.fhir.exact_json import MAX_BYTES
 from releve.security.identity import ABSOLUTE, IDLE
+from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.keyfile import ARGON2ID
+from releve.security.ledger.store import SKEW
 from releve.security.policy import (
     GRACE,
     QUESTIONS,
@@ -89,10 +93,12 @@ def held(database: Database) -> dict[Column, str]:
     return {(table, column): kind for table, column, kind in found}
 
 
+@pytest.mark.postgres
 def test_every_column_of_the_database_has_its_line_and_no_other_has_one(database: Database) -> None:
     assert sorted(told()) == sorted(held(database))
 
 
+@pytest.mark.postgres
 def test_each_line_says_how_the_column_stands_and_why(database: Database) -> None:
     kinds = held(database)
     for column, (form, why) in told().items():
@@ -114,6 +120,8 @@ def filled(database: Database, tmp_path: Path) -> tuple[Database, list[str]]:
     return database, canaries(seeded, set())
 
 
+@pytest.mark.postgres
+@pytest.mark.slow
 def test_no_column_holds_a_name_an_identifier_or_a_rare_word(
     filled: tuple[Database, list[str]],
 ) -> None:
@@ -270,16 +278,24 @@ def test_what_answers_without_a_session_is_the_closed_list() -> None:
 
 def test_the_limits_are_the_codes_own() -> None:
     memory_kib, passes, lanes = ARGON2ID
+    kept = {name: each.default for name, each in signature(DataKeys).parameters.items()}
+    life, idle = _minutes(kept["lifetime"]), _minutes(kept["idle"])
     assert [[name, value] for name, value, _ in rows("limits")] == [
         ["body of a request", _mib(BODY_LIMIT)],
         ["headers of a request", f"{HEADER_LIMIT // 1024} KiB"],
         ["one text in a JSON body", f"{NOTE_LIMIT // 1024} KiB"],
         ["depth of a JSON body", f"{DEPTH_LIMIT} levels"],
         ["imported file", _mib(MAX_BYTES)],
-        ["session, idle", f"{IDLE.total_seconds() / 60:g} min"],
+        ["session, idle", _minutes(IDLE)],
         ["session or demo token, in all", _hours(ABSOLUTE.total_seconds())],
+        ["opened data keys in memory", f"{kept['capacity']:,}, for {life}, {idle} idle"],
+        ["clock of an append", f"{SKEW.total_seconds():g} s from the database's"],
         ["Argon2id", f"{memory_kib // 1024} MiB, {passes} passes, {lanes} lanes"],
     ]
+
+
+def _minutes(delay: timedelta) -> str:
+    return f"{delay.total_seconds() / 60:g} min"
 
 
 def _mib(size: int) -> str:
