@@ -592,13 +592,15 @@ class TestLog:
         assert ledger.reader.head().root == merkle.root(leaves)
 
     def test_small_batches_give_the_same_order(self, ledger: Ledger) -> None:
-        ledger.store.put_many([[note(uuid4(), 1)] for _ in range(20)])
-        while not ledger.sequencer.run_once(3):
-            time.sleep(0.01)
-        given = 3
+        ledger.sequencer.run_until_idle()
+        streams = [uuid4() for _ in range(20)]
+        ledger.store.put_many([[note(stream, 1)] for stream in streams])
+        given = 0
         while some := ledger.sequencer.run_once(3):
             given += some
         assert given == 20
+        reads = ledger.reader.by_position(-1, 100)
+        assert [read.header.stream for read in reads] == streams
         assert ledger.sequencer.backlog() == ledger.sequencer.unnumbered() == 0
 
     def test_heads_cover_each_streams_last_event_below_them(self, ledger: Ledger) -> None:
