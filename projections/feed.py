@@ -179,8 +179,9 @@ class Feed:
         with self._locked() as (connection, now):
             if now != stand:
                 return 0
-            write(connection, stand.build, batch)
-            connection.execute(_ADVANCE, (reads[-1].position, FEED))
+            with connection.pipeline():  # one round trip: the locked row is what others wait for
+                write(connection, stand.build, batch)
+                connection.execute(_ADVANCE, (reads[-1].position, FEED))
         self._told()
         return len(reads)
 
