@@ -115,7 +115,14 @@ def quantity_text(quantity: Mapping[str, Any] | None) -> str:
         return ""
     value = str(quantity.get("value", "")).replace(".", ",")
     unit = quantity.get("unit") or quantity.get("code") or ""
-    return f"{value} {unit}".strip()
+    return f"{value} {_UNIT_WORDS.get(unit, unit)}".strip()
+
+
+_UNIT_WORDS: Mapping[str, str] = {
+    "mm[Hg]": "mmHg", "Cel": "°C", "umol/L": "µmol/L", "{INR}": "", "{score}": "", "1": "",
+    "{beats}/min": "/min", "{breaths}/min": "/min", "kg/m2": "kg/m²",
+}  # fmt: skip
+"""UCUM codes as a French reader writes them."""
 
 
 def absence_text(payload: Mapping[str, Any]) -> str:

@@ -312,7 +312,7 @@ def _in_window(
                 return _allow("in-post", action, stint=stint)
             return _deny("not-a-doctors-act")
         case "grace":
-            return _in_grace(window, action, context)
+            return _in_grace(window, action, resource, context)
         case "questions":
             if context.asked and action in (Action.READ_ASKED_CARD, Action.ANSWER_QUESTION):
                 return _allow("question-asked", action, stint=stint)
@@ -321,8 +321,12 @@ def _in_window(
             return _deny("window-over")
 
 
-def _in_grace(window: StintWindow, action: Action, context: Context) -> Decision:
+def _in_grace(
+    window: StintWindow, action: Action, resource: Resource, context: Context
+) -> Decision:
     stint = window.stint
+    if action is Action.READ_IDENTITY and resource.kind == "stint" and resource.stint == stint:
+        return _allow("grace-own-patients", action, stint=stint)  # the list of whom she saw
     if action in (Action.READ_CLINICAL, Action.READ_IDENTITY) and context.treated:
         return _allow("grace-own-patients", action, stint=stint)
     if action in (Action.READ_ASKED_CARD, Action.ANSWER_QUESTION) and context.asked:

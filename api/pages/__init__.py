@@ -1,11 +1,22 @@
 """The pages: server-rendered French HTML that does every essential act without JavaScript."""
 
-from releve.api.pages import audit, briefing, office, patient, patients, shell, sign_in, writing
+from releve.api.pages import (
+    audit,
+    briefing,
+    office,
+    patient,
+    patients,
+    shell,
+    sign_in,
+    stint,
+    writing,
+)
 
 PAGES = (
     shell.router,
     sign_in.router,
     briefing.router,
+    stint.router,
     patients.router,
     patient.router,
     writing.router,

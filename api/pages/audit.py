@@ -240,6 +240,7 @@ WHAT = {
     "page.patient": "dossier", "page.patients": "liste des patients", "page.briefing": "relève",
     "page.consultation": "formulaire de consultation",
     "page.handover": "formulaire de transmission",
+    "page.handovers": "transmissions du séjour",
     "page.audit": "structure du dossier (audit)", "page.deadlines": "échéances",
     "fhir.Patient": "FHIR Patient", "fhir.summary": "FHIR synthèse (IPS)", "patient": "refus",
 }  # fmt: skip

@@ -26,6 +26,7 @@ from releve.security.policy import Action
 router = APIRouter(include_in_schema=False)
 READ_BACK_TIERS = frozenset({"T0"})
 WORDS_A_MINUTE = 200
+LATE_AFTER_S = 5.0
 
 Home = Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
 Reading = Annotated[Granted, Depends(Guard(Action.READ_BRIEFING, "stint"))]
@@ -139,7 +140,7 @@ class _Shown:
             "changed": {"number": len(by_tier.get("T4", ())), "title": titles.get("T4", "")},
             "everything": self.everything,
             "delta": self._delta(),
-            "alarms": [],
+            "alarms": self._alarms(),
             "issued": self._issued(),
             "rules": rules.release,
             "reviewed_by": rules.reviewed_by,
@@ -256,6 +257,20 @@ class _Shown:
             "since": french_hour(local),
             "names": names + (f" et {len(changed) - 4} de plus" if len(changed) > 4 else ""),
         }
+
+    def _alarms(self) -> list[str]:
+        """What makes the page less than it should be, said first."""
+        found = []
+        if not self.directory.in_post(self.line.centre, self.at.now):
+            centre = self.directory.centre(self.line.centre)
+            named = f" Le référent répond : {centre.referent.name}." if centre else ""
+            found.append(f"Aucun médecin en poste : appeler le 15 ou le 116 117.{named}")
+        lag = self.services.feed.lag()
+        if lag.behind_s > LATE_AFTER_S:
+            found.append(
+                f"Lectures en retard : {lag.events} événements ne sont pas encore montrés."
+            )
+        return found
 
     def _issued(self) -> dict[str, Any] | None:
         if self.edition is None:

@@ -86,6 +86,7 @@ def _content(
             principal.session.form_token(), forms.new_key(), position, summary.version
         )
 
+    around = services.records.summaries(granted.centre)[1]
     entries = timeline_of(services, summary.patient)
     shown = entries if whole else entries[:SHOWN]
     items = views.items(summary, at, granted.centre, directory)
@@ -98,7 +99,7 @@ def _content(
         open_to_answer = not own and not received["answered"]
         received["form"] = form("read-back", Action.READ_BACK) if open_to_answer else None
     return {
-        "who": views.identity(summary, at, directory),
+        "who": views.identity(summary, at, directory, around.values()),
         "incomplete": summary.incomplete,
         "fired_lines": views.fired(summary),
         "may": {

@@ -124,7 +124,13 @@ def surroundings(request: Request, principal: Principal | None, here: str = "") 
 def navigation(principal: Principal) -> list[tuple[str, str, str]]:
     """The entries of the bar for a role: key, address, label."""
     match principal.role:
-        case "doctor" | "intern" | "referent":
+        case "doctor" | "intern":
+            return [
+                ("releve", "/releve", "Relève"),
+                ("patients", "/patients", "Patients"),
+                ("transmissions", "/transmissions", "Transmissions"),
+            ]
+        case "referent":
             return [("releve", "/releve", "Relève"), ("patients", "/patients", "Patients")]
         case "coordinator" | "secretary":
             return [("echeances", "/echeances", "Échéances"), ("patients", "/patients", "Patients")]

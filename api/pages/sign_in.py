@@ -21,7 +21,7 @@ from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.projections import wording
 from releve.security.errors import NotAuthenticated
 from releve.security.identity import ABSOLUTE, Persona
-from releve.security.policy import Action
+from releve.security.policy import Action, phase
 
 router = APIRouter(include_in_schema=False)
 
@@ -128,10 +128,19 @@ def home(
     """The page that each role starts its morning with."""
     match granted.principal.role:
         case "doctor" | "intern" | "referent":
-            return see("/releve")
+            return see("/transmissions" if _leaving(request, granted) else "/releve")
         case "coordinator" | "secretary":
             return see("/echeances")
         case "nurse":
             return see("/patients")
         case _:
             return see("/audit")
+
+
+def _leaving(request: Request, granted: Granted) -> bool:
+    """Whether the stint is over and its 72 hours are not: what is left to do is to hand over."""
+    now = services_of(request).clock()
+    return any(
+        window.stint == granted.principal.stint and phase(window, now) == "grace"
+        for window in granted.principal.actor.stints
+    )

@@ -132,13 +132,25 @@ def severity_of(summary: PatientSummary) -> str | None:
     return str(line.detail["severity"]) if line else None
 
 
-def identity(summary: PatientSummary, at: Moment, directory: Directory) -> dict[str, Any]:
-    """The identity bar: traits, declared doctor, severity and allergy badge."""
+def identity(
+    summary: PatientSummary,
+    at: Moment,
+    directory: Directory,
+    others: Iterable[PatientSummary] = (),
+) -> dict[str, Any]:
+    """The identity bar: traits, declared doctor, severity, allergy badge, same-name warning."""
+    name = summary.full_name()
+    same = [
+        traits(each, at)["born"]
+        for each in others
+        if each.patient != summary.patient and each.full_name() == name
+    ]
     attending = summary.medecin_traitant
     severity = summary.severity
     review = severity.detail.get("review_by") if severity else None
     due = last_day(review, at.zone) if review else None
     return traits(summary, at) | {
+        "namesakes": same,
         "attending": _attending(attending, directory) if attending else "",
         "severity": severity_of(summary),
         "severity_overdue": due is not None and due < at.day,
@@ -353,7 +365,9 @@ def kind_of(topic: str) -> tuple[str, str]:
 
 
 def without_label(text: str) -> str:
-    """A timeline line without the label that its column already says."""
+    """A timeline line without the label that its column already says, one part a line."""
+    for part in (" · S : ", " · O : ", " · A : ", " · P : ", " · À faire : ", " · Situation : "):
+        text = text.replace(part, "\n" + part.removeprefix(" · "))
     for label in ("Note : ", "Mesure : ", "Problème : ", "Allergie : ", "Traitement : ",
                   "Transmission : ", "Gravité : ", "Document joint : "):  # fmt: skip
         if text.startswith(label):

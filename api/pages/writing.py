@@ -262,7 +262,12 @@ def _shown(
         if form.version is None:
             form.version, form.position = summary.version, position
         return {
-            "who": views.identity(summary, at, services.directory.load()),
+            "who": views.identity(
+                summary,
+                at,
+                services.directory.load(),
+                services.records.summaries(granted.centre)[1].values(),
+            ),
             "form": form,
             **content(summary),
         }, position

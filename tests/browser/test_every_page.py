@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # no stubs
 from playwright.sync_api import Page
 
 from support.browser import Site
@@ -23,6 +23,10 @@ PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "patient": ("present", lambda site: f"/patients/{site.web.patient()}"),
     "consultation": ("present", lambda site: f"/patients/{site.web.patient()}/consultation"),
     "handover": ("present", lambda site: f"/patients/{site.web.patient()}/transmission"),
+    "handovers of the stint": (
+        "present",
+        lambda site: f"/sejours/{site.web.stint('present')}/transmissions",
+    ),
     "new record": ("present", lambda site: "/patients/nouveau"),
     "deadlines": ("coordinator", lambda site: "/echeances"),
     "patients of the office": ("coordinator", lambda site: "/patients"),

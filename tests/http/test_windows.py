@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from releve.security.identity import Persona
 from support.postgres import Database
-from support.web import PARIS, Web, key, open_web
+from support.web import PARIS, Web, key, open_web, submit
 
 pytestmark = pytest.mark.postgres
 HAPPENED = datetime(2026, 11, 23, 8, 30, tzinfo=PARIS)
@@ -66,8 +66,23 @@ def test_doors_open_and_close_by_the_clock(database: Database, tmp_path: Path) -
             assert rights(web, leaving, patient) == left, now
             if came is not None:
                 assert rights(web, coming, patient) == came, now
+            if left == "r-l":
+                still_hands_over(web, leaving, patient)
             if left == "---":
                 same_bytes(web, leaving, patient)
+
+
+def still_hands_over(web: Web, persona: Persona, patient: str) -> None:
+    """For 72 hours the list of her own patients opens, and a handover can be signed."""
+    browser = web.browser(persona.persona)
+    assert browser.get("/").headers["location"] == "/transmissions"
+    listed = browser.get(browser.get("/transmissions").headers["location"])
+    assert listed.status_code == 200
+    assert f'href="/patients/{patient}/transmission"' in listed.text
+    page = f"/patients/{patient}/transmission"
+    reason = {"severity": "unstable", "severity_reason": "Dyspnée"}
+    done = submit(browser, page, signer="1", summary="Écrite après le départ", **reason)
+    assert done.status_code == 303, done.text
 
 
 def same_bytes(web: Web, persona: Persona, patient: str) -> None:
