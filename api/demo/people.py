@@ -59,7 +59,7 @@ MEN = (
     "Adrien", "Aimé", "Albert", "Alexis", "André", "Antonin", "Armand", "Bastien", "Baptiste",
     "Bernard", "Christian", "Clément", "Daniel", "Edmond", "Émile", "Fabrice", "Fernand",
     "Firmin", "Florian", "Gabriel", "Georges", "Gérard", "Gilbert", "Guy", "Henri", "Honoré",
-    "Jacques", "Jean-Claude", "Jean-Marc", "Joël", "Joseph", "Jules", "Julien", "Léon", "Loïc",
+    "Jacques", "Jean-Luc", "Jean-Marc", "Joël", "Joseph", "Jules", "Julien", "Léon", "Loïc",
     "Lucas", "Lucien", "Marcel", "Marius", "Maurice", "Michel", "Nathan", "Noël", "Paul",
     "Raoul", "Raymond", "Rémi", "René", "Robert", "Roger", "Roland", "Sylvain", "Théo", "Yannick",
 )  # fmt: skip
