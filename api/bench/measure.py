@@ -79,20 +79,29 @@ def measure(
     cases: Mapping[str, Case],
     *,
     rounds: int,
+    slices: int = 1,
     settings: Mapping[str, Any] | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Run every case ``rounds`` times, ours and baselines taking turns, and keep medians."""
+    """Run every case ``rounds`` times, ours and baselines taking turns, and keep medians.
+
+    A round is ``slices`` runs of each, taking turns too, and their mean: short runs side by side
+    see the same neighbours on a shared machine, long ones do not.
+    """
     figures: dict[str, dict[str, list[float]]] = {
         case: {who: [] for who in ("ours", *cases[case].baselines)} for case in cases
     }
     for turn in range(rounds):
         for label, case in cases.items():
             runs = [("ours", case.ours), *case.baselines.items()]
-            for who, run in runs if turn % 2 == 0 else reversed(runs):
-                figures[label][who].append(run())
-    found = {label: _judged(case, figures[label], better) for label, case in cases.items()}
-    return Report(name, unit, better, found, rounds, dict(settings or {}), dict(detail or {}))
+            found: dict[str, list[float]] = {who: [] for who, _ in runs}
+            for part in range(slices):
+                for who, run in runs if (turn + part) % 2 == 0 else reversed(runs):
+                    found[who].append(run())
+            for who, values in found.items():
+                figures[label][who].append(statistics.fmean(values))
+    judged = {label: _judged(case, figures[label], better) for label, case in cases.items()}
+    return Report(name, unit, better, judged, rounds, dict(settings or {}), dict(detail or {}))
 
 
 def _judged(case: Case, figures: Mapping[str, list[float]], better: str) -> dict[str, Any]:

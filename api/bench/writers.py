@@ -339,9 +339,8 @@ def create_library_tables(url: str, *names: str) -> None:
             recorder.create_table()
 
 
-def _bench(
-    name: str, rounds: int, seconds: float, cases: Callable[[int, Callable[[str], Run]], Case]
-) -> Report:
+def _bench(name: str, quick: bool, cases: Callable[[int, Callable[[str], Run]], Case]) -> Report:
+    rounds, slices, seconds = (1, 1, 0.4) if quick else (5, 5, 0.3)
     with (
         writers(max(WRITERS)) as run,
         temporary_directory() as directory,
@@ -365,11 +364,12 @@ def _bench(
             "higher",
             built,
             rounds=rounds,
+            slices=slices,
             settings={
                 "server": server_version(services.database.owner_url),
                 "synchronous_commit": "on",
                 "event_bytes": len(NOTE),
-                "seconds_per_run": seconds,
+                "seconds_per_round": round(seconds * slices, 3),
                 "stock": "POSTGRES_ENABLE_DB_FUNCTIONS off: with it the library loses events",
             },
         )
@@ -392,7 +392,7 @@ def bench_append(*, quick: bool) -> Report:
             ratio[STOCK] = 4.0
         return Case(run("ours append"), {PLAIN: run(PLAIN), STOCK: run(STOCK)}, ratio)
 
-    return _bench("append", 1 if quick else 5, 0.4 if quick else 1.5, cases)
+    return _bench("append", quick, cases)
 
 
 def bench_command(*, quick: bool) -> Report:
@@ -402,4 +402,4 @@ def bench_command(*, quick: bool) -> Report:
         ratio = {LIBRARY: 1.5} if count == 16 else {}
         return Case(run("ours command"), {LIBRARY: run(LIBRARY)}, ratio)
 
-    return _bench("command", 1 if quick else 5, 0.4 if quick else 1.5, cases)
+    return _bench("command", quick, cases)

@@ -86,3 +86,9 @@ def test_baselines_take_turns_in_alternating_order() -> None:
     case = Case(lambda: note("ours"), {"theirs": lambda: note("theirs")})
     measure("x", "ms", "lower", {"a": case}, rounds=2)
     assert order == ["ours", "theirs", "theirs", "ours"]
+
+
+def test_a_round_is_the_mean_of_its_slices() -> None:
+    values = iter([1.0, 3.0])
+    report = measure("x", "ms", "lower", {"a": Case(lambda: next(values))}, rounds=1, slices=2)
+    assert report.cases["a"]["ours"] == 2.0
