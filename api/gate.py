@@ -252,26 +252,43 @@ class Guard:
     entry where a record was named.
     """
 
-    def __init__(self, action: Action, kind: Kind = "service", *, param: str | None = None) -> None:
+    def __init__(
+        self,
+        action: Action,
+        kind: Kind = "service",
+        *,
+        param: str | None = None,
+        late: bool = False,
+    ) -> None:
+        """``late``: open a form also for late entries; what it sends is asked about again."""
         self.action = action
         self.kind: Kind = kind
         self.param = param or kind
+        self.late = late
 
     def __call__(self, request: Request, principal: SignedIn, form: Submission) -> Granted:
         """Give the grant, or refuse."""
+        services = services_of(request)
         if form is not None:
             same_origin(request, required=False)
             if not principal.session.accepts(field(form, "jeton")):
                 raise foreign_request()
         return authorise(
-            services_of(request),
+            services,
             principal,
             self.action,
             self.kind,
             identifier(request.path_params.get(self.param)),
-            occurred_at=instant(field(form, "occurred_at"), principal.zone),
+            occurred_at=late_moment(principal, services.clock())
+            if self.late
+            else instant(field(form, "occurred_at"), principal.zone),
             entry=identifier(field(form, "note")),
         )
+
+
+def late_moment(principal: Principal, now: datetime) -> datetime | None:
+    """Give a moment of the stint whose 72 hours run now: what a late entry could be about."""
+    return next((w.ends_at for w in principal.actor.stints if phase(w, now) == "grace"), None)
 
 
 def authorise(
@@ -325,7 +342,8 @@ def may(services: Services, granted: Granted, action: Action) -> bool:
     resource = _resource(services, granted.principal, granted.kind, granted.target)
     if resource is None:
         return False
-    context = Context(services.clock())
+    now = services.clock()
+    context = Context(now, occurred_at=late_moment(granted.principal, now))
     if granted.kind == "patient" and granted.target is not None:
         context = _with_part(services, granted.principal, granted.target, context, None)
     return decide(granted.principal.actor, action, resource, context).allowed

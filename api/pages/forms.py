@@ -97,7 +97,8 @@ class Form:
             text = f"{text} {problem.do}"
         for path, _ in problem.fields:
             name = _control(path, names or {})
-            if name in self.values or _ROW.match(name) or name in (names or {}).values():
+            shown = (*self.values, *(names or {}).values(), "late_reason", "occurred_at")
+            if name in shown or _ROW.match(name):
                 self.wrong.setdefault(name, text)
                 return
         self.general.append(text)
@@ -229,6 +230,7 @@ def handover(form: Form, items: Iterable[str], contingencies: Iterable[str]) -> 
     data["contingencies"] = list(contingencies)
     data["new_items"] = list(_items(form, "new_items"))
     data["new_contingencies"] = list(_contingencies(form, "new_contingencies"))
+    _put(data, "late_reason", form.value("late_reason"))
     if form.value("read_back_requested"):
         data["read_back_requested"] = True
     return {name: value for name, value in data.items() if value not in ("", [])}

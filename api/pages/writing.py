@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from releve.api.acting import perform
 from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, Submission, authorise, services_of
+from releve.api.gate import Granted, Guard, Submission, authorise, instant, services_of
 from releve.api.pages import forms, measures, views
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import ITEM_KINDS
 from releve.api.pages.shell import clinical_page, moment, see
-from releve.api.problems import problem_for
+from releve.api.problems import RequestRefused, problem_for
 from releve.api.reading import patient_at
 from releve.domain.commands import COMMANDS
 from releve.domain.continuity import Written
@@ -26,7 +26,7 @@ from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
 
-Consulting = Annotated[Granted, Depends(Guard(Action.WRITE_CLINICAL, "patient"))]
+Consulting = Annotated[Granted, Depends(Guard(Action.WRITE_CLINICAL, "patient", late=True))]
 HandingOver = Annotated[Granted, Depends(Guard(Action.WRITE_HANDOVER, "patient"))]
 MODES = tuple((mode, word.capitalize()) for mode, word in wording.MODE.items())
 
@@ -58,12 +58,11 @@ def record(request: Request, granted: Consulting, submitted: Submission) -> Resp
 
 def _consultation(request: Request, granted: Granted, form: Form, status: int = 200) -> Response:
     def content(summary: PatientSummary) -> dict[str, Any]:
-        end = granted.decision.obligations & {"late-entry"}
         return {
             "modes": MODES,
             "measures": measures.OPTIONS,
             "item_kinds": ITEM_KINDS,
-            "late": bool(end) or bool(form.error("late_reason")),
+            "late": _is_late(granted) or bool(form.error("late_reason")),
         }
 
     return _shown(request, granted, form, "consultation.html", content, status)
@@ -135,6 +134,7 @@ def _handover(
             "next_doctor": following.practitioner_name if following else "",
             "week": _week(summary, granted),
             "warnings": _warnings(summary, items),
+            "late": _is_late(granted) or bool(form.error("late_reason")),
         }
 
     return _shown(request, granted, form, "handover.html", content, status)
@@ -202,6 +202,11 @@ def _warnings(summary: PatientSummary, items: list[dict[str, Any]]) -> list[str]
 # Both
 
 
+def _is_late(granted: Granted) -> bool:
+    """Whether the form is opened in the 72 hours after the stint."""
+    return granted.decision.rule.startswith("grace")
+
+
 def _form(granted: Granted, rows: dict[str, int]) -> Form:
     return Form(granted.principal.session.form_token(), forms.new_key(), minimum=rows)
 
@@ -225,10 +230,21 @@ def _signed(
     """Perform the command and go to the patient; None when something is wrong on the form."""
     if form.wrong or form.general:
         return None
+    services = services_of(request)
+    try:
+        exact = authorise(
+            services, granted.principal, granted.action, "patient", granted.patient,
+            occurred_at=instant(data.get("occurred_at")),
+        )  # fmt: skip
+    except RequestRefused:
+        form.wrong["occurred_at"] = (
+            "Votre séjour est fini : dire quand cela s’est passé, pendant votre séjour."
+        )
+        return None
     try:
         perform(
-            services_of(request),
-            granted,
+            services,
+            exact,
             COMMANDS[command].parse(data),
             client_key=form.key or forms.new_key(),
             target=granted.patient,

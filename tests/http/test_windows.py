@@ -81,8 +81,19 @@ def still_hands_over(web: Web, persona: Persona, patient: str) -> None:
     assert f'href="/patients/{patient}/transmission"' in listed.text
     page = f"/patients/{patient}/transmission"
     reason = {"severity": "unstable", "severity_reason": "Dyspnée"}
-    done = submit(browser, page, signer="1", summary="Écrite après le départ", **reason)
-    assert done.status_code == 303, done.text
+    typed = {"signer": "1", "summary": "Écrite après le départ", **reason}
+    asked = submit(browser, page, **typed)
+    assert asked.status_code == 422
+    assert 'id="late_reason-erreur"' in asked.text
+    assert submit(browser, page, late_reason="Soirée chargée", **typed).status_code == 303
+    page = f"/patients/{patient}/consultation"
+    late = {"signer": "1", "late_reason": "Soirée chargée", "note.plan": "Noté après coup"}
+    now = submit(browser, page, **late)
+    assert now.status_code == 422
+    assert 'id="occurred_at-erreur"' in now.text
+    assert "Noté après coup" in now.text
+    then = HAPPENED.replace(tzinfo=None).isoformat(timespec="minutes")
+    assert submit(browser, page, occurred_at=then, **late).status_code == 303
 
 
 def same_bytes(web: Web, persona: Persona, patient: str) -> None:
