@@ -9,31 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from releve.api.cli import app
-from releve.api.cli.runner import run
-from support.command_line import CommandLine
+from support.command_line import CommandLine, EntryPoint
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
-class House:
-    """A demo centre, commanded in this process: the same entry point, without starting Python."""
-
-    def __init__(self, line: CommandLine, capfd: pytest.CaptureFixture[str]) -> None:
-        self.line = line
-        self._capfd = capfd
-
-    def run(self, *words: str) -> tuple[int, dict[str, Any]]:
-        """One command line; its exit code and what it printed."""
-        self._capfd.readouterr()
-        code = run(app, self.line.arguments(*words)[3:])
-        return code, json.loads(self._capfd.readouterr().out.splitlines()[-1])
-
-    def done(self, *words: str) -> dict[str, Any]:
-        """One command line that must succeed."""
-        code, found = self.run(*words)
-        assert code == 0, (words, found)
-        return found
+class House(EntryPoint):
+    """A demo centre under command."""
 
     def command(self, name: str, data: dict[str, Any], who: str, *target: str) -> dict[str, Any]:
         """One command of the service that must be accepted."""

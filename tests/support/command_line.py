@@ -9,11 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from releve.api.cli import app
+from releve.api.cli.runner import run
 
 SIZES = ("--patients", "60", "--weeks", "3")
 """Of every demo centre here: small, with golden patients in each tier."""
@@ -102,12 +107,7 @@ class CommandLine:
 
     def refused(self, code: int, *words: str | Path, stdin: bytes | None = b"") -> dict[str, str]:
         """Run a command that must fail with this exit code; what, why and what to do."""
-        ran = self.run(*words, stdin=stdin)
-        assert ran.code == code, (words, ran.code, ran.out.decode()[-2000:], ran.err[-2000:])
-        error = ran.error
-        assert error["code"] != "internal", error
-        assert all(error[name] for name in ("what", "why", "do")), error
-        return error
+        return refusal(self.run(*words, stdin=stdin), code, words)
 
     @contextmanager
     def serving(self, *words: str, log: Path | None = None) -> Iterator[Serving]:
@@ -121,6 +121,40 @@ class CommandLine:
     def run_file(self, name: str) -> dict[str, str]:
         """What the supervisor told about the running server."""
         return dict(json.loads((self.state / "pg" / "run.json").read_bytes()))
+
+
+class EntryPoint:
+    """The same entry point called in this process: every word of it but Python's own start."""
+
+    def __init__(self, line: CommandLine, capfd: pytest.CaptureFixture[str]) -> None:
+        self.line = line
+        self._capfd = capfd
+
+    def run(self, *words: str) -> Ran:
+        """One command line with ``--json``."""
+        self._capfd.readouterr()
+        code = run(app, self.line.arguments(*words)[3:])
+        told = self._capfd.readouterr()
+        return Ran(code, told.out.encode(), told.err)
+
+    def done(self, *words: str) -> dict[str, Any]:
+        """One command line that must succeed; what it printed."""
+        ran = self.run(*words)
+        assert ran.code == 0, (words, ran.out[-2000:])
+        return ran.data
+
+    def refused(self, code: int, *words: str) -> dict[str, str]:
+        """One command line that must fail with this exit code; what, why and what to do."""
+        return refusal(self.run(*words), code, words)
+
+
+def refusal(ran: Ran, code: int, words: Sequence[str | Path]) -> dict[str, str]:
+    """The error of a command that must have failed with this exit code."""
+    assert ran.code == code, (words, ran.code, ran.out.decode()[-2000:], ran.err[-2000:])
+    error = ran.error
+    assert error["code"] != "internal", error
+    assert all(error[name] for name in ("what", "why", "do")), error
+    return error
 
 
 class Serving:
