@@ -183,6 +183,14 @@ class TestADoctorsWindow:
         assert decision.stint == STINT
         assert decide(actor, Action.WRITE_CLINICAL, patient, Context(END + TICK)).rule != "no-stint"
 
+    def test_the_list_of_whom_she_saw_stays_open_in_grace_to_her_alone(self) -> None:
+        actor = Actor("doctor", PERSON, frozenset(), (WINDOW,))
+        later = Context(END + timedelta(hours=1))
+        for stint, allowed in ((STINT, True), (UUID(int=77), False)):
+            listed = Resource("stint", frozenset({CENTRE}), stint=stint)
+            assert decide(actor, Action.READ_IDENTITY, listed, later).allowed is allowed
+            assert not decide(actor, Action.READ_BRIEFING, listed, later).allowed
+
     def test_a_briefing_is_issued_to_its_own_doctor_only(self) -> None:
         actor = Actor("doctor", PERSON, frozenset(), (WINDOW,))
         other = Resource("stint", frozenset({CENTRE}), stint=UUID(int=77))
