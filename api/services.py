@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from releve.api.demo.personas import alias, source
 from releve.api.settings import Settings
 from releve.domain.aggregates import CODEC
 from releve.domain.continuity import Continuity
+from releve.domain.errors import Unavailable
 from releve.projections.directory import DirectoryCache
 from releve.projections.editions import Editions
 from releve.projections.feed import Feed
@@ -44,6 +46,9 @@ from releve.security.ledger.sequencer import Sequencer
 from releve.security.ledger.store import SKEW, LedgerFactory
 
 Pool = ConnectionPool[psycopg.Connection[Any]]
+
+STALLED_S = 20.0
+"""How long a command waits for another worker that makes no progress."""
 
 
 class DerivedIds:
@@ -111,15 +116,28 @@ class Services:
     numbered: Poke
     """Poked when positions were given by this process."""
 
-    def catch_up(self) -> int:
+    def catch_up(self, told: Callable[[int, int], None] | None = None) -> int:
         """Number and project everything that is committed; gives the log's size.
 
-        For commands that need a position while no worker may be running; beside one it merely
-        finds little to do.
+        Beside a worker that holds a lease this waits for the worker. ``told`` is called with the
+        projected and the wanted position as the work goes on.
+
+        Raises:
+            Unavailable: whoever holds a lease makes no progress.
         """
         self.sequencer.run_until_idle()
-        self.feed.run_until_idle()
-        return self.reader.head().size
+        size = self.reader.head().size
+        last, since = -2, time.monotonic()
+        while (position := self.feed.position()) < size - 1:
+            if told is not None:
+                told(position, size - 1)
+            if position > last:
+                last, since = position, time.monotonic()
+            elif time.monotonic() - since > STALLED_S:
+                raise Unavailable("projections-stalled")
+            if not self.feed.run_once():
+                self.feed.wait_for(size - 1, 0.05)
+        return size
 
     def settled(self) -> int:
         """As :meth:`catch_up`, with a checkpoint of the newest head."""

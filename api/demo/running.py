@@ -116,10 +116,9 @@ def build(
     seeded = Seeder(services, sizes, monday).run(progress)
     seconds["seed"] = time.monotonic() - began
     began = time.monotonic()
-    services.sequencer.run_until_idle()
-    size = services.reader.head().size
-    while services.feed.run_once():
-        told(0.7 + 0.25 * (services.feed.position() + 1) / max(1, size), "Briefings et dossiers.")
+    services.catch_up(
+        lambda done, wanted: told(0.7 + 0.25 * (done + 1) / (wanted + 1), "Briefings et dossiers.")
+    )
     now = services.clock.for_write()
     for centre in services.directory.load().centres.values():
         for line in services.directory.load().in_post(centre.centre, now):
