@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,11 @@ from releve.api.cli.runner import (
     command,
     default_command,
 )
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from releve.api.services import Services
 
 demos = typer.Typer(help="Le centre de démonstration.")
 
@@ -103,6 +108,7 @@ def personas(at: Invocation) -> Result:
                 "name": each.name,
                 "role": each.role,
                 "centre": each.centre,
+                "finess": _finess(services, each.centre),
                 "stint": each.stint,
                 "from": each.starts_at.isoformat() if each.starts_at else None,
                 "to": each.ends_at.isoformat() if each.ends_at else None,
@@ -112,6 +118,11 @@ def personas(at: Invocation) -> Result:
         ]
     text = "\n".join(f"{row['persona']:<22} {row['name']:<26} {row['purpose']}" for row in rows)
     return Result({"personas": rows}, text or "Aucune personne : lancer `releve demo`.")
+
+
+def _finess(services: Services, centre: UUID) -> str | None:
+    found = services.directory.load().centre(centre)
+    return found.finess if found else None
 
 
 @command(demos, "token")
