@@ -43,4 +43,4 @@ def test_a_demo_time_without_zone_is_the_centres(monkeypatch: pytest.MonkeyPatch
 
 def test_an_unknown_environment_is_refused() -> None:
     with pytest.raises(ValidationError):
-        Settings(env="staging")  # type: ignore[arg-type] # the refusal is the test
+        Settings(env="staging")

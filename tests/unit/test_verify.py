@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -125,13 +126,11 @@ class TestHonest:
             made.ids += 1
             fields = envelope.Header.unpack(header)
             made.take(
-                envelope.Header(
-                    **{
-                        **{n: getattr(fields, n) for n in fields.__slots__},
-                        "version": version,
-                        "event_id": made.next_id(),
-                        "prev": made.heads[stream_id(0)][1],
-                    }
+                msgspec.structs.replace(
+                    fields,
+                    version=version,
+                    event_id=made.next_id(),
+                    prev=made.heads[stream_id(0)][1],
                 ).pack(),
                 body,
             )
