@@ -33,6 +33,7 @@ from releve.projections.projected_rows import (
 from releve.security.errors import SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
+from releve.security.ledger.reader import Read
 
 if TYPE_CHECKING:
     from releve.projections.feed import Feed
@@ -135,24 +136,34 @@ def _by_stream(feed: Feed, build: Build, up_to: int) -> int:
     """Fold whole streams into the build, a chunk a transaction; give how many events."""
     with feed.pool.connection() as connection:
         streams = [row[0] for row in connection.execute(_STREAMS, (up_to,)).fetchall()]
+    chunks = [streams[first : first + _CHUNK] for first in range(0, len(streams), _CHUNK)]
     events = 0
+
+    def read(chunk: list[UUID]) -> dict[UUID, list[Read]]:
+        return feed.reader.streams(chunk, up_to=up_to)
 
     def written(batch: Batch) -> None:
         with feed.pool.connection() as connection, connection.transaction():
             write(connection, build, batch)
 
-    # One chunk is written while the next is read and folded.
-    with ThreadPoolExecutor(1, "rebuild") as writer:
-        writing: Future[None] | None = None
-        for first in range(0, len(streams), _CHUNK):
-            found = feed.reader.streams(streams[first : first + _CHUNK], up_to=up_to)
+    # One chunk is folded while the next is read and the one before is written.
+    with (
+        ThreadPoolExecutor(1, "rebuild-read") as reader,
+        ThreadPoolExecutor(1, "rebuild") as writer,
+    ):
+        reading = [reader.submit(read, chunk) for chunk in chunks[:1]]
+        writing: list[Future[None]] = []
+        for following in [*chunks[1:], None] if chunks else []:
+            found = reading.pop().result()
+            if following is not None:
+                reading.append(reader.submit(read, following))
             batch = feed.prepare_streams(found.items())
-            if writing is not None:
-                writing.result()
-            writing = writer.submit(written, batch)
             events += sum(map(len, found.values()))
-        if writing is not None:
-            writing.result()
+            if writing:
+                writing.pop().result()
+            writing.append(writer.submit(written, batch))
+        if writing:
+            writing.pop().result()
     return events
 
 
