@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from releve.api.database.supervisor import stop
+
 Run = Callable[[], float]
 """One timed run; gives the figure (a rate, or a time) of that run."""
 
@@ -140,6 +142,10 @@ def percentile(values: list[float], share: float) -> float:
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """A directory of the benchmark's own, gone afterwards."""
+    """A directory of the benchmark's own, gone afterwards with the cluster in its ``state``."""
     with tempfile.TemporaryDirectory(prefix="releve-bench-") as name:
-        yield Path(name)
+        try:
+            yield Path(name)
+        finally:
+            if (Path(name) / "state").exists():
+                stop(Path(name) / "state")  # its files would change while they are removed
