@@ -6,6 +6,7 @@ access entry before anything is printed.
 
 from __future__ import annotations
 
+import getpass
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from releve.api.acting import ACTIONS, perform
+from releve.api.acting import action_for, perform
 from releve.api.cli.runner import FAILED, USAGE, CommandError
 from releve.api.demo import people
 from releve.api.gate import authorise, instant, principal_of
@@ -44,7 +45,6 @@ from releve.security.access import EXPORTED, AccessEntry, Accessor
 from releve.security.identity import Persona, Session
 from releve.security.ledger.export import export_audit
 
-OPERATOR: Final = Accessor(role="administrator", name="Ligne de commande")
 SYSTEM: Final = Author(role="system", name="Relève")
 _ACTOR: Final = b"releve"
 
@@ -54,9 +54,13 @@ _ACTOR: Final = b"releve"
 def _trace(
     services: Services, action: str, what: str, patients: Sequence[UUID], *, exported: bool = False
 ) -> None:
-    """Make the operator's access entry durable; nothing is printed before it is."""
+    """Make the operator's access entry durable; nothing is printed before it is.
+
+    No policy decides here: whoever runs the command holds the keys of the state directory. The
+    entry names their account on this machine.
+    """
     entry = AccessEntry(
-        OPERATOR,
+        Accessor(role="administrator", name=f"Ligne de commande ({getpass.getuser()})"),
         action,
         what,
         tuple(dict.fromkeys(patients)),
@@ -199,19 +203,16 @@ def write_audit_export(
     """Write the evidence on a patient, a centre, a stream, or the whole log."""
     requested: dict[str, str] = {}
     streams: list[UUID] | None = None
-    extra: list[int] = []
     if patient is not None:
         requested, streams = {"patient": patient.hex}, [patient]
-        _trace(services, "audit.export", "export", (patient,), exported=True)
-        services.catch_up()
-        extra = records.access_positions(services.pool, patient)
     elif stream is not None:
         requested, streams = {"stream": stream.hex}, [stream]
     elif finess is not None:
         requested, streams = {"centre": finess}, _streams_of_centre(services, finess)
-    if patient is None:
-        _trace(services, "audit.export", "export", (), exported=True)
+    exported = [one for one in streams or () if records.centres_of_patient(services.pool, one)]
+    _trace(services, "audit.export", "export", exported, exported=True)
     services.catch_up()
+    extra = records.access_positions(services.pool, patient) if patient is not None else []
     done = export_audit(
         services.pool,
         services.sequencer,
@@ -307,7 +308,7 @@ def speak_as(
     granted = authorise(
         services,
         principal,
-        ACTIONS[name],
+        action_for(name, principal.role),
         "centre" if target is None else spec.target,  # type: ignore[arg-type] # patient or stint
         target,
         occurred_at=instant(command.occurred_at),

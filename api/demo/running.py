@@ -201,7 +201,7 @@ def _build_and_tell(
     demo = services.identity.demo
     first = demo.personas()[0] if demo else None
     if first is not None:
-        at.say(f"  Pour commencer : {first.name} ({first.purpose}).")
+        at.say(f"  Pour commencer, être le médecin « {first.purpose.lower()} ».")
     at.say(f"  Données : {at.settings.state_dir}")
     at.say("  Tout effacer : releve demo --reset · Arrêter : Ctrl-C")
     if browser and sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
@@ -273,7 +273,8 @@ def canaries(seeded: Seeded, common: set[str]) -> list[str]:
         for word, count in counted.items()
         if len(word.encode()) >= 8 and word.lower() not in common
     )
-    lines = [*seeded.names, *seeded.identifiers, *(word for _, word in rare[:RARE_WORDS])]
+    names = [name for name in seeded.names if name.lower() not in common]
+    lines = [*names, *seeded.identifiers, *(word for _, word in rare[:RARE_WORDS])]
     return [line for line in dict.fromkeys(lines) if len(line.encode()) >= 8]
 
 

@@ -19,7 +19,13 @@ from releve.api.demo import people
 from releve.api.demo.generator import INS_TEST, Act, Sizes, history
 from releve.api.services import DerivedIds, Services
 from releve.domain.aggregates.stint import Stint
-from releve.domain.commands import COMMANDS, Command, RegisterPatient, Target
+from releve.domain.commands import (
+    COMMANDS,
+    Command,
+    OnboardPractitioner,
+    RegisterPatient,
+    Target,
+)
 from releve.domain.continuity import CommandContext, State, fold, propose
 from releve.domain.events import CENTRE, PATIENT, PRACTITIONER, STINT, Author, Event, Source
 from releve.fhir.import_files import IDENTIFIER, identifier_value
@@ -197,13 +203,21 @@ class Seeder:
         seeded.consultations += act.command.name == "record-consultation"
         if isinstance(act.command, RegisterPatient):
             given = " ".join(act.command.first_names)
-            seeded.names.append(f"{act.command.birth_name} {given}")
+            seeded.names += _as_written(act.command.birth_name or "", given)
             seeded.identifiers += [
                 each.value for each in act.command.identifiers if each.system == INS_TEST
             ]
+        if isinstance(act.command, OnboardPractitioner):
+            seeded.names += _as_written(act.command.family, act.command.given)
+            seeded.identifiers += [act.command.rpps] if act.command.rpps else []
         note = getattr(act.command, "note", None)
         if note is not None:
             seeded.texts.append(f"{note.subjective} {note.objective} {note.plan}")
+
+
+def _as_written(family: str, given: str) -> tuple[str, ...]:
+    """A full name in every order and case that the product writes, and the family name alone."""
+    return f"{family.upper()} {given}", f"{given} {family}", f"{family} {given}", family
 
 
 def share_done(at: datetime, sizes: Sizes, monday: date) -> float:
