@@ -7,6 +7,7 @@ access entry before anything is printed.
 from __future__ import annotations
 
 import getpass
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,6 +52,14 @@ _ACTOR: Final = b"releve"
 # Reading
 
 
+def _account() -> str:
+    """The account on this machine, or its number where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def _trace(
     services: Services, action: str, what: str, patients: Sequence[UUID], *, exported: bool = False
 ) -> None:
@@ -60,7 +69,7 @@ def _trace(
     entry names their account on this machine.
     """
     entry = AccessEntry(
-        Accessor(role="administrator", name=f"Ligne de commande ({getpass.getuser()})"),
+        Accessor(role="administrator", name=f"Ligne de commande ({_account()})"),
         action,
         what,
         tuple(dict.fromkeys(patients)),

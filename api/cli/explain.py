@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from releve.api.cli.runner import DATABASE, ENVIRONMENT, FAILED, USAGE, CommandError
 
 
@@ -92,15 +94,23 @@ def _database(error: Exception) -> CommandError | None:
     return None
 
 
+def _why_absent(name: object) -> str:
+    """Whether it is the file, or the folder that should hold it."""
+    parent = Path(str(name)).absolute().parent
+    if not parent.is_dir():
+        return "Le dossier qui devrait le contenir n'existe pas."
+    return "Il n'existe pas, ou n'est pas un fichier."
+
+
 def _system(error: Exception) -> CommandError | None:
     import errno
 
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return CommandError(
-            USAGE,
+            ENVIRONMENT,
             "no-such-file",
-            f"Fichier introuvable : {error.filename}.",
-            "Il n'existe pas ou n'est pas un fichier.",
+            f"Chemin introuvable : {error.filename}.",
+            _why_absent(error.filename),
             "Vérifier le chemin.",
         )
     if isinstance(error, PermissionError):
