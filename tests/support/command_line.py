@@ -118,7 +118,7 @@ class CommandLine:
         finally:
             serving.stop()
 
-    def run_file(self, name: str) -> dict[str, str]:
+    def running(self) -> dict[str, str]:
         """What the supervisor told about the running server."""
         return dict(json.loads((self.state / "pg" / "run.json").read_bytes()))
 
