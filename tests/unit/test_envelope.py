@@ -243,6 +243,28 @@ class TestContent:
         with pytest.raises(Malformed):
             envelope.open_sealed(KEY, *with_plaintext(padded(raw)))
 
+    @pytest.mark.parametrize("depth", range(1, 12))
+    @pytest.mark.parametrize("value", [1, "a", True, None, b"\x00", [], {}], ids=repr)
+    def test_content_of_any_depth_comes_back(self, depth: int, value: Any) -> None:
+        for _ in range(depth):
+            value = {"in": [value]}
+        content: Content = ("t", 1, {}, value)
+        assert envelope.decode_content(envelope.encode_content(content)) == content
+
+    @pytest.mark.parametrize("depth", range(12))
+    @pytest.mark.parametrize("value", [1.0, 1.5, {1: "a"}, msgspec.msgpack.Ext(1, b"x")], ids=repr)
+    def test_nothing_unknown_hides_at_any_depth(self, depth: int, value: Any) -> None:
+        for _ in range(depth):
+            value = {"in": [value]}
+        raw = msgspec.msgpack.encode(("t", 1, {}, {"v": value}))
+        with pytest.raises(Malformed):
+            envelope.decode_content(raw)
+
+    @pytest.mark.parametrize("schema", [1.0, True, 0, "1", None], ids=repr)
+    def test_a_schema_that_is_no_positive_integer_is_refused(self, schema: Any) -> None:
+        with pytest.raises(Malformed):
+            envelope.decode_content(msgspec.msgpack.encode(("t", schema, {}, {})))
+
 
 class TestHeader:
     @pytest.mark.parametrize(
