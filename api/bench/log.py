@@ -162,6 +162,8 @@ _RATE = 50
 """Appends a second of each writer that is paced."""
 _PATIENTS = 450
 """Patients of each writer: a centre's 1,800 in all."""
+_SHORT_NOTE = NOTE[:400]
+"""What a doctor types in a consultation; 2 KB a note would make records of no real patient."""
 _WARM_S = 1.0
 
 
@@ -205,7 +207,13 @@ def bench_visible(*, quick: bool) -> Report:
                 "w4 saturated, p99": Case(lambda: run("saturated", None, 0.99), limit=150.0),
             },
             rounds=1 if quick else 5,
-            settings={**_settings(services), "seconds_per_run": seconds, "writers": "threads"},
+            settings={
+                **_settings(services),
+                "event_bytes": len(_SHORT_NOTE),
+                "seconds_per_run": seconds,
+                "writers": "threads",
+                "patients": _WRITERS * _PATIENTS,
+            },
         )
         for label, done in runs.items():
             report.detail[f"{label}, appends/s"] = round(median(run.rate for run in done), 1)
@@ -235,7 +243,7 @@ class _Writer:
                 if time.monotonic() >= until:
                     return
                 version, began = self._versions[patient] + 1, time.monotonic()
-                self._store.put([note_event(patient, version, self._centre)])
+                self._store.put([note_event(patient, version, self._centre, _SHORT_NOTE)])
                 self._versions[patient] = version
                 self.answered.append((patient, version, began, time.monotonic()))
                 if rate is not None:

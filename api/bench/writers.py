@@ -77,8 +77,8 @@ Step = Callable[[], None]
 """One durable transaction."""
 
 
-def note_event(stream: UUID, version: int, centre: UUID) -> Event:
-    """A signed note of about 2 KB."""
+def note_event(stream: UUID, version: int, centre: UUID, plan: str = NOTE) -> Event:
+    """A signed note; of about 2 KB where nothing shorter is given."""
     return Event(
         originator_id=stream,
         originator_version=version,
@@ -86,7 +86,7 @@ def note_event(stream: UUID, version: int, centre: UUID) -> Event:
         event_class=PATIENT,
         recorded_at=datetime.now(UTC),
         envelope=Envelope(occurred_at="2026-11-23", author=_AUTHOR, centre=centre),
-        payload=NoteSigned(one_liner="Banc d'essai", plan=NOTE),
+        payload=NoteSigned(one_liner="Banc d'essai", plan=plan),
     )
 
 
