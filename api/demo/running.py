@@ -16,7 +16,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from releve.api.cli.runner import USAGE, CommandError, Invocation
+from releve.api.cli.runner import ENVIRONMENT, USAGE, CommandError, Invocation
+from releve.api.database.state import exclusive
 from releve.api.demo.generator import PARIS, Sizes
 from releve.api.settings import Settings
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MARK = "demo.json"
 RARE_WORDS = 2_000
+BUILD_PATIENCE_S = 600.0
+"""How long a second command waits while the first one builds the centre."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,22 @@ def build(
     services: Services, sizes: Sizes, told: Callable[[float, str], None]
 ) -> tuple[Seeded | None, dict[str, float]]:
     """Seed and project the demo centre unless it stands; give what was seeded and the seconds."""
+    lock = services.settings.state_dir / "demo.lock"
+    with exclusive(lock, patience_s=BUILD_PATIENCE_S) as alone:
+        if not alone:
+            raise CommandError(
+                ENVIRONMENT,
+                "demo-being-built",
+                "Une autre commande construit ce centre de démonstration.",
+                "Elle n'a pas fini à temps.",
+                "Attendre qu'elle finisse, puis relancer.",
+            )
+        return _build_alone(services, sizes, told)
+
+
+def _build_alone(
+    services: Services, sizes: Sizes, told: Callable[[float, str], None]
+) -> tuple[Seeded | None, dict[str, float]]:
     from releve.api.cli.acts import issue_current
     from releve.api.demo.seeding import Seeder, share_done
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import json
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -53,6 +57,42 @@ def test_one_seed_twice_is_one_briefing_under_two_roots(
     assert found["briefing"] == first["briefing"]
     assert found["topics"] == first["topics"]
     assert found["ledger"]["root"] != first["ledger"]["root"]
+
+
+def test_a_seeding_that_was_killed_is_finished_by_the_next_command(
+    checked: tuple[CommandLine, dict[str, Any]], tmp_path: Path
+) -> None:
+    for attempt in range(5):
+        line = CommandLine(tmp_path / str(attempt))
+        words = line.arguments("demo", "--check", *SIZES)
+        mark = line.state / "demo.json"
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            while not mark.exists():
+                assert process.poll() is None, "it ended before it began to seed"
+                time.sleep(0.005)
+            time.sleep(0.1)
+            process.kill()
+        if not json.loads(mark.read_text())["complete"]:
+            break
+        stopped(line)
+    found = line.done("demo", "--check", *SIZES)
+    stopped(line)
+    assert found["briefing"] == checked[1]["briefing"]
+    assert found["topics"] == checked[1]["topics"]
+    assert found["ledger"]["verified"] is True
+    assert attempt < 4, "no kill met the seeding"
+
+
+def test_two_at_once_in_one_directory_build_one_centre(
+    checked: tuple[CommandLine, dict[str, Any]], tmp_path: Path
+) -> None:
+    line = CommandLine(tmp_path / "both")
+    with concurrent.futures.ThreadPoolExecutor(2) as both:
+        first, second = both.map(lambda _: line.done("demo", "--check", *SIZES), range(2))
+    stopped(line)
+    for found in (first, second):
+        assert found["briefing"] == checked[1]["briefing"]
+        assert found["events"] == checked[1]["events"]
 
 
 def test_the_check_again_tells_the_same_and_other_sizes_are_refused(demo: CommandLine) -> None:
