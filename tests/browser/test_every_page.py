@@ -162,6 +162,8 @@ def test_the_keyboard_alone_reaches_the_first_patient(site: Site) -> None:
     context = site.context()
     try:
         page = site.sign_in(context, "present")
+        page.wait_for_load_state("load")
+        page.bring_to_front()
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
         page.keyboard.press("Enter")
