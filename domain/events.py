@@ -14,6 +14,8 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.clinical_time import Recency, recency
+
 SYSTEM_SESSION = UUID(int=0)
 """The header's session when nobody is signed in (and, until sign-in exists, always)."""
 
@@ -129,6 +131,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     def topic(self) -> str:
         """The stable name of what happened, such as ``patient.note-signed``."""
         return self.payload.topic
+
+    @property
+    def recency(self) -> Recency:
+        """The event's place in the order of what is in force: clinical time, then version."""
+        told = self.envelope
+        return recency(told.occurred_at, told.zone, self.recorded_at, self.originator_version)
 
     @property
     def key_scope(self) -> UUID | None:

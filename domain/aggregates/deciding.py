@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, ParamSpec
 from uuid import UUID
 
 from releve.domain.commands import COMMANDS, Command
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Payload, Source
-from releve.domain.values import span
+from releve.domain.values import span, time_zone
 
 if TYPE_CHECKING:
     from releve.domain.aggregates.stint import Stint
@@ -51,6 +51,11 @@ class Context:
     """Patients for whom the author's stint has asked for a read-back already."""
     originals: frozenset[str] = frozenset()
     """SHA-256 of the originals that came with the command."""
+
+    @property
+    def today(self) -> date:
+        """The civil day at the centre."""
+        return self.now.astimezone(time_zone(self.zone)).date()
 
     def happened(self, command: Command) -> str | None:
         """Clinical time as the command, or the door, gives it; None when it is now."""

@@ -276,6 +276,21 @@ def test_a_handover_supersedes_the_same_stints_previous_one_only() -> None:
     assert standing == [entry(3), answer.events[-1].event_id]
 
 
+def test_a_late_handover_about_an_earlier_day_does_not_replace_the_newer_one() -> None:
+    late = Told(HANDOVER, target=entry(2), at="2026-11-20T10:00:00+01:00")
+    record = given(REGISTERED, HANDOVER, late)
+    shown = current_handover(record.state)
+    assert shown is not None
+    assert shown.event_id == entry(2)
+    assert [event.event_id for event in record.state.standing(record.state.handovers)] == [entry(2)]
+    next_one = record.when(WriteHandover(severity=HANDOVER.severity, summary="Mieux"))
+    assert next_one.events[-1].envelope.target == entry(2)
+    undone = given(REGISTERED, HANDOVER, late, Told(EntryMarkedInError(), target=entry(2))).state
+    back = current_handover(undone)
+    assert back is not None
+    assert back.event_id == entry(3)
+
+
 def test_a_newer_version_in_error_gives_the_older_one_back() -> None:
     second = Told(HANDOVER, target=entry(2))
     marked = Told(EntryMarkedInError(), target=entry(3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from releve.domain.aggregates.patient.allergies import (
     current_allergies,
 )
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
+from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.medications import MedicationStarted, is_active_medication
 from releve.domain.aggregates.patient.observations import ObservationRecorded
@@ -35,7 +37,7 @@ from releve.domain.commands import (
 )
 from releve.domain.events import Source
 from releve.domain.values import Coding, Component, Concept, Quantity
-from support.given import NURSE, Told, entry, given
+from support.given import NURSE, REFERENT, Told, entry, given
 
 REGISTERED = Registered(birth_name="EXEMPLE")
 ICD10 = "http://hl7.org/fhir/sid/icd-10"
@@ -230,6 +232,24 @@ def test_absences_of_problems_and_treatments_follow_the_same_rule() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("zone", "asked"), [("Europe/Paris", "2026-11-23"), ("Indian/Reunion", "2026-11-24")]
+)
+def test_today_is_the_centres_civil_day(zone: str, asked: str) -> None:
+    late = datetime.fromisoformat("2026-11-23T22:30:00+00:00")
+    record = given(REGISTERED)
+    said = AssertAbsence(slot="allergies")
+    record.when(said, by=REFERENT, now=late, zone=zone).then(
+        AbsenceAsserted(slot="allergies", asked_on=asked)
+    )
+    tomorrow = AssertAbsence(slot="allergies", asked_on="2026-11-24")
+    answer = record.when(tomorrow, by=REFERENT, now=late, zone=zone)
+    if zone == "Europe/Paris":
+        answer.invalid("in-the-future", field="asked_on")
+    else:
+        answer.then(AbsenceAsserted(slot="allergies", asked_on="2026-11-24"))
+
+
 def test_a_known_absence_code_is_never_a_substance() -> None:
     found = absence_of(NO_KNOWN_ALLERGY)
     assert found is not None
@@ -305,6 +325,25 @@ def test_two_doctors_may_write_the_same_drug_side_by_side() -> None:
 def test_only_its_status_ends_a_treatment(status: str, shown: bool) -> None:
     line = MedicationStarted(concept=PENICILLIN, status=status, end="2001")
     assert is_active_medication(line) is shown
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "start"),
+    [
+        ("2026-11-23", "completed", None),
+        ("2026-10", "completed", None),
+        ("2026-11-24", "active", "2026-11-24"),
+        ("2026-11", "active", "2026-11-24"),
+        (None, "active", "2026-11-24"),
+    ],
+)
+def test_a_treatment_whose_end_is_past_is_told_as_completed(
+    end: str | None, status: str, start: str | None
+) -> None:
+    command = StartMedication(concept=PENICILLIN, end=end)
+    given(REGISTERED).when(command).then(
+        MedicationStarted(concept=PENICILLIN, status=status, start=start, end=end)
+    )
 
 
 # Measures
@@ -391,6 +430,24 @@ def test_a_patient_who_is_not_stable_has_a_reason() -> None:
 def test_the_last_severity_that_stands_counts_and_never_expires() -> None:
     worse = IllnessSeveritySet(severity="unstable", reason="Dyspnée", review_by="2020-01-01")
     better = IllnessSeveritySet(severity="stable")
-    assert current_severity(given(REGISTERED, better, worse).state) == worse
+    assert current_severity(given(REGISTERED, better, worse).state) == "unstable"
     undone = given(REGISTERED, worse, better, Told(EntryMarkedInError(), target=entry(3))).state
-    assert current_severity(undone) == worse
+    assert current_severity(undone) == "unstable"
+
+
+LAST_WEEK = "2026-11-18T10:00:00+01:00"
+
+
+def test_a_late_severity_about_last_week_is_not_todays() -> None:
+    worse = IllnessSeveritySet(severity="unstable", reason="Dyspnée")
+    late = Told(IllnessSeveritySet(severity="stable"), at=LAST_WEEK)
+    assert current_severity(given(REGISTERED, worse, late).state) == "unstable"
+    undone = given(REGISTERED, worse, late, Told(EntryMarkedInError(), target=entry(2))).state
+    assert current_severity(undone) == "stable"
+
+
+def test_a_handover_that_says_it_again_holds_against_a_late_entry_between_the_two() -> None:
+    first = Told(IllnessSeveritySet(severity="unstable", reason="Dyspnée"), at=LAST_WEEK)
+    again = HandoverWritten(severity="unstable", summary="IC")
+    between = Told(IllnessSeveritySet(severity="stable"), at="2026-11-20T10:00:00+01:00")
+    assert current_severity(given(REGISTERED, first, again, between).state) == "unstable"

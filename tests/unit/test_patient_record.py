@@ -131,6 +131,14 @@ def test_the_centre_is_declared_medecin_traitant_and_only_one_is_active() -> Non
     given(REGISTERED, first, declared).when(asked, by=COORDINATOR).refused("already-declared")
 
 
+def test_an_older_declaration_that_is_written_late_does_not_replace_the_one_in_force() -> None:
+    declared = MedecinTraitantDeclared(kind="centre", since="2026-11", centre=CENTRE)
+    older = DeclareMedecinTraitant(kind="person", since="2021", practitioner_name="Dr Ancien")
+    answer = given(REGISTERED, declared).when(older, by=COORDINATOR)
+    answer.then(MedecinTraitantDeclared(kind="person", since="2021", name="Dr Ancien"))
+    assert medecin_traitant(answer.state) == declared
+
+
 def test_a_declared_person_is_named() -> None:
     given(REGISTERED).when(
         DeclareMedecinTraitant(kind="person", since="2026"), by=COORDINATOR

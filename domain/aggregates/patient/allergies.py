@@ -252,8 +252,8 @@ def assert_absence(
     patient: Patient, command: AssertAbsence, ctx: Context, earlier: Iterable[Fact] = ()
 ) -> tuple[Fact, ...]:
     """Invalid while something of that scope is active; ``asked_on`` is today where not given."""
-    asked = command.asked_on or ctx.now.date().isoformat()
-    if PartialDate(asked, field="asked_on").first_day > ctx.now.date():
+    asked = command.asked_on or ctx.today.isoformat()
+    if PartialDate(asked, field="asked_on").first_day > ctx.today:
         raise Invalid("in-the-future", field="asked_on", why="Cette date est à venir.")
     absence = AbsenceAsserted(slot=command.slot, part=command.part, asked_on=asked)
     new = [fact.payload for fact in earlier]

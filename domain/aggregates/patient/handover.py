@@ -51,7 +51,13 @@ class HandoverReadBack(Payload, frozen=True, kw_only=True, omit_defaults=True):
 
 def _written(patient: Patient, event: Event) -> None:
     patient.handovers.append(event)
-    supersede(patient, event)
+    patient.severities.append(event)
+    previous = patient.entries.get(event.envelope.target) if event.envelope.target else None
+    if previous is not None and previous.recency > event.recency:
+        # A late one about an earlier day: what was said since stays the one to read.
+        patient.superseded[event.event_id] = previous.event_id
+    else:
+        supersede(patient, event)
 
 
 FOLDS: dict[type[Payload], Fold] = {
@@ -64,8 +70,9 @@ MOST_READ_BACKS = 7
 
 
 def current_handover(patient: Patient) -> Event | None:
-    """The last handover that stands."""
-    return next((event for event in reversed(patient.handovers) if patient.stands(event)), None)
+    """The latest handover that stands, by clinical time."""
+    standing = patient.standing(patient.handovers)
+    return max(standing, key=lambda event: event.recency, default=None)
 
 
 def read_backs_of(patient: Patient, handover: UUID) -> Iterator[Event]:
@@ -77,11 +84,10 @@ def read_backs_of(patient: Patient, handover: UUID) -> Iterator[Event]:
 
 def must_be_restated(patient: Patient, handover: HandoverWritten) -> bool:
     """True where one key is not enough: an unstable patient, or a read-back its author asked."""
-    severity = current_severity(patient)
     return (
         handover.read_back_requested
         or handover.severity == "unstable"
-        or (severity is not None and severity.severity == "unstable")
+        or current_severity(patient) == "unstable"
     )
 
 
@@ -98,7 +104,7 @@ def write_handover(patient: Patient, command: WriteHandover, ctx: Context) -> tu
     facts: list[Fact] = []
     current = current_severity(patient)
     reason = readable(command.severity_reason, field="severity_reason", limit=400)
-    if current is None or current.severity != command.severity or reason:
+    if current != command.severity or reason:
         facts += set_illness_severity(
             patient,
             SetIllnessSeverity(

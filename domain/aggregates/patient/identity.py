@@ -8,6 +8,7 @@ from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.clinical_time import recency
 from releve.domain.commands import DeclareMedecinTraitant, RegisterPatient
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
@@ -72,10 +73,16 @@ FOLDS: dict[type[Payload], Fold] = {
 
 
 def medecin_traitant(patient: Patient) -> MedecinTraitantDeclared | None:
-    """The one active declaration: a newer one replaces it, as a new form does at the insurer's."""
-    standing = list(patient.standing(patient.medecins_traitants))
-    payload = standing[-1].payload if standing else None
-    return payload if isinstance(payload, MedecinTraitantDeclared) else None
+    """The one active declaration: the one with the latest ``since``, whenever it was written.
+
+    A newer form replaces the older, at the insurer's too.
+    """
+    declared = [
+        (recency(payload.since, e.envelope.zone, e.recorded_at, e.originator_version), payload)
+        for e in patient.standing(patient.medecins_traitants)
+        if isinstance(payload := e.payload, MedecinTraitantDeclared)
+    ]
+    return max(declared, key=lambda one: one[0])[1] if declared else None
 
 
 def missing_traits(identity: Registered) -> tuple[str, ...]:
@@ -125,7 +132,7 @@ def read_identity(command: RegisterPatient, ctx: Context) -> Registered:
     """The identity a command describes, each trait checked; an unknown sex counts as absent."""
     if command.birth_date is not None:
         born = PartialDate(command.birth_date, field="birth_date")
-        if born.first_day > ctx.now.date():
+        if born.first_day > ctx.today:
             raise Invalid("in-the-future", field="birth_date", why="Cette date est à venir.")
     if command.birth_place is not None and not re.fullmatch(
         r"(?:\d{2}|2[AB])\d{3}", command.birth_place, re.ASCII
@@ -168,7 +175,7 @@ def declare_medecin_traitant(
 ) -> tuple[Fact, ...]:
     """The centre, or a named person; the same declaration twice is refused."""
     since = PartialDate(command.since, field="since")
-    if since.first_day > ctx.now.date():
+    if since.first_day > ctx.today:
         raise Invalid("in-the-future", field="since", why="Cette date est à venir.")
     centre = command.centre or (ctx.centre if command.kind == "centre" else None)
     if command.kind == "centre" and centre is None and command.finess is None:

@@ -72,19 +72,23 @@ def current_medications(patient: Patient) -> Iterator[Event]:
 def start_medication(patient: Patient, command: StartMedication, ctx: Context) -> tuple[Fact, ...]:
     """What, how much and how often as written; a dose has its UCUM unit; end not before start.
 
+    One whose end is past is told as completed, and has no start where none is given.
+
     Two doctors may write the same drug: both lines stand side by side until one decides.
     """
     start = PartialDate(command.start, field="start") if command.start is not None else None
     end = PartialDate(command.end, field="end") if command.end is not None else None
     if start is not None and end is not None and end.last_day < start.first_day:
         raise Invalid("invalid-field", field="end", why="La fin vient après le début.")
+    over = end is not None and end.last_day < ctx.today
     if command.dose is not None:
         measured(command.dose, field="dose")
     return (
         Fact(
             MedicationStarted(
                 concept=read_concept(command.concept, "concept"),
-                start=command.start or ctx.now.date().isoformat(),
+                status="completed" if over else "active",
+                start=command.start or (None if over else ctx.today.isoformat()),
                 end=command.end,
                 dose_text=_line(command.dose_text, "dose_text"),
                 dose=command.dose,

@@ -98,7 +98,7 @@ def record_problem(
     if command.verification not in VERIFICATIONS:
         raise Invalid("invalid-field", field="verification")
     for name, value in (("onset", command.onset), ("abatement", command.abatement)):
-        if value is not None and PartialDate(value, field=name).first_day > ctx.now.date():
+        if value is not None and PartialDate(value, field=name).first_day > ctx.today:
             raise Invalid("in-the-future", field=name, why="Cette date est à venir.")
     if command.abatement is not None and command.clinical_status in ACTIVE:
         raise Invalid(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.clinical_time import Recency
 from releve.domain.commands import SetIllnessSeverity
 from releve.domain.events import Payload
 from releve.domain.values import PartialDate, Severity, readable
@@ -30,12 +32,61 @@ FOLDS: dict[type[Payload], Fold] = {
 }
 
 
-def current_severity(patient: Patient) -> IllnessSeveritySet | None:
-    """The last one that stands; it never expires into calm."""
-    for event in reversed(patient.severities):
-        if patient.stands(event) and isinstance(event.payload, IllnessSeveritySet):
-            return event.payload
-    return None
+T = TypeVar("T")
+
+
+class Said(NamedTuple, Generic[T]):
+    """One statement of how ill the patient is."""
+
+    recency: Recency
+    level: Severity
+    restated: bool
+    """By a handover, which gives the level and not the reason."""
+    by: T
+    """The statement itself, as the caller knows it."""
+
+
+def in_force(said: Iterable[Said[T]]) -> T | None:
+    """The statement in force: the latest by clinical time, whenever it was written.
+
+    A handover that says the level that held when it was written keeps the statement it found, with
+    its reason.
+    """
+    known = list(said)
+    found: Said[T] | None = None
+    while known:
+        latest = max(known, key=lambda one: one.recency)
+        if found is not None and latest.level != found.level:
+            break
+        found = latest
+        if not found.restated:
+            break
+        written = found.recency[1]
+        known = [one for one in known if one.recency[1] < written]
+    return None if found is None else found.by
+
+
+@runtime_checkable
+class _SaysHowIll(Protocol):
+    @property
+    def severity(self) -> Severity: ...
+
+
+def current_severity(patient: Patient) -> Severity | None:
+    """How ill the patient was last said to be, by itself or in a handover.
+
+    It never expires into calm, and a late entry about another day does not change today's.
+    """
+    return in_force(
+        Said(
+            event.recency,
+            event.payload.severity,
+            not isinstance(event.payload, IllnessSeveritySet),
+            event.payload.severity,
+        )
+        for event in patient.severities
+        if event.event_id not in patient.in_error and isinstance(event.payload, _SaysHowIll)
+    )
 
 
 # Decisions
