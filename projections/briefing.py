@@ -84,6 +84,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
     contact = summary.last_contact
     severity = summary.severity
     attending = summary.medecin_traitant
+    handover = summary.handover
     return msgspec.structs.replace(
         summary,
         registered=None,
@@ -100,11 +101,11 @@ def extract(summary: PatientSummary) -> PatientSummary:
             for note in summary.notes
             if spoken is not None and note.spoken is spoken.line
         ],
-        handovers=[each for each in summary.handovers if each.line.current][-1:],
+        handovers=[handover] if handover else [],
         items=summary.open_items,
         contingencies=[line for line in summary.contingencies if line.current],
         severities=[severity] if severity else [],
-        fired=summary.firing,
+        fired=[*summary.firing, *summary.older_measures],
         changes=[msgspec.structs.replace(change, text="") for change in summary.changes],
     )
 
@@ -205,7 +206,7 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
             if line.current
         ],
         "pending": [_action(item, summary, view, directory) for item in pending],
-        "changes": [_sourced(line, text=line.text) for line in treatments],
+        "changes": [_sourced(line, text=wording.line_text(line, view.day)) for line in treatments],
         "vigilance": [_sourced(line, text=line.text) for line in vigilance],
         "handover": _handover(summary),
         "new": sum(change.position > view.since for change in summary.changes),
@@ -299,7 +300,7 @@ def _presence(summary: PatientSummary, slot: str, view: Viewpoint) -> dict[str, 
     known = [line for line in summary.slot(slot) if line.current] if state == "known" else []
     texts = {
         "known": "",
-        "none": f"{wording.ABSENCE[slot]} (demandé le {french(asked_on, view.zone)})",
+        "none": f"{wording.ABSENCE[slot]} (demandé {wording.on(asked_on, view.zone)})",
         "not-asked": _NOT_ASKED[slot],
     }
     shown = known if slot == "allergies" else []
@@ -307,6 +308,7 @@ def _presence(summary: PatientSummary, slot: str, view: Viewpoint) -> dict[str, 
         "state": state,
         "asked_on": asked_on,
         "text": texts[state],
+        "asked": _asked_day(asked_on, view),
         "lines": [
             _sourced(line, text=wording.concept_text(line.concept) or line.text) for line in shown
         ],
@@ -315,10 +317,17 @@ def _presence(summary: PatientSummary, slot: str, view: Viewpoint) -> dict[str, 
     }
 
 
+def _asked_day(asked_on: str | None, view: Viewpoint) -> str:
+    """``19/11``, with its year where that is another than the briefing's."""
+    day = french(asked_on, view.zone)
+    this_year = f"/{view.day.year}"
+    return day.removesuffix(this_year) if day.count("/") == 2 else day
+
+
 _NOT_ASKED: Mapping[str, str] = {
-    "allergies": "Allergies non demandées",
-    "medications": "Traitements non demandés",
-    "problems": "Problèmes non demandés",
+    "allergies": "Allergies : non demandées",
+    "medications": "Traitements : non demandés",
+    "problems": "Problèmes : non demandés",
 }
 
 
@@ -363,7 +372,7 @@ def _action(
         text=item.line.detail["text"],
         kind=item.kind,
         due=item.due,
-        due_text=f"pour le {french(item.due, view.zone)}" if item.due else "sans échéance",
+        due_text=f"pour {wording.on(item.due, view.zone)}" if item.due else "sans échéance",
         overdue=due is not None and due < view.day,
         harm_if_late=item.harm_if_late,
         owner=owner_label(item, summary, view.centre, view.at, directory),
@@ -393,6 +402,8 @@ def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[s
     until = line.detail.get("valid_until")
     day = last_day(until, line.zone) if until else None
     fired = [each for each in summary.firing if each.contingency == line.entry_id]
+    older = [each for each in summary.older_measures if each.contingency == line.entry_id]
+    older = sorted(older, key=lambda each: each.happened_by)[-1:]
     return _sourced(
         line,
         condition=line.detail["condition"],
@@ -403,6 +414,8 @@ def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[s
         met=any(each.matched for each in fired),
         by=[{"text": each.text, "as_of": each.as_of, "entry": str(each.observation),
              "comparable": each.matched} for each in fired],
+        older=[{"text": each.text, "as_of": each.as_of, "entry": str(each.observation),
+                "on": french(each.as_of, line.zone)} for each in older],
     )  # fmt: skip
 
 
@@ -418,10 +431,9 @@ def _treatment_changes(summary: PatientSummary, view: Viewpoint, days: int) -> l
 
 
 def _handover(summary: PatientSummary) -> dict[str, Any] | None:
-    current = [each for each in summary.handovers if each.line.current]
-    if not current:
+    latest = summary.handover
+    if latest is None:
         return None
-    latest = current[-1]
     return _sourced(
         latest.line,
         read_back_requested=bool(latest.line.detail.get("read_back_requested")),
@@ -486,5 +498,3 @@ def _clip_lines(card: Card, words: int) -> None:
         line["action"] = clipped(line["action"], max(4, words // 2))
     if card["severity"]:
         card["severity"]["reason"] = clipped(card["severity"]["reason"], words)
-    for line in card["allergies"]["lines"]:
-        line["text"] = clipped(line["text"], 6)

@@ -15,6 +15,9 @@ from releve.projections.rule_release import Rules
 
 Card = dict[str, Any]
 
+_BADGE_WORDS = 5
+"""Up to how many words a row names two substances; beyond, it names one."""
+
 
 _WORD = re.compile(r"\S*[^\W_]\S*").finditer
 
@@ -51,14 +54,19 @@ def allergy_badge(card: Card) -> str:
 
 
 def short_badge(card: Card) -> str:
-    """The badge of a row: the same three states in as few words as will do."""
+    """The badge of a row: the same three states in as few words as will do.
+
+    A substance is named whole or counted; "none" keeps the day on which it was asked.
+    """
     allergies = card["allergies"]
     if allergies["state"] == "known":
         names = [line["text"] for line in allergies["lines"]]
-        more = len(names) - 2 + allergies["more"]
-        return f"Allergies : {', '.join(names[:2])}" + (f" +{more}" if more > 0 else "")
+        shown = names[:2] if counted(" ".join(names[:2])) <= _BADGE_WORDS else names[:1]
+        more = len(names) - len(shown) + allergies["more"]
+        return f"Allergies : {', '.join(shown)}" + (f" +{more}" if more > 0 else "")
     if allergies["state"] == "none":
-        return "Aucune allergie connue"
+        asked = allergies.get("asked")  # a card kept by an older release has none
+        return f"Aucune allergie ({asked})" if asked else str(allergies["text"])
     return str(allergies["text"])
 
 
@@ -139,6 +147,8 @@ def contingency_line(contingency: Mapping[str, Any]) -> str:
     for fired in contingency["by"]:
         met = "ATTEINT" if fired["comparable"] else "NON COMPARABLE"
         marks += f" [{met} : {fired['text']}]"
+    for older in contingency.get("older", ()):
+        marks += f" [mesure antérieure : {older['text']}, {older['on']}]"
     if contingency["expired"]:
         marks += " [échéance passée]"
     return f"Si {contingency['condition']} : {contingency['action']}{marks}"
@@ -170,7 +180,7 @@ def page_row(card: Card, words: int) -> str:
         first = card["contingencies"][0]
         condition, then = (clipped(first[name], words) for name in ("condition", "action"))
         parts.append(f"si {condition} : {then}")
-    parts.append(clipped(short_badge(card), 6))
+    parts.append(short_badge(card))
     return " · ".join(parts)
 
 

@@ -50,7 +50,7 @@ VITAL_SIGNS: Final = frozenset(
 """LOINC codes that are vital signs whatever category came with them."""
 
 _PER_CODE, _DOCUMENTS, _ENCOUNTERS, _NOTES, _HANDOVERS, _CHANGES = 5, 30, 20, 10, 6, 40
-_CLOSED_ITEMS, _SEVERITIES, _FIRED = 20, 6, 6
+_CLOSED_ITEMS, _SEVERITIES, _FIRED = 20, 12, 6
 
 
 def fold(summary: PatientSummary | None, event: Event) -> PatientSummary:
@@ -165,11 +165,10 @@ def _note(summary: PatientSummary, line: Line) -> None:
     if len(summary.notes) > _NOTES:
         # The oldest goes, unless it is the last that says who the patient is.
         spoken = [note for note in summary.notes if note.line.current and note.spoken]
-        kept = spoken[-1] if spoken else None
-        for index, note in enumerate(summary.notes):
-            if note is not kept:
-                del summary.notes[index]
-                break
+        kept = max(spoken, key=lambda note: note.spoken_at, default=None)
+        others = [note for note in summary.notes if note is not kept]
+        oldest = min(others, key=lambda note: note.line.recency)
+        summary.notes = [note for note in summary.notes if note is not oldest]
 
 
 def _amended(summary: PatientSummary, line: Line) -> None:
@@ -247,19 +246,26 @@ def _observation(summary: PatientSummary, line: Line) -> None:
         index for index, other in enumerate(summary.lines)
         if other.topic == line.topic and other.detail["code"] == line.detail["code"]
     ]  # fmt: skip
-    if len(same) >= _PER_CODE:
-        del summary.lines[same[0]]
     summary.lines.append(placed)
+    if len(same) >= _PER_CODE:
+        # The oldest measure goes, which may be the late one that has just come.
+        places = [*same, len(summary.lines) - 1]
+        del summary.lines[min(places, key=lambda index: summary.lines[index].recency)]
     if state == "current":
         for contingency in summary.contingencies:
             met = _compared(contingency, line.detail)
             if contingency.current and met is not None:
+                happened = line.moment.latest
                 summary.fired.append(
                     Fired(
                         contingency=contingency.entry_id, observation=line.entry_id, text=text,
                         as_of=line.as_of, position=line.position, matched=met,
+                        happened_by=happened, old=happened < contingency.moment.earliest,
                     )
                 )  # fmt: skip
+        old = sorted(summary.older_measures, key=lambda fired: fired.happened_by)
+        forgotten = old[: max(0, len(old) - _FIRED)]
+        summary.fired = [fired for fired in summary.fired if fired not in forgotten]
 
 
 def _compared(contingency: Line, observation: Mapping[str, Any]) -> bool | None:
@@ -323,28 +329,42 @@ def _contingency(summary: PatientSummary, line: Line) -> None:
 
 def _severity(summary: PatientSummary, line: Line) -> None:
     summary.severities.append(line)
-    _bounded(summary.severities, _SEVERITIES)
-    # A clinician has judged the patient after the measure: it no longer rings.
-    answered = [msgspec.structs.replace(fired, answered=True) for fired in summary.fired]
-    summary.fired = answered[-_FIRED:]
+    _bounded(summary.severities, _SEVERITIES, keep=summary.severity)
+    _judged(summary, line)
     _changed(summary, line)
+
+
+def _judged(summary: PatientSummary, line: Line) -> None:
+    """A clinician has judged the patient after a measure: it no longer rings.
+
+    Judging how the patient was before the measure answers nothing.
+    """
+    at = line.moment.latest
+    summary.fired = [
+        msgspec.structs.replace(fired, answered=True) if fired.happened_by <= at else fired
+        for fired in summary.fired
+    ]
+    answered = [fired for fired in summary.fired if fired.answered]
+    forgotten = answered[: max(0, len(answered) - _FIRED)]
+    summary.fired = [fired for fired in summary.fired if fired not in forgotten]
 
 
 def _handover(summary: PatientSummary, line: Line) -> None:
-    for index, earlier in enumerate(summary.handovers):
-        if earlier.line.current and line.stint and earlier.line.stint == line.stint:
+    state: State = "current"
+    for index, other in enumerate(summary.handovers):
+        if not (other.line.current and line.stint and other.line.stint == line.stint):
+            continue
+        if other.line.recency > line.recency:
+            state = "superseded"  # a late one about an earlier day
+        else:
             summary.handovers[index] = msgspec.structs.replace(
-                earlier, line=msgspec.structs.replace(earlier.line, state="superseded")
+                other, line=msgspec.structs.replace(other.line, state="superseded")
             )
-    summary.handovers.append(Handover(line=line))
-    del summary.handovers[:-_HANDOVERS]
-    said = summary.severity
-    if said is None or said.detail["severity"] != line.detail["severity"]:
-        _severity(summary, line)
-        return
-    # The same gravity said again: the earlier line, with its reason, stays the one in force.
-    summary.fired = [msgspec.structs.replace(fired, answered=True) for fired in summary.fired]
-    _changed(summary, line)
+    summary.handovers.append(Handover(line=msgspec.structs.replace(line, state=state)))
+    if len(summary.handovers) > _HANDOVERS:
+        oldest = min(summary.handovers, key=lambda each: (each.line.current, each.line.recency))
+        summary.handovers = [each for each in summary.handovers if each is not oldest]
+    _severity(summary, line)
 
 
 def _read_back(summary: PatientSummary, line: Line) -> None:
@@ -396,18 +416,25 @@ def _revived(summary: PatientSummary, target: UUID | None) -> None:
     wrong = next((each.line for each in summary.handovers if each.line.entry_id == target), None)
     if wrong is None:
         return
-    for index in range(len(summary.handovers) - 1, -1, -1):
-        line = summary.handovers[index].line
-        if line.state == "superseded" and line.stint == wrong.stint:
-            summary.handovers[index] = msgspec.structs.replace(
-                summary.handovers[index], line=msgspec.structs.replace(line, state="current")
-            )
-            return
+    same = [each.line for each in summary.handovers if each.line.stint == wrong.stint]
+    if any(line.current for line in same):
+        return
+    replaced = [line for line in same if line.state == "superseded"]
+    latest = max(replaced, key=lambda line: line.recency, default=None)
+    summary.handovers = [
+        msgspec.structs.replace(each, line=msgspec.structs.replace(latest, state="current"))
+        if latest is not None and each.line is latest
+        else each
+        for each in summary.handovers
+    ]
 
 
-def _bounded(lines: list[Line], limit: int) -> None:
-    """Drop the oldest lines beyond ``limit``."""
-    del lines[:-limit]
+def _bounded(lines: list[Line], limit: int, keep: Line | None = None) -> None:
+    """Drop the oldest lines by clinical time beyond ``limit``, in error first; ``keep`` stays."""
+    while len(lines) > limit:
+        others = [line for line in lines if line is not keep]
+        oldest = min(others, key=lambda line: (line.current, line.recency))
+        lines[:] = [line for line in lines if line is not oldest]
 
 
 _HANDLERS: Mapping[str, Callable[[PatientSummary, Line], None]] = {

@@ -7,18 +7,24 @@ and at which position. Corrections change a line's ``state``; nothing is rewritt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.severity import Said, in_force
+from releve.domain.clinical_time import Moment, Recency, moment, recency
 from releve.domain.events import Source
-from releve.projections.dates import first_instant
+from releve.projections.dates import last_day
 
 State = Literal["current", "past", "refuted", "in-error", "superseded"]
 Presence3 = Literal["known", "none", "not-asked"]
+
+
+MEDICATION: Final = "patient.medication-started"
+HANDOVER: Final = "patient.handover-written"
 
 
 class Slot(NamedTuple):
@@ -52,7 +58,7 @@ SLOTS: Final = (
 )
 """The sections of IPS-FR 2024.01, in its order."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Shape of the sealed summary; another number asks for a rebuild."""
 
 
@@ -93,6 +99,24 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return self.state == "current"
 
     @property
+    def moment(self) -> Moment:
+        """When it happened, as far as it says."""
+        return moment(self.as_of, self.zone, self.recorded_at)
+
+    @property
+    def recency(self) -> Recency:
+        """Its place in the order of what is in force: clinical time, then version."""
+        return self.moment.latest, self.version
+
+    def ended_by(self, day: date) -> bool:
+        """Whether it is a treatment said to be running whose planned end was before ``day``."""
+        end = self.detail.get("end")
+        if not end or self.topic != MEDICATION or not self.current:
+            return False
+        last = last_day(end, self.zone)
+        return last is not None and last < day
+
+    @property
     def concept(self) -> Mapping[str, Any] | None:
         """The coded meaning as received: ``{"text", "codings": [...]}``."""
         found: Mapping[str, Any] | None = (
@@ -113,7 +137,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     @property
     def status(self) -> str | None:
         """FHIR status of a treatment (default ``active``) or of a measure, as received."""
-        default = "active" if self.topic == "patient.medication-started" else None
+        default = "active" if self.topic == MEDICATION else None
         return self.detail.get("status", default)
 
     @property
@@ -145,6 +169,14 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             if amendment.current and amendment.detail.get("one_liner"):
                 said = amendment
         return said
+
+    @property
+    def spoken_at(self) -> Recency:
+        """The place of its one-liner in the order of what is in force."""
+        said = self.spoken or self.line
+        if said.detail.get("kind") == "replacement":
+            return self.line.moment.latest, said.version
+        return said.recency
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -184,7 +216,9 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class Fired(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A measure met a contingency's threshold, or could not be compared with it.
 
-    ``answered`` is set once a clinician has said afterwards how ill the patient is.
+    ``answered`` is set once a clinician has said how ill the patient is, afterwards and about a
+    moment that is not before the measure. An ``old`` one was measured before the contingency was
+    written: it is listed and does not ring.
     """
 
     contingency: UUID
@@ -193,6 +227,9 @@ class Fired(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     as_of: str
     position: int
     matched: bool
+    happened_by: datetime
+    """The latest moment at which it may have been measured."""
+    old: bool = False
     answered: bool = False
 
 
@@ -268,13 +305,26 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
     @property
     def medecin_traitant(self) -> Line | None:
-        """The declared médecin traitant in force: the centre or a person."""
-        return next((line for line in reversed(self.attending) if line.current), None)
+        """The declared médecin traitant in force, the centre or a person: the latest ``since``."""
+        return max((line for line in self.attending if line.current), key=_since, default=None)
 
     @property
     def severity(self) -> Line | None:
-        """What was last said of how ill the patient is, by itself or in a handover."""
-        return next((line for line in reversed(self.severities) if line.current), None)
+        """What was last said of how ill the patient is, by itself or in a handover.
+
+        Last by clinical time: a late entry about another day does not change it.
+        """
+        return in_force(
+            Said(line.recency, line.detail["severity"], line.topic == HANDOVER, line)
+            for line in self.severities
+            if line.current
+        )
+
+    @property
+    def handover(self) -> Handover | None:
+        """The handover to read: the latest by clinical time of those that stand."""
+        standing = (each for each in self.handovers if each.line.current)
+        return max(standing, key=lambda each: each.line.recency, default=None)
 
     @property
     def open_items(self) -> list[Item]:
@@ -284,13 +334,18 @@ class PatientSummary(msgspec.Struct, kw_only=True):
     @property
     def firing(self) -> list[Fired]:
         """Thresholds met (or not comparable) since anybody last judged the patient."""
-        return [fired for fired in self.fired if not fired.answered]
+        return [fired for fired in self.fired if not fired.answered and not fired.old]
+
+    @property
+    def older_measures(self) -> list[Fired]:
+        """Measures past a threshold, taken before it was set and heard of after; not yet judged."""
+        return [fired for fired in self.fired if fired.old and not fired.answered]
 
     @property
     def last_contact(self) -> Line | None:
         """The latest consultation by clinical time."""
         seen = [line for line in self.encounters if line.current]
-        return max(seen, key=lambda line: (_instant_key(line), line.version), default=None)
+        return max(seen, key=lambda line: line.recency, default=None)
 
     @property
     def allergy_state(self) -> Presence3:
@@ -329,14 +384,19 @@ class PatientSummary(msgspec.Struct, kw_only=True):
         return Presence("not-asked", parts=parts)
 
     def one_liner(self) -> Spoken | None:
-        """The one-liner in force with the newest result, treatment or problem written after it."""
+        """The one-liner in force with the newest result, treatment or problem written after it.
+
+        In force is the latest by clinical time. A replacement speaks of its note's moment.
+        """
         said = [
-            line for note in self.notes if note.line.current if (line := note.spoken) is not None
+            (note.spoken_at, line)
+            for note in self.notes
+            if note.line.current and (line := note.spoken) is not None
         ]
-        said += [note.line for note in self.handovers if note.line.current]
+        said += [(each.line.recency, each.line) for each in self.handovers if each.line.current]
         if not said:
             return None
-        line = max(said, key=lambda each: each.version)
+        line = max(said, key=lambda each: each[0])[1]
         newer = [
             other for other in self.lines
             if other.recorded_at > line.recorded_at and other.state in ("current", "past")
@@ -373,6 +433,5 @@ def from_bytes(raw: bytes) -> PatientSummary:
     return _DECODER.decode(raw)
 
 
-def _instant_key(line: Line) -> float:
-    moment = first_instant(line.as_of, line.zone)
-    return moment.timestamp() if moment else line.recorded_at.timestamp()
+def _since(line: Line) -> Recency:
+    return recency(line.detail["since"], line.zone, line.recorded_at, line.version)

@@ -151,7 +151,7 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
         if event.topic == "patient.entry-marked-in-error" and event.envelope.target
     }
     status: dict[UUID, str] = {}
-    by_stint: dict[UUID | None, UUID] = {}
+    by_stint: dict[UUID | None, Event] = {}
     for event in events:
         if event.event_id in wrong:
             status[event.event_id] = "in-error"
@@ -161,8 +161,11 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
             stint = event.envelope.author.stint
             earlier = by_stint.get(stint)
             if stint is not None and earlier is not None:
-                status[earlier] = "superseded"
-            by_stint[stint] = event.event_id
+                older, newer = sorted((earlier, event), key=lambda each: each.recency)
+                status[older.event_id] = "superseded"
+                by_stint[stint] = newer
+            else:
+                by_stint[stint] = event
         if target is not None and target not in wrong and event.topic in _STATUS:
             status[target] = _STATUS[event.topic]
     return [_entry(event, status.get(event.event_id, "current")) for event in events]

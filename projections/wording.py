@@ -7,12 +7,16 @@ for ever.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from releve.domain.events import Payload
 from releve.projections.dates import french
+
+if TYPE_CHECKING:
+    from releve.projections.summary_lines import Line
 
 SEVERITY: Mapping[str, str] = {
     "unstable": "instable",
@@ -58,6 +62,15 @@ VERIFICATION: Mapping[str, str] = {
     "confirmed": "confirmé", "refuted": "réfuté", "presumed": "présumé",
     "entered-in-error": "saisi par erreur",
 }  # fmt: skip
+ALLERGY_STATUS: Mapping[str, str] = {
+    "active": "active", "inactive": "inactive", "resolved": "résolue", "recurrence": "récidive",
+    "relapse": "rechute", "remission": "en rémission",
+}  # fmt: skip
+ALLERGY_VERIFICATION: Mapping[str, str] = {
+    "unconfirmed": "non confirmée", "provisional": "provisoire", "differential": "différentielle",
+    "confirmed": "confirmée", "refuted": "réfutée", "presumed": "présumée",
+    "entered-in-error": "saisie par erreur",
+}  # fmt: skip
 MEDICATION_STATUS: Mapping[str, str] = {
     "active": "en cours", "completed": "terminé", "entered-in-error": "saisi par erreur",
     "intended": "prévu", "stopped": "arrêté", "on-hold": "suspendu", "unknown": "statut inconnu",
@@ -65,7 +78,7 @@ MEDICATION_STATUS: Mapping[str, str] = {
     "in-progress": "en cours", "not-done": "non fait", "preparation": "en préparation",
     "declined": "refusé",
 }  # fmt: skip
-CRITICALITY: Mapping[str, str] = {"high": "grave", "low": "bénigne"}
+CRITICALITY: Mapping[str, str] = {"high": "risque élevé", "low": "risque faible"}
 CHANNEL: Mapping[str, str] = {
     "ui": "saisi", "fhir": "import FHIR", "cda": "import CDA", "hprim": "import HPRIM",
     "pdf": "import PDF", "paste": "collé", "phone": "téléphone", "offline": "hors ligne",
@@ -73,10 +86,10 @@ CHANNEL: Mapping[str, str] = {
 }  # fmt: skip
 ABSENCE: Mapping[str, str] = {
     "allergies": "Aucune allergie connue",
-    "medications": "Aucun traitement",
+    "medications": "Aucun traitement connu",
     "problems": "Aucun problème connu",
     "procedures": "Aucune intervention connue",
-    "devices": "Aucun dispositif",
+    "devices": "Aucun dispositif connu",
 }
 _PART: Mapping[str, str] = {
     "food": "alimentaire",
@@ -125,6 +138,36 @@ _UNIT_WORDS: Mapping[str, str] = {
 """UCUM codes as a French reader writes them."""
 
 
+def on(text: str | None, zone: str) -> str:
+    """``le 19/11/2026``, or ``en 11/2026``, ``en 2026`` where no more is known."""
+    shown = french(text, zone)
+    return f"le {shown}" if shown.count("/") == 2 else f"en {shown}"
+
+
+def since(text: str, zone: str) -> str:
+    """``depuis le 19/11/2026``, ``depuis 05/2021``, ``depuis 2021``."""
+    shown = french(text, zone)
+    return f"depuis le {shown}" if shown.count("/") == 2 else f"depuis {shown}"
+
+
+def until(text: str, zone: str) -> str:
+    """``jusqu'au 10/01/2026``, ``jusqu'en 05/2021``, ``jusqu'en 2021``."""
+    shown = french(text, zone)
+    return f"jusqu'au {shown}" if shown.count("/") == 2 else f"jusqu'en {shown}"
+
+
+def line_text(line: Line, day: date) -> str:
+    """A line as read on ``day``: a treatment still said to run after its planned end is doubtful.
+
+    Only the source's status ends a treatment; that its end has passed is for the reader to check.
+    """
+    if not line.ended_by(day):
+        return line.text
+    end = line.detail["end"]
+    rest = line.text.replace(f", {until(end, line.zone)}", "")
+    return f"{rest}, fin prévue {on(end, line.zone)} dépassée (à vérifier)"
+
+
 def absence_text(payload: Mapping[str, Any]) -> str:
     """``Aucune allergie alimentaire connue``, with the source's own words where it has some."""
     said = concept_text(payload.get("concept"))
@@ -152,14 +195,14 @@ def _joined(*parts: str) -> str:
 
 def _registered(p: Mapping[str, Any], zone: str) -> str:
     names = " ".join([p.get("birth_name") or "nom inconnu", *p.get("first_names", ())])
-    born = f"né(e) le {french(p['birth_date'], zone)}" if p.get("birth_date") else ""
+    born = f"né(e) {on(p['birth_date'], zone)}" if p.get("birth_date") else ""
     return "Identité ouverte : " + _joined(names, born, SEX.get(p.get("sex") or "", ""))
 
 
 def _attending(p: Mapping[str, Any], zone: str) -> str:
     who = "le centre" if p["kind"] == "centre" else "une personne"
     who = p.get("name") or who
-    return f"Médecin traitant déclaré : {who}, depuis le {french(p['since'], zone)}"
+    return f"Médecin traitant déclaré : {who}, {since(p['since'], zone)}"
 
 
 def _encounter(p: Mapping[str, Any], _zone: str) -> str:
@@ -204,8 +247,8 @@ def problem_text(p: Mapping[str, Any], zone: str) -> str:
         p.get("laterality") or "",
         CLINICAL_STATUS.get(status, status) if status and status != "active" else "",
         VERIFICATION.get(verified, verified) if verified and verified != "confirmed" else "",
-        f"depuis {french(p['onset'], zone)}" if p.get("onset") else "",
-        f"jusqu'à {french(p['abatement'], zone)}" if p.get("abatement") else "",
+        since(p["onset"], zone) if p.get("onset") else "",
+        until(p["abatement"], zone) if p.get("abatement") else "",
     )
 
 
@@ -222,9 +265,11 @@ def allergy_text(p: Mapping[str, Any], zone: str) -> str:
         concept_text(p["substance"]),
         CRITICALITY.get(p.get("criticality") or "", ""),
         " et ".join(text for text in shown if text),
-        CLINICAL_STATUS.get(status, status) if status and status != "active" else "",
-        VERIFICATION.get(verified, verified) if verified and verified != "confirmed" else "",
-        f"depuis {french(p['onset'], zone)}" if p.get("onset") else "",
+        ALLERGY_STATUS.get(status, status) if status and status != "active" else "",
+        ALLERGY_VERIFICATION.get(verified, verified)
+        if verified and verified != "confirmed"
+        else "",
+        since(p["onset"], zone) if p.get("onset") else "",
     )
 
 
@@ -236,8 +281,8 @@ def medication_text(p: Mapping[str, Any], zone: str) -> str:
         p.get("dose_text") or quantity_text(p.get("dose")),
         p.get("frequency") or "",
         MEDICATION_STATUS.get(status, status) if status != "active" else "",
-        f"depuis {french(p['start'], zone)}" if p.get("start") else "",
-        f"jusqu'à {french(p['end'], zone)}" if p.get("end") else "",
+        since(p["start"], zone) if p.get("start") else "",
+        until(p["end"], zone) if p.get("end") else "",
         p.get("indication") or "",
     )
 
@@ -249,7 +294,7 @@ def _document(p: Mapping[str, Any], _zone: str) -> str:
 
 
 def _item(p: Mapping[str, Any], zone: str) -> str:
-    due = f"pour le {french(p['due'], zone)}" if p.get("due") else "sans échéance"
+    due = f"pour {on(p['due'], zone)}" if p.get("due") else "sans échéance"
     harm = "danger si retard" if p.get("harm_if_late") else ""
     return f"Point ouvert ({ITEM_KIND[p['kind']]}) : " + _joined(p["text"], due, harm)
 
@@ -260,12 +305,12 @@ def _item_closed(p: Mapping[str, Any], _zone: str) -> str:
 
 def contingency_text(p: Mapping[str, Any], zone: str) -> str:
     """``Si kaliémie > 5,5 : arrêter le ramipril``, by whom and until when where it says so."""
-    until = f"jusqu'au {french(p['valid_until'], zone)}" if p.get("valid_until") else ""
-    return _joined(f"Si {p['condition']} : {p['action']}", p.get("who") or "", until)
+    ends = until(p["valid_until"], zone) if p.get("valid_until") else ""
+    return _joined(f"Si {p['condition']} : {p['action']}", p.get("who") or "", ends)
 
 
 def _severity(p: Mapping[str, Any], zone: str) -> str:
-    review = f"à réévaluer le {french(p['review_by'], zone)}" if p.get("review_by") else ""
+    review = f"à réévaluer {on(p['review_by'], zone)}" if p.get("review_by") else ""
     return f"Gravité : {_joined(SEVERITY[p['severity']], p.get('reason', ''), review)}"
 
 
@@ -287,7 +332,7 @@ def _in_error(p: Mapping[str, Any], _zone: str) -> str:
 
 
 def _absence(p: Mapping[str, Any], zone: str) -> str:
-    asked = f", demandé le {french(p['asked_on'], zone)}" if p.get("asked_on") else ""
+    asked = f", demandé {on(p['asked_on'], zone)}" if p.get("asked_on") else ""
     return absence_text(p) + asked
 
 

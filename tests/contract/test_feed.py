@@ -70,7 +70,7 @@ class House:
             self.centre,
             CentreOpened(
                 name="Centre d'Ajonc",
-                finess="990000017",
+                finess="990000010",
                 referent=REFERENT,
                 on_call_chain=(REFERENT, NamedPerson(name="Dr B", phone="+33 5 99 00 00 02")),
             ),

@@ -10,18 +10,23 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from releve.domain.aggregates.patient import fold
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
 from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverReadBack, HandoverWritten
-from releve.domain.aggregates.patient.identity import MedecinTraitantDeclared, Registered
+from releve.domain.aggregates.patient.identity import (
+    MedecinTraitantDeclared,
+    Registered,
+    medecin_traitant,
+)
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
-from releve.domain.aggregates.patient.severity import IllnessSeveritySet
+from releve.domain.aggregates.patient.severity import IllnessSeveritySet, current_severity
 from releve.domain.values import Coding, Concept, NamedPerson, Owner, Quantity, Threshold
 from releve.projections.briefing import build_card, card_bytes, extract, rank, viewpoint
 from releve.projections.briefing_text import card_words, page, page_words
@@ -54,7 +59,7 @@ REFERENT = NamedPerson(name="Dr R", phone="+33 5 99 00 00 01")
 DIRECTORY = Directory(
     [
         CentreEntry(
-            centre=CENTRE, name="C", finess="990000017", referent=REFERENT,
+            centre=CENTRE, name="C", finess="990000010", referent=REFERENT,
             on_call_chain=(REFERENT, REFERENT),
         ),
         *STINTS,
@@ -186,6 +191,52 @@ def test_what_follows_never_changes_what_was_known(stream: Stream, data: st.Data
     assert [e.text for e in entries_of(stream.events)][:cut] == [
         e.text for e in entries_of(stream.events[:cut])
     ]
+
+
+late_kinds = st.sampled_from(["severity", "handover", "note", "encounter", "attending"])
+LONG_AGO = "2001-05-02"
+VIEW = viewpoint(STINTS[1], "Europe/Paris", START, 10**6)
+
+
+@settings(deadline=None)
+@given(histories(), st.lists(late_kinds, min_size=1, max_size=30), st.data())
+def test_a_late_entry_lowers_no_tier_and_replaces_nothing_newer(
+    stream: Stream, late: list[str], data: st.DataObject
+) -> None:
+    known = len(stream.events)
+    before = fold_all(None, stream.events, stream.id)
+    bytes_before = to_bytes(before)
+    for kind in late:
+        payload = data.draw(payloads[kind])
+        if kind == "attending":
+            payload = MedecinTraitantDeclared(kind="person", since=LONG_AGO, name="Dr Ancien")
+        stream.add(payload, occurred_at=LONG_AGO)
+    after = fold_all(None, stream.events, stream.id)
+    tiers = [rank([each], VIEW, RULES)[0].tier for each in (before, after)]
+    assert tiers[1] <= tiers[0]
+    for name in ("severity", "handover", "last_contact", "medecin_traitant"):
+        if getattr(before, name) is not None:
+            assert getattr(after, name) == getattr(before, name)
+    spoken, again = before.one_liner(), after.one_liner()
+    if spoken is not None:
+        assert again is not None
+        assert (again.text, again.line) == (spoken.text, spoken.line)
+    assert after.firing == before.firing
+    assert to_bytes(fold_all(None, stream.events[:known], stream.id)) == bytes_before
+
+
+@settings(deadline=None)
+@given(histories())
+def test_decisions_and_views_hold_the_same_to_be_in_force(stream: Stream) -> None:
+    summary = fold_all(None, stream.events, stream.id)
+    record = fold(None, stream.events)
+    assert record is not None
+    shown = summary.severity
+    assert current_severity(record) == (shown.detail["severity"] if shown else None)
+    attending, declared = summary.medecin_traitant, medecin_traitant(record)
+    assert (attending.detail["since"] if attending else None) == (
+        declared.since if declared else None
+    )
 
 
 @settings(deadline=None)

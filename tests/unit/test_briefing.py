@@ -21,6 +21,7 @@ from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
+from releve.domain.events import Source
 from releve.domain.values import Coding, Concept, NamedPerson, Owner, Quantity, Threshold
 from releve.projections.briefing import (
     Card,
@@ -36,7 +37,9 @@ from releve.projections.briefing_text import (
     as_text,
     card_text,
     card_words,
+    contingency_line,
     page,
+    page_row,
     page_words,
 )
 from releve.projections.directory import CentreEntry, Directory, PractitionerEntry, StintLine
@@ -53,7 +56,7 @@ DIRECTORY = Directory(
         CentreEntry(
             centre=CENTRE,
             name="Centre de santé d'Ajonc",
-            finess="990000017",
+            finess="990000010",
             referent=REFERENT,
             on_call_chain=(REFERENT, NamedPerson(name="Dr Alix Second", phone="+33 5 99 00 00 02")),
             phones=(("SAMU", "15"),),
@@ -350,11 +353,51 @@ class TestCard:
 
     def test_badge_has_three_states(self) -> None:
         stream = person()
-        assert allergy_badge(card_of(stream)) == "Allergies non demandées"
+        assert allergy_badge(card_of(stream)) == "Allergies : non demandées"
         stream.add(AbsenceAsserted(slot="allergies", asked_on="2026-11-16"))
         assert allergy_badge(card_of(stream)) == "Aucune allergie connue (demandé le 16/11/2026)"
         stream.add(AllergyRecorded(substance=Concept(text="Pénicilline")))
         assert allergy_badge(card_of(stream)) == "Allergies : Pénicilline"
+
+    def test_a_treatment_past_its_planned_end_is_to_be_checked(self) -> None:
+        stream = person()
+        imported = Source(channel="fhir", system="EHR")
+        for end in ("2026-11-20", "2026-11-23", "2026-11"):
+            stream.add(
+                MedicationStarted(
+                    concept=Concept(text="Ramipril"), status="active", start="2026-11-02", end=end
+                ),
+                source=imported,
+            )
+        texts = {line["text"] for line in card_of(stream)["changes"]}
+        assert texts == {
+            "Ramipril, depuis le 02/11/2026, fin prévue le 20/11/2026 dépassée (à vérifier)",
+            "Ramipril, depuis le 02/11/2026, jusqu'au 23/11/2026",
+            "Ramipril, depuis le 02/11/2026, jusqu'en 11/2026",
+        }
+
+    def test_a_measure_older_than_the_contingency_is_listed_beside_it(self) -> None:
+        stream = person()
+        stream.add(
+            ContingencySet(
+                condition="Kaliémie > 5,5",
+                action="ECG",
+                threshold=Threshold(loinc="2823-3", comparator=">", value="5.5", unit="mmol/L"),
+            )
+        )
+        stream.add(
+            ObservationRecorded(
+                code=Concept(text="Kaliémie", codings=(Coding(code="2823-3"),)),
+                value=Quantity(value="6.1", unit="mmol/L"),
+            ),
+            occurred_at="2026-11-12",
+        )
+        assert tier_of(stream) == "T5"
+        (contingency,) = card_of(stream)["contingencies"]
+        assert contingency["met"] is False
+        assert contingency_line(contingency) == (
+            "Si Kaliémie > 5,5 : ECG [mesure antérieure : Kaliémie 6,1 mmol/L, 12/11/2026]"
+        )
 
     def test_age_is_that_of_the_first_day_of_the_stint(self) -> None:
         stream = Stream()
@@ -452,6 +495,34 @@ class TestPage:
         for section in page(HEAD, crowd(40), RULES):
             for row in section.rows:
                 assert "llergie" in row
+
+    def test_a_row_names_whole_substances_and_counts_the_others(self) -> None:
+        long = "Association de céphalosporine de troisième génération et de lidocaïne"
+        stream = person()
+        stream.add(AllergyRecorded(substance=Concept(text=long)))
+        stream.add(AllergyRecorded(substance=Concept(text="Acide acétylsalicylique")))
+        stream.add(AllergyRecorded(substance=Concept(text="Latex")))
+        row = page_row(card_of(stream), 3)
+        named = [name for name in (long, "Acide acétylsalicylique", "Latex") if name in row]
+        assert len(named) + int(row.rpartition("+")[2]) == 3
+        assert not row.endswith("…")
+        for number in range(4):
+            stream.add(AllergyRecorded(substance=Concept(text=f"Produit {number}")))
+        row = page_row(card_of(stream), 3)
+        assert row.rpartition(" +")[2] in ("5", "6")
+
+    @pytest.mark.parametrize(
+        ("asked_on", "shown"),
+        [
+            ("2026-11-19", "Aucune allergie (19/11)"),
+            ("2019-11-19", "Aucune allergie (19/11/2019)"),
+            ("2026-10", "Aucune allergie (10/2026)"),
+        ],
+    )
+    def test_none_keeps_the_day_it_was_asked_on_every_row(self, asked_on: str, shown: str) -> None:
+        stream = person()
+        stream.add(AbsenceAsserted(slot="allergies", asked_on=asked_on))
+        assert page_row(card_of(stream), 3).endswith(f" · {shown}")
 
     def test_as_text_prints_banner_tiers_and_cards(self) -> None:
         cards = [json.loads(card_bytes(card)) for card in crowd(12)]

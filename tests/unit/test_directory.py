@@ -51,7 +51,7 @@ def centre() -> DirectoryEntry:
     stream.id = CENTRE
     stream.add(
         CentreOpened(
-            name="Centre d'Ajonc", finess="990000017", referent=REFERENT,
+            name="Centre d'Ajonc", finess="990000010", referent=REFERENT,
             on_call_chain=(REFERENT, NamedPerson(name="Dr S", phone="+33 5 99 00 00 02")),
         )
     )  # fmt: skip
@@ -147,7 +147,7 @@ def test_people_and_centres_are_found() -> None:
     assert isinstance(entry, PractitionerEntry)
     assert entry.full_name == "Dr Alix Exemple"
     directory = Directory([centre(), entry])
-    found = directory.centre_by_finess("990000017")
+    found = directory.centre_by_finess("990000010")
     assert isinstance(found, CentreEntry)
     assert directory.centre_by_finess("990000025") is None
     assert directory.answerable(Owner(), UUID(int=1), START) is None

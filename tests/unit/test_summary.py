@@ -26,6 +26,7 @@ from releve.projections.patient_summary import (
     from_bytes,
     to_bytes,
 )
+from releve.projections.timeline import entries_of
 from support.patient_events import CENTRE, MONDAY, Stream
 
 POTASSIUM = Concept(text="Kaliémie", codings=(Coding(system="http://loinc.org", code="2823-3"),))
@@ -152,6 +153,14 @@ class TestIdentity:
         attending = summary_of(stream).medecin_traitant
         assert attending is not None
         assert attending.detail["kind"] == "centre"
+
+    def test_medecin_traitant_is_the_one_with_the_latest_date(self) -> None:
+        stream = Stream()
+        now = stream.add(MedecinTraitantDeclared(kind="centre", since="2026-01-01", centre=CENTRE))
+        stream.add(MedecinTraitantDeclared(kind="person", since="2020", name="Dr Ancien"))
+        attending = summary_of(stream).medecin_traitant
+        assert attending is not None
+        assert attending.entry_id == now.event_id
 
 
 class TestThreeStates:
@@ -384,6 +393,89 @@ class TestHandover:
         assert severity.detail["reason"] == "dyspnée de repos"
 
 
+LAST_WEEK = "2026-11-09T10:00:00+01:00"
+
+
+class TestLateEntries:
+    def test_a_late_severity_does_not_lower_todays(self) -> None:
+        stream = Stream()
+        today = stream.add(IllnessSeveritySet(severity="unstable", reason="dyspnée"))
+        stream.add(IllnessSeveritySet(severity="stable"), occurred_at=LAST_WEEK)
+        stream.add(HandoverWritten(severity="stable", summary="RAS"), occurred_at=LAST_WEEK)
+        severity = summary_of(stream).severity
+        assert severity is not None
+        assert severity.entry_id == today.event_id
+        stream.add(EntryMarkedInError(), target=today.event_id, reason="autre patient")
+        severity = summary_of(stream).severity
+        assert severity is not None
+        assert severity.detail["severity"] == "stable"
+
+    def test_many_late_entries_do_not_push_out_what_is_in_force(self) -> None:
+        stream = Stream()
+        stream.add(IllnessSeveritySet(severity="unstable", reason="dyspnée"))
+        stream.add(NoteSigned(one_liner="IC décompensée"))
+        contact = stream.add(EncounterRecorded(mode="cabinet", reason="dyspnée"))
+        latest = stream.add(potassium("5.1"))
+        shown = stream.add(HandoverWritten(severity="unstable", summary="IC"))
+        for _ in range(40):
+            stream.add(IllnessSeveritySet(severity="stable"), occurred_at=LAST_WEEK)
+            stream.add(NoteSigned(one_liner="RAS"), occurred_at=LAST_WEEK)
+            stream.add(EncounterRecorded(mode="cabinet"), occurred_at=LAST_WEEK)
+            stream.add(potassium("4.0"), occurred_at=LAST_WEEK)
+            stream.add(HandoverWritten(severity="stable", summary="RAS"), occurred_at=LAST_WEEK)
+        summary = summary_of(stream)
+        assert summary.severity is not None
+        assert summary.severity.detail["reason"] == "dyspnée"
+        assert summary.handover is not None
+        assert summary.handover.line.entry_id == shown.event_id
+        assert summary.last_contact is not None
+        assert summary.last_contact.entry_id == contact.event_id
+        assert latest.event_id in [line.entry_id for line in summary.slot("results")]
+
+    def test_a_late_note_does_not_replace_todays_one_liner(self) -> None:
+        stream = Stream()
+        stream.add(NoteSigned(one_liner="IC décompensée"))
+        late = stream.add(NoteSigned(one_liner="RAS"), occurred_at=LAST_WEEK)
+        stream.add(NoteAmended(kind="replacement", one_liner="RAS, relu"), target=late.event_id)
+        spoken = summary_of(stream).one_liner()
+        assert spoken is not None
+        assert spoken.text == "IC décompensée"
+        stream.add(NoteAmended(kind="addendum", one_liner="IC, mieux"), target=late.event_id)
+        spoken = summary_of(stream).one_liner()
+        assert spoken is not None
+        assert spoken.text == "IC, mieux", "an addendum speaks of the day it is written"
+
+    def test_a_late_handover_is_not_the_one_to_read(self) -> None:
+        stream = Stream()
+        today = stream.add(HandoverWritten(severity="unstable", summary="IC"))
+        late = stream.add(HandoverWritten(severity="stable", summary="RAS"), occurred_at=LAST_WEEK)
+        summary = summary_of(stream)
+        assert summary.handover is not None
+        assert summary.handover.line.entry_id == today.event_id
+        assert [each.line.state for each in summary.handovers] == ["current", "superseded"]
+        assert [entry.status for entry in entries_of(stream.events)] == ["current", "superseded"]
+        stream.add(EntryMarkedInError(), target=today.event_id, reason="autre patient")
+        back = summary_of(stream).handover
+        assert back is not None
+        assert back.line.entry_id == late.event_id
+
+    def test_a_replaced_handover_in_error_leaves_the_one_in_force_alone(self) -> None:
+        stream = Stream()
+        stream.add(HandoverWritten(severity="stable", summary="un"))
+        replaced = stream.add(HandoverWritten(severity="stable", summary="deux"))
+        stream.add(HandoverWritten(severity="stable", summary="trois"))
+        stream.add(EntryMarkedInError(), target=replaced.event_id, reason="erreur")
+        states = [each.line.state for each in summary_of(stream).handovers]
+        assert states == ["superseded", "in-error", "current"]
+
+    def test_the_record_known_before_a_late_entry_stays_as_it_was(self) -> None:
+        stream = Stream()
+        stream.add(IllnessSeveritySet(severity="unstable", reason="dyspnée"))
+        before = to_bytes(summary_of(stream))
+        stream.add(IllnessSeveritySet(severity="stable"), occurred_at=LAST_WEEK)
+        assert to_bytes(fold_all(None, stream.events[:1], stream.id)) == before
+
+
 class TestContingencies:
     def arranged(self) -> Stream:
         stream = Stream()
@@ -428,3 +520,40 @@ class TestContingencies:
         stream.add(potassium("6.2"))
         stream.add(self.arranged().events[0].payload)
         assert summary_of(stream).firing == []
+
+    def test_it_is_not_answered_by_a_late_word_on_how_the_patient_was_before(self) -> None:
+        stream = self.arranged()
+        stream.add(potassium("6.2"))
+        stream.add(IllnessSeveritySet(severity="stable"), occurred_at=LAST_WEEK)
+        stream.add(HandoverWritten(severity="stable", summary="RAS"), occurred_at=LAST_WEEK)
+        assert len(summary_of(stream).firing) == 1
+        stream.add(HandoverWritten(severity="unstable", summary="hyperkaliémie"))
+        assert summary_of(stream).firing == []
+
+    @pytest.mark.parametrize(
+        ("occurred_at", "source"),
+        [
+            (LAST_WEEK, Source()),
+            ("2026-11", Source(channel="fhir", system="EHR")),
+            ("2026-11-16", Source(channel="fhir", system="EHR")),
+            ("2019-02-03", Source(channel="fhir", system="EHR")),
+        ],
+    )
+    def test_a_measure_from_before_it_was_written_is_listed_and_does_not_ring(
+        self, occurred_at: str, source: Source
+    ) -> None:
+        stream = self.arranged()
+        stream.add(potassium("6.2"), occurred_at=occurred_at, source=source)
+        summary = summary_of(stream)
+        surely_before = occurred_at in (LAST_WEEK, "2019-02-03")
+        assert len(summary.firing) == (not surely_before)
+        assert len(summary.older_measures) == surely_before
+        stream.add(IllnessSeveritySet(severity="stable"))
+        assert summary_of(stream).older_measures == []
+
+    def test_only_the_newest_of_many_old_measures_are_listed(self) -> None:
+        stream = self.arranged()
+        for day in range(1, 29):
+            stream.add(potassium("6.2"), occurred_at=f"2020-02-{day:02d}")
+        listed = [each.as_of for each in summary_of(stream).older_measures]
+        assert sorted(listed) == [f"2020-02-{day}" for day in range(23, 29)]

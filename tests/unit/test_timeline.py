@@ -27,7 +27,7 @@ from support.patient_events import MONDAY, Stream
 SAID: list[tuple[Payload, str]] = [
     (
         Registered(birth_name="Petit", first_names=("Zoé",), birth_date="1948-03", sex="female"),
-        "Identité ouverte : Petit Zoé, né(e) le 03/1948, femme",
+        "Identité ouverte : Petit Zoé, né(e) en 03/1948, femme",
     ),
     (
         MedecinTraitantDeclared(kind="centre", since="2026-11-02"),
@@ -54,26 +54,26 @@ SAID: list[tuple[Payload, str]] = [
             concept=Concept(text="Cancer du sein"), clinical_status="remission",
             verification="confirmed", onset="2015", abatement="2020-06", laterality="droite",
         ),
-        "Problème : Cancer du sein, droite, en rémission, depuis 2015, jusqu'à 06/2020",
+        "Problème : Cancer du sein, droite, en rémission, depuis 2015, jusqu'en 06/2020",
     ),
     (
         AllergyRecorded(
             substance=Concept(text="Pénicilline"), criticality="high", verification="unconfirmed",
             reactions=(Reaction(manifestations=(Concept(text="urticaire"),)),),
         ),
-        "Allergie : Pénicilline, grave, urticaire, non confirmé",
+        "Allergie : Pénicilline, risque élevé, urticaire, non confirmée",
     ),
     (
         AbsenceAsserted(slot="allergies", part="food", asked_on="2026-11-02"),
         "Aucune allergie alimentaire connue, demandé le 02/11/2026",
     ),
-    (AbsenceAsserted(slot="medications"), "Aucun traitement"),
+    (AbsenceAsserted(slot="medications"), "Aucun traitement connu"),
     (
         MedicationStarted(
             concept=Concept(text="Ramipril 5 mg"), status="stopped", start="2024",
             end="2026-10-01", dose=Quantity(value="1.5", unit="cp"),
         ),
-        "Traitement : Ramipril 5 mg, 1,5 cp, arrêté, depuis 2024, jusqu'à 01/10/2026",
+        "Traitement : Ramipril 5 mg, 1,5 cp, arrêté, depuis 2024, jusqu'au 01/10/2026",
     ),
     (
         DocumentAttached(
