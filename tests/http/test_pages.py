@@ -343,7 +343,7 @@ class TestTheList:
         assert done.status_code == 303, done.text
         shown = doctor.get(done.headers["location"])
         assert "NOUVELLE Ève" in shown.text
-        assert "Allergies : non demandé" in shown.text
+        assert "Allergies : non demandées" in shown.text
         assert "identité incomplète" in shown.text
 
 
