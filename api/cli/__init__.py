@@ -17,6 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich alone takes longer to load than the rest
     help="La relève d'un centre de santé : transmissions, briefings, preuves.",
 )
 for module in (serving, database, record, evidence, bench):

@@ -6,6 +6,13 @@ them there (``pyproject.toml``), and the links beside this file let editors and 
 the bare folder name: that would load every class twice.
 """
 
-from importlib.metadata import version
+__all__ = ["__version__"]
 
-__version__ = version("releve")
+
+def __getattr__(name: str) -> str:
+    """The version, read from the installed distribution when somebody asks: reading is slow."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("releve")
+    raise AttributeError(name)
