@@ -9,6 +9,7 @@ position, and its hash is itself checked as the lowest row of the tree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -39,6 +40,7 @@ LEFT JOIN ledger.event e ON e.stream = l.stream AND e.version = l.version
 ORDER BY l.position"""  # noqa: S608 - a constant of this module
 _TILES: Final = "SELECT t.level, t.idx, t.hashes FROM ledger.tile t ORDER BY t.level, t.idx"
 _CHECKPOINTS: Final = "SELECT c.size, c.note FROM ledger.checkpoint c ORDER BY c.size"
+_KNOWN_TIMES: Final = "SELECT t.position, t.known_us FROM ledger.known_time t"
 _HEAD: Final = """
 SELECT h.size, h.frontier, coalesce((SELECT max(l.position) + 1 FROM ledger.leaf l), 0)
 FROM ledger.head h"""
@@ -128,6 +130,7 @@ class _Verification:
         self._check_unnumbered()
         newest = checkpoints[-1] if checkpoints else None
         tree = self._tree(scan, size, self._anchor(newest, head, size))
+        self._check_known_times(scan, size)
         for position, stream in self.misplaced:
             if position not in scan.bad:
                 detail = "its row is filed under another stream or version"
@@ -207,6 +210,21 @@ class _Verification:
                 position not in told
             ):
                 self.problems.add("tile-mismatch", "the leaf row holds another hash", position)
+
+    def _check_known_times(self, scan: verify.Scan, size: int) -> None:
+        """Compare the time at which each batch was known with its records', up to any damage.
+
+        "Known at" reads these rows: another time there would hide events, or show them too early.
+        """
+        told: dict[int, int] = dict(self._all(_KNOWN_TIMES))
+        end = min(scan.bad, default=size)
+        for position, known in zip(scan.positions, accumulate(scan.times, max), strict=True):
+            if position >= end:
+                return
+            if told.get(position, known) != known:
+                self.problems.add("order", "its known time is not that of the records", position)
+        if end == size and size and size - 1 not in told:
+            self.problems.add("order", "the last batch has no known time", size - 1)
 
     def _anchor(self, newest: _Kept | None, head: _Head | None, size: int) -> bytes:
         """The root to judge by: signed, where the newest checkpoint is of this size."""

@@ -130,6 +130,13 @@ class Copy:
                     (tile.level, tile.index, merkle.read_tile(tile, hashes)),
                 )
             connection.execute(
+                "INSERT INTO ledger.known_time VALUES (%s, %s)",
+                (
+                    len(rows) - 1,
+                    max(envelope.Header.unpack(header).recorded_at for header, _ in rows),
+                ),
+            )
+            connection.execute(
                 "UPDATE ledger.head SET size = %s, frontier = %s",
                 (len(rows), frontier.to_bytes()),
             )
@@ -494,6 +501,23 @@ class TestDatabaseOnly:
         assert found(copy.verify()) == {("tile-missing", 256), ("tile-extra", None)}
         path = copy.export()
         assert found(copy.judge(path)) == {("tile-missing", 256)}
+
+    @pytest.mark.parametrize("later", [-1, 3_600_000_000])
+    def test_a_changed_known_time(self, copy: Copy, later: int) -> None:
+        ((position,),) = copy.sql(
+            "SELECT max(position) FROM ledger.known_time WHERE position < 560"
+        )
+        copy.sql(
+            "UPDATE ledger.known_time SET known_us = known_us + %s WHERE position = %s",
+            later, position,
+        )  # fmt: skip
+        result = copy.verify()
+        assert found(result) == {("order", position)}
+        assert result["verified"] is False
+
+    def test_a_last_batch_without_its_known_time(self, copy: Copy) -> None:
+        copy.sql("DELETE FROM ledger.known_time WHERE position = %s", HEADS_AT)
+        assert found(copy.verify()) == {("order", HEADS_AT)}
 
     def test_an_event_slipped_in_below_the_cursor(self, copy: Copy) -> None:
         stream = uuid4()
