@@ -468,9 +468,41 @@ class CommandSpec:
             Invalid: a field is missing, unknown or of another type; names it, not its value.
         """
         try:
-            return msgspec.convert(data, self.type, strict=True)
+            parsed = msgspec.convert(data, self.type, strict=True)
         except msgspec.ValidationError as refused:
             raise _named(refused) from None
+        inside = _unknown_in(data, parsed, "")
+        if inside is not None:
+            raise _unknown(inside)
+        return parsed
+
+
+def _unknown_in(data: object, parsed: object, path: str) -> str | None:
+    """The path of the structure that was sent with a field it does not have; None where all do.
+
+    Values of the domain read stored events, which a later release may have added fields to, so
+    they let unknown ones pass; what somebody sends must not lose a field without being told.
+    """
+    if isinstance(parsed, msgspec.Struct) and isinstance(data, Mapping):
+        names = dict(zip(parsed.__struct_encode_fields__, parsed.__struct_fields__, strict=True))
+        tag = parsed.__struct_config__.tag_field
+        if any(name not in names and name != tag for name in data):
+            return path
+        below = [(data[name], getattr(parsed, field), f"{path}.{name}".lstrip("."))
+                 for name, field in names.items() if name in data]  # fmt: skip
+    elif isinstance(parsed, list | tuple) and isinstance(data, list | tuple):
+        below = [(sent, read, f"{path}[{n}]")
+                 for n, (sent, read) in enumerate(zip(data, parsed, strict=True))]  # fmt: skip
+    else:
+        return None
+    return next((found for each in below if (found := _unknown_in(*each)) is not None), None)
+
+
+def _unknown(path: str) -> Invalid:
+    """A refusal that says in which structure a field is unknown, never what it was called."""
+    return Invalid(
+        "unknown-field", why="Un champ n'existe pas dans cette commande.", field=path or None
+    )
 
 
 def _named(refused: msgspec.ValidationError) -> Invalid:
@@ -483,9 +515,7 @@ def _named(refused: msgspec.ValidationError) -> Invalid:
         field = f"{field}.{missing.group(1)}" if field else missing.group(1)
         return Invalid("missing-field", why="Ce champ est obligatoire.", field=field)
     if missing:
-        return Invalid(
-            "unknown-field", why="Un champ n'existe pas dans cette commande.", field=field or None
-        )
+        return _unknown(field)
     return Invalid("invalid-field", field=field or None)
 
 

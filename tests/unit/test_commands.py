@@ -84,6 +84,38 @@ def test_an_unknown_field_is_refused(spec: CommandSpec) -> None:
     assert "secret" not in str(caught.value) + caught.value.why + caught.value.do
 
 
+_SPIRONOLACTONE = {"text": "Spironolactone"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "field"),
+    [
+        ("start-medication", {"concept": {**_SPIRONOLACTONE, "très-secret": 1}}, "concept"),
+        ("start-medication",
+         {"concept": _SPIRONOLACTONE, "dose": {"value": "25", "unit": "mg", "très-secret": "x"}},
+         "dose"),
+        ("record-consultation",
+         {"problems": [{"concept": {"text": "Goutte"}},
+                       {"concept": {"text": "Asthme", "codings": [{"très-secret": "J45"}]}}]},
+         "problems[1].concept.codings[0]"),
+        ("record-consultation", {"note": {"plan": "Revoir", "très-secret": "x"}}, "note"),
+        ("open-item", {"kind": "call", "text": "x", "owner": {"très-secret": "x"}}, "owner"),
+    ],
+)  # fmt: skip
+def test_an_unknown_field_inside_is_refused_where_it_stands(
+    name: str, data: Any, field: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        COMMANDS[name].parse(data)
+    assert (caught.value.code, caught.value.field) == ("unknown-field", field)
+    assert "secret" not in " ".join((str(caught.value), caught.value.why, caught.value.do))
+
+
+def test_a_field_with_its_default_value_is_no_unknown_one() -> None:
+    sent = {"concept": {"text": "Spironolactone", "codings": []}, "dose": None}
+    assert COMMANDS["start-medication"].parse(sent).name == "start-medication"
+
+
 @pytest.mark.parametrize(
     ("name", "data", "code", "field"),
     [
