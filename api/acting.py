@@ -41,7 +41,7 @@ ACTIONS: Mapping[str, Action] = {
     "set-contingency": Action.WRITE_CLINICAL,
     "write-handover": Action.WRITE_HANDOVER,
     "read-back-handover": Action.READ_BACK,
-    "mark-entry-in-error": Action.WRITE_CLINICAL,
+    "mark-entry-in-error": Action.MARK_IN_ERROR,
     "import-record": Action.IMPORT,
     "open-centre": Action.ADMINISTER,
     "onboard-practitioner": Action.ADMINISTER,

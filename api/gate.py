@@ -282,7 +282,7 @@ class Guard:
             occurred_at=late_moment(principal, services.clock())
             if self.late
             else instant(field(form, "occurred_at"), principal.zone),
-            entry=identifier(field(form, "note")),
+            entry=identifier(request.path_params.get("entry")),
         )
 
 
@@ -301,7 +301,11 @@ def authorise(
     occurred_at: datetime | None = None,
     entry: UUID | None = None,
 ) -> Granted:
-    """Ask the policy for one action on one resource; the only caller of ``decide``.
+    """Ask the policy for one action on one resource.
+
+    ``entry`` is the entry acted on, where an action is allowed on one's own only. A refusal leaves
+    an access entry, which names the patient only where there is one: an id that somebody made up
+    is no record's.
 
     Raises:
         RequestRefused: refused, or unknown: the same 404.
@@ -309,11 +313,8 @@ def authorise(
     """
     resource = _resource(services, principal, kind, target)
     if resource is not None:
-        now = services.clock()
-        context = Context(now, occurred_at=occurred_at)
-        if kind == "patient" and target is not None:
-            context = _with_part(services, principal, target, context, entry)
-        decision = decide(principal.actor, action, resource, context)
+        context = Context(services.clock(), occurred_at=occurred_at)
+        decision = _decided(services, principal, action, resource, target, context, entry)
         if decision.allowed:
             return Granted(
                 principal, action, decision, kind, target,
@@ -325,7 +326,7 @@ def authorise(
                 accessor(principal),
                 action.value,
                 kind,
-                (target,) if target is not None and kind == "patient" else (),
+                (target,) if target and resource and kind == "patient" else (),
                 outcome="refused",
             )
         )
@@ -337,16 +338,33 @@ def accessor(principal: Principal, stint: UUID | None = None) -> Accessor:
     return Accessor(principal.role, principal.name, principal.person, stint)
 
 
-def may(services: Services, granted: Granted, action: Action) -> bool:
+def _decided(
+    services: Services,
+    principal: Principal,
+    action: Action,
+    resource: Resource,
+    target: UUID | None,
+    context: Context,
+    entry: UUID | None,
+) -> Decision:
+    """Ask ``decide``; a patient's events are read only where the answer may depend on them."""
+    decision = decide(principal.actor, action, resource, context)
+    if decision.allowed or resource.kind != "patient" or target is None:
+        return decision
+    part = _with_part(services, principal, target, context, entry)
+    return decision if part is context else decide(principal.actor, action, resource, part)
+
+
+def may(services: Services, granted: Granted, action: Action, *, entry: UUID | None = None) -> bool:
     """Say whether the same person may do another action on the same record; asks, does not act."""
     resource = _resource(services, granted.principal, granted.kind, granted.target)
     if resource is None:
         return False
     now = services.clock()
     context = Context(now, occurred_at=late_moment(granted.principal, now))
-    if granted.kind == "patient" and granted.target is not None:
-        context = _with_part(services, granted.principal, granted.target, context, None)
-    return decide(granted.principal.actor, action, resource, context).allowed
+    return _decided(
+        services, granted.principal, action, resource, granted.target, context, entry
+    ).allowed
 
 
 def _resource(
@@ -368,13 +386,13 @@ def _resource(
 def _with_part(
     services: Services, principal: Principal, patient: UUID, context: Context, entry: UUID | None
 ) -> Context:
-    """Add what the asker wrote on this record; read only where a grace window depends on it."""
+    """Add what the asker wrote on this record: during a stint just over, and the entry itself."""
     windows = {
         window.stint
         for window in principal.actor.stints
         if phase(window, context.now) in ("grace", "questions")
     }
-    if not windows:
+    if not windows and entry is None:
         return context
     events = services.reader.stream(patient)
     return replace(

@@ -41,10 +41,12 @@ class Action(StrEnum):
     READ_BRIEFING = "briefing.read"
     ISSUE_BRIEFING = "briefing.issue"
     READ_CLINICAL = "clinical.read"
+    READ_OWN_PATIENTS = "stint.own-patients"
     WRITE_CLINICAL = "clinical.write"
     WRITE_VITALS = "vitals.write"
     WRITE_NOTE = "note.write"
     AMEND_NOTE = "note.amend"
+    MARK_IN_ERROR = "entry.mark-in-error"
     REVIEW_RESULT = "result.review"
     DROP_RESULT = "inbox.drop"
     IMPORT = "inbox.import"
@@ -103,7 +105,7 @@ class Resource:
     """What is asked for: a patient's record, a stint's briefing, a centre, or the service itself.
 
     ``centres`` are those the record belongs to: declared there, or an encounter, import or
-    appointment there. ``stint`` names the stint of a briefing.
+    appointment there. ``stint`` names the stint of a briefing, or of a list of whom it saw.
     """
 
     kind: Literal["patient", "stint", "centre", "ledger", "service"]
@@ -125,7 +127,7 @@ class Context:
     treated: bool = False
     """The asker wrote on this record during the stint."""
     authored: bool = False
-    """The entry acted on (note, order) is the asker's own."""
+    """The entry acted on (note, order, item, entry in error) is the asker's own."""
     asked: bool = False
     """A question about this record is put to the asker and unanswered."""
     case: bool = False
@@ -205,6 +207,7 @@ _STINT_WRITES = frozenset(
         Action.WRITE_VITALS,
         Action.WRITE_NOTE,
         Action.AMEND_NOTE,
+        Action.MARK_IN_ERROR,
         Action.REVIEW_RESULT,
         Action.DROP_RESULT,
         Action.IMPORT,
@@ -236,6 +239,7 @@ _READS = frozenset(
         Action.READ_IDENTITY,
         Action.READ_BRIEFING,
         Action.READ_CLINICAL,
+        Action.READ_OWN_PATIENTS,
         Action.READ_ITEM_LABELS,
         Action.READ_ASKED_CARD,
         Action.READ_STRUCTURE,
@@ -300,6 +304,10 @@ def _in_window(
         if resource.stint == stint and where in ("reading", "in-post"):
             return _allow("own-briefing", action, stint=stint)
         return _deny("not-own-briefing")
+    if action is Action.READ_OWN_PATIENTS:
+        if resource.stint == stint and where in ("reading", "in-post", "grace"):
+            return _allow("own-patients", action, stint=stint)
+        return _deny("not-own-patients")
     match where:
         case "closed":
             return _deny("window-closed")
@@ -325,14 +333,14 @@ def _in_grace(
     window: StintWindow, action: Action, resource: Resource, context: Context
 ) -> Decision:
     stint = window.stint
-    if action is Action.READ_IDENTITY and resource.kind == "stint" and resource.stint == stint:
-        return _allow("grace-own-patients", action, stint=stint)  # the list of whom she saw
     if action in (Action.READ_CLINICAL, Action.READ_IDENTITY) and context.treated:
         return _allow("grace-own-patients", action, stint=stint)
     if action in (Action.READ_ASKED_CARD, Action.ANSWER_QUESTION) and context.asked:
         return _allow("question-asked", action, stint=stint)
     if action is Action.AMEND_NOTE and context.authored:
         return _allow("grace-addendum", action, stint=stint)
+    if action is Action.MARK_IN_ERROR and context.authored:
+        return _allow("grace-own-error", action, stint=stint)
     if action is Action.REVIEW_RESULT and context.authored:
         return _allow("grace-own-order", action, stint=stint)
     if action is Action.WRITE_HANDOVER and context.treated:
@@ -361,6 +369,7 @@ _REFERENT = frozenset(
         Action.READ_AGENDA,
         Action.WRITE_AGENDA,
         Action.READ_CLINICAL,
+        Action.READ_OWN_PATIENTS,
         Action.READ_BRIEFING,
         Action.READ_ITEM_LABELS,
         Action.REVIEW_RESULT,

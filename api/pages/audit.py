@@ -85,10 +85,10 @@ def record(request: Request, granted: Record, connu: str = "", position: str = "
     services, principal = services_of(request), granted.principal
     at = moment(request, principal)
     patient = granted.patient
+    limit, told, wrong = _known(request, connu, position, at)
 
     def produce() -> tuple[dict[str, Any], int]:
         head = services.reader.head()
-        limit, told = _known(request, connu, position, at)
         proof = prove_stream(services, patient)
         entries = {entry.version: entry for entry in entries_of(_readable(request, patient, proof))}
         rows = [
@@ -119,13 +119,21 @@ def record(request: Request, granted: Record, connu: str = "", position: str = "
             "access_count": len(accesses),
             "connu": connu,
             "told": told,
+            "wrong": wrong,
             "limit": limit,
         }, head.size - 1  # fmt: skip
 
     disclosed = read_clinical(
         services, granted, produce, what="page.audit", patients=lambda _: (patient,)
     )
-    return clinical_page(request, principal, "audit_record.html", disclosed, here="audit")
+    return clinical_page(
+        request,
+        principal,
+        "audit_record.html",
+        disclosed,
+        here="audit",
+        status=422 if wrong else 200,
+    )
 
 
 def _readable(request: Request, patient: UUID, proof: StreamProof) -> list[Event]:
@@ -167,21 +175,28 @@ def _waits(proof: StreamProof) -> bool:
     return not proof.problems and not any(each.problem for each in proof.events)
 
 
-def _known(request: Request, connu: str, position: str, at: views.Moment) -> tuple[int | None, str]:
-    """The last position known at the moment asked for, and how that reads."""
-    if position.isascii() and position.isdigit() and len(position) <= 18:
-        return int(position), f"à la position {int(position)}"
+def _known(
+    request: Request, connu: str, position: str, at: views.Moment
+) -> tuple[int | None, str, str]:
+    """The last position known at the moment asked for, how that reads, and what is wrong with it.
+
+    What cannot be read hides everything: the whole record must never pass for what was known then.
+    """
+    if position:
+        if position.isascii() and position.isdigit() and len(position) <= 18:
+            return int(position), f"à la position {int(position)}", ""
+        return -1, "", "La position est un nombre entier."
     if not connu:
-        return None, ""
+        return None, "", ""
     try:
         asked = datetime.fromisoformat(connu)
     except ValueError:
-        return None, ""
+        return -1, "", "Écrire une date et une heure, comme 2026-11-23T08:30."
     if asked.tzinfo is None:
         asked = asked.replace(tzinfo=ZoneInfo(at.zone))
     limit = services_of(request).reader.known_at(asked)
     local = asked.astimezone(zone_of(at.zone))
-    return limit, f"le {local:%d/%m/%Y} à {french_hour(local)} (position {limit})"
+    return limit, f"le {local:%d/%m/%Y} à {french_hour(local)} (position {limit})", ""
 
 
 def _row(
@@ -242,6 +257,13 @@ WHAT = {
     "page.handover": "formulaire de transmission",
     "page.handovers": "transmissions du séjour",
     "page.audit": "structure du dossier (audit)", "page.deadlines": "échéances",
-    "fhir.Patient": "FHIR Patient", "fhir.summary": "FHIR synthèse (IPS)", "patient": "refus",
+    "api.patient": "identité et synthèse, par l’API", "api.summary": "synthèse, par l’API",
+    "api.timeline": "fil du dossier, par l’API", "api.open-items": "points ouverts, par l’API",
+    "api.replay": "dossier rejoué à un moment, par l’API", "api.briefing": "relève, par l’API",
+    "fhir.Patient": "FHIR Patient", "fhir.summary": "FHIR synthèse (IPS)",
+    "export": "export de preuves", "fhir": "export FHIR",
+    "replay": "dossier rejoué à un moment, en ligne de commande",
+    "briefing": "relève, en ligne de commande",
+    "patient": "dossier", "stint": "séjour",
 }  # fmt: skip
-"""What was read, in words."""
+"""What was read, or asked for and refused, in words: one for each name that entries keep."""

@@ -21,7 +21,7 @@ router = APIRouter(include_in_schema=False)
 _RANK = {"unstable": 0, "watcher": 1, None: 2, "stable": 3}
 
 Mine = Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
-Listing = Annotated[Granted, Depends(Guard(Action.READ_IDENTITY, "stint"))]
+Listing = Annotated[Granted, Depends(Guard(Action.READ_OWN_PATIENTS, "stint"))]
 
 
 @router.get("/transmissions")

@@ -12,7 +12,13 @@ from starlette.responses import Response
 from releve.api.acting import action_for, perform, public_commands
 from releve.api.gate import Granted, SignedIn, authorise, identifier, instant, services_of
 from releve.api.routes.bodies import JsonBody, as_json, idempotency_key, if_match, seen_position
-from releve.domain.commands import Command, CommandSpec
+from releve.domain.commands import (
+    AmendNote,
+    CloseItem,
+    Command,
+    CommandSpec,
+    MarkEntryInError,
+)
 
 router = APIRouter(prefix="/api/v1")
 Target = Literal["patient", "stint"]
@@ -31,7 +37,6 @@ class CommandGuard:
         spec = self.spec
         command = spec.parse(body)
         creates = spec.creates and "target" not in request.path_params
-        note = getattr(command, "note", None)
         granted = authorise(
             services_of(request),
             principal,
@@ -39,9 +44,18 @@ class CommandGuard:
             "centre" if creates else spec.target,  # type: ignore[arg-type]  # patient or stint here
             None if creates else identifier(request.path_params["target"]),
             occurred_at=instant(command.occurred_at),
-            entry=note if isinstance(note, UUID) else None,
+            entry=_acted_on(command),
         )
         return granted, command
+
+
+def _acted_on(command: Command) -> UUID | None:
+    """The entry that a command changes, where the policy may ask whose it is."""
+    match command:
+        case AmendNote(note=entry) | MarkEntryInError(entry=entry) | CloseItem(item=entry):
+            return entry
+        case _:
+            return None
 
 
 def _route(spec: CommandSpec) -> Callable[..., Response]:

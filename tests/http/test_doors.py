@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -15,12 +18,15 @@ from starlette.testclient import TestClient
 from releve.api.acting import ACTIONS, public_commands
 from releve.api.frame import SECURITY_HEADERS
 from releve.api.gate import PUBLIC, Guard
+from releve.api.pages.audit import WHAT
 from releve.api.routes.commands import CommandGuard
 from releve.domain.commands import COMMANDS
+from releve.projections import records
 from support.postgres import Database
-from support.web import FORM, Web, open_web
+from support.web import FORM, Web, key, open_web, submit
 
 pytestmark = pytest.mark.postgres
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def calls(dependant: Dependant) -> Iterator[object]:
@@ -85,6 +91,119 @@ def readings(web: Web) -> list[tuple[str, str, str]]:
             persona = "coordinator"
         found.append((persona, address, route.path))
     return found
+
+
+CLINICAL_SLOTS = ("problems", "allergies", "medications")
+
+
+def clinical_words(web: Web) -> set[str]:
+    """What only clinicians read: one-liners, diagnoses, substances, treatments of everybody."""
+    words: set[str] = set()
+    centre = web.services.persona("present").centre
+    for patient in web.services.records.summaries(centre)[1]:
+        found = records.read_patient(web.services.pool, web.services.data_keys, patient)
+        assert found is not None
+        spoken = found.summary.one_liner()
+        words |= {spoken.text} if spoken else set()
+        words |= {
+            str(line.concept["text"])
+            for name in CLINICAL_SLOTS
+            for line in found.summary.slot(name)
+            if line.concept and len(line.concept.get("text", "")) > 5
+        }
+    return words
+
+
+SEVERITY = re.compile(r'class="severity |"severity": ?"|gravité non dite|One-?liner', re.IGNORECASE)
+
+
+@pytest.mark.parametrize("who", ["coordinator", "secretary", "auditor"])
+def test_no_get_route_gives_clinical_text_to_who_may_not_read_it(web: Web, who: str) -> None:
+    """Every GET route, by cookie and by token, with the ids of patients and stints that exist."""
+    words = clinical_words(web)
+    assert len(words) > 30
+    if who == "secretary":
+        web.hire(who)
+    browser, machine = web.browser(who), web.machine(who)
+    patients = [web.patient("T0"), web.patient("T2"), web.patient("T3")]
+    stints = [web.stint("previous"), web.stint("present"), web.stint("next")]
+    opened = 0
+    for route in routes(web.app):
+        if "GET" not in (route.methods or ()):
+            continue
+        for patient, stint in zip(patients, stints, strict=True):
+            address = route.path.replace("{patient}", str(patient)).replace("{stint}", str(stint))
+            for client in (browser, machine):
+                answer = client.get(address.replace("{name}", "app.css"))
+                assert answer.status_code in (200, 303, 404), (who, address, answer.status_code)
+                if answer.status_code != 200 or route.path in PUBLIC:
+                    continue
+                opened += 1
+                text = html.unescape(answer.text)
+                assert not {word for word in words if word in text}, (who, route.path)
+                assert SEVERITY.search(text) is None, (who, route.path)
+    assert opened > 3
+
+
+def test_the_words_looked_for_are_what_a_doctor_is_shown(web: Web) -> None:
+    """The search above finds something where it should: on a doctor's and a nurse's pages."""
+    words = clinical_words(web)
+    web.hire("nurse")
+    for who in ("present", "nurse"):
+        shown = html.unescape(web.browser(who).get(f"/patients/{web.patient()}").text)
+        assert {word for word in words if word in shown}, who
+        assert SEVERITY.search(shown)
+
+
+def test_the_list_of_a_stint_is_its_own_doctors_and_the_referents(web: Web) -> None:
+    own = f"/sejours/{web.stint('present')}/transmissions"
+    web.hire("nurse")
+    web.hire("secretary")
+    told = {
+        who: web.browser(who).get(own).status_code
+        for who in ("present", "previous", "next", "referent", "coordinator", "secretary",
+                    "nurse", "auditor")
+    }  # fmt: skip
+    assert {who for who, status in told.items() if status == 200} == {"present", "referent"}
+    assert set(told.values()) == {200, 404}
+
+
+def test_everything_that_was_read_has_words_on_the_auditors_page(web: Web) -> None:
+    """Names in access entries: those of all GET routes, of refusals, and of the command line."""
+    for persona, address, path in readings(web):
+        machine = path.startswith(("/api", "/fhir"))
+        (web.machine if machine else web.browser)(persona).get(address)
+        (web.machine if machine else web.browser)("next").get(address)
+    web.services.settled()
+    head = web.services.reader.head().size
+    kept = {
+        read.access.what
+        for start in range(-1, head, 500)
+        for read in web.services.reader.by_position(start, 500)
+        if read.access is not None
+    }
+    assert len(kept) > 12
+    assert kept <= set(WHAT)
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "api").rglob("*.py"))
+    written = set(re.findall(r'what="((?:page|api|fhir)\.[\w-]+)"', source))
+    written |= set(re.findall(r'_trace\(services, "[\w.]+", "(\w+)"', source))
+    assert {"export", "replay", "briefing", "fhir", "page.handovers"} <= written
+    assert written <= set(WHAT)
+    patient = web.patient()
+    web.machine("present").get(f"/api/v1/patients/{patient}/replay")
+    web.services.settled()
+    shown = web.browser("auditor").get(f"/audit/patients/{patient}").text
+    assert "dossier rejoué à un moment, par l’API" in shown
+    assert "api.replay" not in shown
+
+
+def test_an_id_that_no_record_has_is_never_written_down_as_a_patient(web: Web) -> None:
+    made_up = uuid4()
+    web.machine("present").get(f"/api/v1/patients/{made_up}")
+    web.services.settled()
+    last = web.services.reader.by_position(web.services.reader.head().size - 2, 1)[0]
+    assert last.access is not None
+    assert (last.access.outcome, last.access.patients) == ("refused", ())
 
 
 NO_RECORD = {
@@ -258,6 +377,7 @@ class TestLimits:
     def test_a_note_over_64_kib_and_a_deep_json_are_refused(self, web: Web) -> None:
         machine = web.machine("present")
         path = f"/api/v1/patients/{web.patient()}/sign-note"
+        machine.headers.update(key())
         answer = machine.post(path, json={"plan": "x" * (64 * 1024 + 1)})
         assert (answer.status_code, answer.json()["code"]) == (413, "text-too-long")
         deep = b'{"a":' * 33 + b"1" + b"}" * 33
@@ -282,3 +402,30 @@ class TestLimits:
         )
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+class TestOnesOwnEntries:
+    """What is allowed on an entry of one's own is refused on anybody else's, by the same bytes."""
+
+    def test_a_nurse_closes_the_item_that_she_opened_and_no_other(self, web: Web) -> None:
+        nurse, doctor = web.machine(web.hire("nurse")), web.machine("present")
+        patient = web.patient("T2")
+        path = f"/api/v1/patients/{patient}"
+        body = {"kind": "call", "text": "Rappeler la famille", "no_deadline": True}
+        hers, theirs = (
+            who.post(f"{path}/open-item", json=body, headers=key()).json()["event_ids"][0]
+            for who in (nurse, doctor)
+        )
+        shown = web.browser("nurse").get(f"/patients/{patient}").text
+        assert f'action="/patients/{patient}/points/{hers}"' in shown
+        assert f'action="/patients/{patient}/points/{theirs}"' not in shown
+        done = {"evidence": "Appelée"}
+        refused = nurse.post(f"{path}/close-item", json={"item": theirs, **done}, headers=key())
+        assert (refused.status_code, refused.json()["code"]) == (404, "not-available")
+        closed = nurse.post(f"{path}/close-item", json={"item": hers, **done}, headers=key())
+        assert closed.status_code == 201, closed.text
+        posted = submit(
+            web.browser("present"), f"/patients/{patient}", f"/patients/{patient}/points/{theirs}",
+            **{f"p{theirs[:8]}.evidence": "Fait"},
+        )  # fmt: skip
+        assert posted.status_code == 303

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -106,3 +107,52 @@ def same_bytes(web: Web, persona: Persona, patient: str) -> None:
         lost, unknown = client.get(base.format(patient)), client.get(base.format(uuid4()))
         assert lost.status_code == unknown.status_code == 404
         assert lost.content == unknown.content
+
+
+def test_after_the_stint_only_ones_own_entry_is_corrected_and_old_words_are_greyed(
+    database: Database, tmp_path: Path
+) -> None:
+    state = tmp_path / "releve"
+    with open_web(database, state) as web:
+        patient = str(web.patient("T3"))
+        path = f"/api/v1/patients/{patient}"
+        leaving = web.services.persona("present").persona
+        over = web.services.directory.load().stints[web.stint("present")].over_at
+        hers, mine = (
+            written(web.machine("present"), f"{path}/sign-note", {"one_liner": words})
+            for words in ("Saisi ailleurs", "Attend un lit")
+        )
+        item = {"kind": "call", "text": "Rappeler", "no_deadline": True}
+        theirs = written(web.machine("referent"), f"{path}/open-item", item)
+    with open_web(database, state, over + timedelta(hours=2)) as web:
+        machine = web.machine(leaving)
+        during = {"occurred_at": (over - timedelta(hours=2)).isoformat()}
+
+        def mark(entry: str, **more: str) -> tuple[int, str]:
+            sent = {"entry": entry, "reason": "Mauvais dossier", "late_reason": "Vu le soir"}
+            answer = machine.post(
+                f"{path}/mark-entry-in-error", json={**sent, **more}, headers=key()
+            )
+            return answer.status_code, answer.json().get("code", "")
+
+        for entry in (theirs, str(uuid4())):
+            for more in ({}, during):
+                assert mark(entry, **more) == (404, "not-available")
+        assert mark(hers) == (201, "")
+        entries = machine.get(f"{path}/timeline").json()["entries"]
+        status = {entry["event_id"]: entry["status"] for entry in entries}
+        assert status[hers] == "in-error"
+        assert status[theirs] != "in-error"
+        assert machine.get(path).json()["one_liner"]["entry"] == mine
+    for days, greyed in ((20, False), (60, True)):
+        with open_web(database, state, over + timedelta(days=days)) as web:
+            said = web.machine("referent").get(path).json()["one_liner"]
+            page = web.browser("referent").get(f"/patients/{patient}").text
+        assert (said["text"], said["greyed"]) == ("Attend un lit", greyed)
+        assert ('class="one-liner stale"' in page) is greyed
+
+
+def written(machine: TestClient, path: str, body: dict[str, Any]) -> str:
+    answer = machine.post(path, json=body, headers=key())
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["event_ids"][0])

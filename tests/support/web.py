@@ -22,6 +22,7 @@ from releve.api.demo.running import build
 from releve.api.services import Services, open_services
 from releve.api.settings import Settings
 from releve.projections.briefing import Card
+from releve.security.identity import Persona
 from support.postgres import Database
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -64,6 +65,16 @@ class Web:
         token, _ = self.services.identity.sessions.issue_token(subject)
         client.headers["authorization"] = f"Bearer {token}"
         return client
+
+    def hire(self, role: str) -> str:
+        """Somebody of a role that the demo has no persona for, at the same centre; their name."""
+        demo = self.services.identity.demo
+        assert demo is not None
+        known = demo.personas()
+        if all(each.persona != role for each in known):
+            somebody = Persona(role, f"Personne {role}", role, uuid4(), known[0].centre)
+            demo._personas = lambda: (*known, somebody)
+        return role
 
     @cached_property
     def cards(self) -> list[Card]:

@@ -50,6 +50,7 @@ SLOTS = {
     "at-14d": END + timedelta(days=14),
     "after-14d": END + timedelta(days=14) + TICK,
 }
+STINT_ACTIONS = (Action.READ_BRIEFING, Action.ISSUE_BRIEFING, Action.READ_OWN_PATIENTS)
 FLAGS = ("centre", "own", "objected", "late", "treated", "authored", "asked", "case")
 
 
@@ -61,7 +62,7 @@ def outcome(role: str, action: Action, now: datetime, flags: frozenset[str]) -> 
     resource = Resource(
         "patient",
         frozenset({centre}),
-        stint=STINT if action in (Action.READ_BRIEFING, Action.ISSUE_BRIEFING) else None,
+        stint=STINT if action in STINT_ACTIONS else None,
         own_record="own" in flags,
         objected="objected" in flags,
     )
@@ -183,13 +184,25 @@ class TestADoctorsWindow:
         assert decision.stint == STINT
         assert decide(actor, Action.WRITE_CLINICAL, patient, Context(END + TICK)).rule != "no-stint"
 
-    def test_the_list_of_whom_she_saw_stays_open_in_grace_to_her_alone(self) -> None:
+    def test_the_list_of_whom_she_saw_is_hers_alone_until_grace_ends(self) -> None:
         actor = Actor("doctor", PERSON, frozenset(), (WINDOW,))
-        later = Context(END + timedelta(hours=1))
-        for stint, allowed in ((STINT, True), (UUID(int=77), False)):
-            listed = Resource("stint", frozenset({CENTRE}), stint=stint)
-            assert decide(actor, Action.READ_IDENTITY, listed, later).allowed is allowed
-            assert not decide(actor, Action.READ_BRIEFING, listed, later).allowed
+        other = UUID(int=77)
+        for now, own in ((START, True), (END + TICK, True), (END + timedelta(hours=73), False)):
+            for stint, allowed in ((STINT, own), (other, False)):
+                listed = Resource("stint", frozenset({CENTRE}), stint=stint)
+                decision = decide(actor, Action.READ_OWN_PATIENTS, listed, Context(now))
+                assert decision.allowed is allowed, (now, stint)
+        listed = Resource("stint", frozenset({CENTRE}), stint=STINT)
+        after = Context(END + TICK)
+        assert not decide(actor, Action.READ_BRIEFING, listed, after).allowed
+        assert not decide(actor, Action.READ_IDENTITY, listed, after).allowed
+
+    def test_in_grace_only_ones_own_entry_is_marked_in_error(self) -> None:
+        later = END + timedelta(hours=1)
+        assert ask("doctor", Action.MARK_IN_ERROR, later, "authored") == "grace-own-error"
+        assert ask("doctor", Action.MARK_IN_ERROR, later, "late", "treated") == "-"
+        assert ask("doctor", Action.MARK_IN_ERROR, END) == "in-post"
+        assert ask("nurse", Action.MARK_IN_ERROR, START, "authored") == "-"
 
     def test_a_briefing_is_issued_to_its_own_doctor_only(self) -> None:
         actor = Actor("doctor", PERSON, frozenset(), (WINDOW,))
@@ -205,11 +218,21 @@ class TestStandingRoles:
         patient = Resource("patient", frozenset({CENTRE}))
         assert decide(in_post, Action.WRITE_CLINICAL, patient, Context(START)).rule == "in-post"
 
+    def test_a_secretary_has_a_coordinators_rights(self) -> None:
+        lines = GOLDEN.read_text(encoding="utf-8").splitlines()
+        held = {
+            role: [line.split(" ", 1)[1] for line in lines if line.startswith(f"{role} ")]
+            for role in ("coordinator", "secretary")
+        }
+        assert held["coordinator"]
+        assert held["coordinator"] == held["secretary"]
+
     @pytest.mark.parametrize("role", ["coordinator", "secretary"])
     def test_the_office_never_reads_clinical_text(self, role: str) -> None:
         every = frozenset(FLAGS) - {"own", "objected"}
         for action in (
             Action.READ_CLINICAL,
+            Action.READ_OWN_PATIENTS,
             Action.READ_CONTENT,
             Action.READ_BRIEFING,
             Action.READ_STRUCTURE,
