@@ -24,6 +24,7 @@ from releve.projections.dates import (
 )
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import Item, Line, PatientSummary
+from releve.projections.summary_lines import Spoken
 from releve.projections.timeline import TimelineEntry
 
 GREYED_AFTER: Final = {"stable": 90, "watcher": 30, "unstable": 30}
@@ -190,7 +191,11 @@ def boxes(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
                 "name": name,
                 "title": title,
                 "state": presence.state,
-                "lines": [line_view(line, past="") for line in lines if line.current],
+                "lines": [
+                    line_view(line, wording.line_text(line, at.day), past="")
+                    for line in lines
+                    if line.current
+                ],
                 "past": [line_view(line, past=_state(line)) for line in lines if not line.current],
                 "none_text": wording.ABSENCE[name],
                 "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",
@@ -217,8 +222,16 @@ def _state(line: Line) -> str:
     words = {"past": "passé", "refuted": "réfuté", "in-error": "saisi par erreur",
              "superseded": "remplacé"}  # fmt: skip
     status = line.clinical_status or line.status
-    known = {**wording.MEDICATION_STATUS, **wording.CLINICAL_STATUS}
+    allergy_words = wording.ALLERGY_STATUS if line.slot == "allergies" else {}
+    known = {**wording.MEDICATION_STATUS, **wording.CLINICAL_STATUS, **allergy_words}
     return known.get(status, words.get(line.state, "")) if status else words.get(line.state, "")
+
+
+def is_greyed(summary: PatientSummary, spoken: Spoken, at: Moment) -> bool:
+    """Say whether a one-liner is older than the patient's severity lets it be trusted for."""
+    level = summary.severity.detail["severity"] if summary.severity else ""
+    said = first_instant(spoken.line.as_of, spoken.line.zone) or spoken.line.recorded_at
+    return said.date() < at.day - timedelta(days=GREYED_AFTER.get(level, 30))
 
 
 def one_liner(summary: PatientSummary, at: Moment) -> dict[str, Any] | None:
@@ -226,10 +239,7 @@ def one_liner(summary: PatientSummary, at: Moment) -> dict[str, Any] | None:
     spoken = summary.one_liner()
     if spoken is None:
         return None
-    severity = summary.severity
-    level = severity.detail["severity"] if severity else ""
-    said = first_instant(spoken.line.as_of, spoken.line.zone) or spoken.line.recorded_at
-    stale = said.date() < at.day - timedelta(days=GREYED_AFTER.get(level, 30))
+    stale = is_greyed(summary, spoken, at)
     newer = spoken.older_than.text if spoken.older_than else ""
     return line_view(spoken.line, spoken.text, stale=stale, older_than=newer)
 
@@ -311,10 +321,9 @@ def severity_line(summary: PatientSummary) -> str:
 
 def handover(summary: PatientSummary) -> dict[str, Any] | None:
     """The handover in force with what its receivers answered."""
-    current = [each for each in summary.handovers if each.line.current]
-    if not current:
+    latest = summary.handover
+    if latest is None:
         return None
-    latest = current[-1]
     return line_view(
         latest.line,
         severity=latest.line.detail["severity"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from typing import Annotated, Any
 
 import anyio
@@ -78,10 +77,20 @@ def _longest_text(found: Any) -> int:
 
 
 def idempotency_key(request: Request) -> str:
-    """Give the client's key; without one, a request is nobody's repetition."""
+    """Give the client's key: without one, a request sent again would be written twice.
+
+    Raises:
+        RequestRefused: 400 where there is none, or it is not 1 to 255 visible ASCII characters.
+    """
     key = request.headers.get("idempotency-key")
     if key is None:
-        return secrets.token_urlsafe(24)
+        raise refuse(
+            400,
+            "idempotency-key-missing",
+            what="Il manque l'en-tête Idempotency-Key.",
+            why="Sans clé, la même demande envoyée deux fois s'écrirait deux fois.",
+            do="Ajouter une clé neuve par demande (un UUID), et la garder pour la renvoyer.",
+        )
     if not _KEY.match(key):
         raise refuse(
             400,

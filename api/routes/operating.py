@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import APIRouter, Request
@@ -14,6 +16,9 @@ from releve.api.logs import where
 from releve.api.problems import UNAVAILABLE
 from releve.api.routes.bodies import as_json
 from releve.domain.commands import CommandSpec
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
 
 router = APIRouter(include_in_schema=False)
 _log = structlog.get_logger("releve.ready")
@@ -36,21 +41,34 @@ async def healthz() -> Response:
 
 @router.get("/readyz")
 def readyz(request: Request) -> Response:
-    """The database answers, keys can be opened, and readings are not far behind."""
-    services = services_of(request)
-    try:
-        lag = services.feed.lag()
-        keys = services.keys.health()
+    """Ready or not, and which parts fail; anybody may ask, so nothing more is said."""
+    failing = [name for name, works in _parts(services_of(request)) if not _working(works)]
+    if failing:
+        return replace(UNAVAILABLE, more={"failing": failing}).as_json()
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+def _parts(services: Services) -> tuple[tuple[str, Callable[[], bool]], ...]:
+    """What the service needs, by name, and how to ask whether it works."""
+
+    def database() -> bool:
         with services.pool.connection() as connection:
-            connection.execute("SELECT 1 FROM ledger.cell")
+            return connection.execute("SELECT 1 FROM ledger.cell").fetchone() is not None
+
+    def readings() -> bool:
+        return services.feed.lag().events <= LAG_LIMIT
+
+    return ("database", database), ("keys", lambda: bool(services.keys.health())), (
+        "readings", readings,
+    )  # fmt: skip
+
+
+def _working(works: Callable[[], bool]) -> bool:
+    try:
+        return works()
     except Exception as error:  # whatever is down, the answer is "not ready"
         _log.warning("not-ready", error=type(error).__name__, where=where(error))
-        return UNAVAILABLE.as_json()
-    if lag.events > LAG_LIMIT:
-        _log.warning("not-ready", lag=lag.events)
-        return UNAVAILABLE.as_json()
-    content = {"status": "ok", "keys": keys, "position": lag.position, "lag": lag.events}
-    return Response(as_json(content), media_type="application/json")
+        return False
 
 
 @router.get("/robots.txt")
@@ -109,7 +127,7 @@ def _operation(spec: CommandSpec, target: str, schemas: dict[str, Any]) -> dict[
         schemas[name] = _moved(definition)
     parameters = [
         _header("Idempotency-Key", "string", "Une clé par demande : la renvoyer ne fait rien deux"
-                " fois"),
+                " fois", required=True),
         _header("If-Match", "string", "Version du dossier telle que lue"),
         _header("Releve-Seen-Position", "integer", "Position que montrait l'écran"),
     ]  # fmt: skip
@@ -156,8 +174,9 @@ def _in_path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _header(name: str, kind: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "schema": {"type": kind}, "description": description}
+def _header(name: str, kind: str, description: str, *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": required, "schema": {"type": kind},
+            "description": description}  # fmt: skip
 
 
 _PROBLEM = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, authorise, identifier, instant, may, services_of
 from releve.api.issuing import edition_of_the_day
+from releve.api.pages.views import Moment, is_greyed
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
 from releve.api.reading import patient_at
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json
@@ -20,6 +22,7 @@ from releve.projections import wording
 from releve.projections.briefing import owner_label
 from releve.projections.editions import Edition
 from releve.projections.patient_summary import SLOTS, PatientSummary
+from releve.projections.summary_lines import Spoken
 from releve.projections.timeline import entries_of, item_json, line_json, replay
 from releve.security.ledger.notes import Checkpoint, parse_note
 from releve.security.policy import Action
@@ -53,7 +56,9 @@ def _patient_json(
 @router.get("/patients/{patient}")
 def patient(request: Request, granted: Reading) -> Response:
     """Who the patient is, and how they are now."""
-    return _patient_json(request, granted, "api.patient", _overview)
+    return _patient_json(
+        request, granted, "api.patient", partial(_overview, at=_now(request, granted))
+    )
 
 
 @router.get("/patients/{patient}/summary")
@@ -64,7 +69,7 @@ def summary(request: Request, granted: Reading) -> Response:
         granted,
         "api.summary",
         lambda found: {
-            **_overview(found),
+            **_overview(found, _now(request, granted)),
             "slots": {slot.name: [line_json(line) for line in found.slot(slot.name)]
                       for slot in SLOTS},
             "open_items": [item_json(item) for item in found.open_items],
@@ -72,7 +77,11 @@ def summary(request: Request, granted: Reading) -> Response:
     )  # fmt: skip
 
 
-def _overview(found: PatientSummary) -> dict[str, Any]:
+def _now(request: Request, granted: Granted) -> Moment:
+    return Moment(services_of(request).clock(), granted.principal.zone)
+
+
+def _overview(found: PatientSummary, at: Moment) -> dict[str, Any]:
     who = found.identity
     severity = found.severity
     spoken = found.one_liner()
@@ -86,12 +95,23 @@ def _overview(found: PatientSummary) -> dict[str, Any]:
         "identity_incomplete": found.identity_incomplete,
         "incomplete": found.incomplete,
         "severity": line_json(severity) if severity else None,
-        "one_liner": {"text": spoken.text, **line_json(spoken.line)} if spoken else None,
+        "one_liner": _one_liner(found, spoken, at) if spoken else None,
         "presence": {
             name: {"state": presence.state, "asked_on": presence.asked_on}
             for name in wording.ABSENCE
             for presence in (found.presence(name),)
         },
+    }
+
+
+def _one_liner(found: PatientSummary, spoken: Spoken, at: Moment) -> dict[str, Any]:
+    """The one-liner in force, where it comes from, whether it is old and what came after it."""
+    newer = spoken.older_than
+    return {
+        **line_json(spoken.line),
+        "text": spoken.text,
+        "older_than": line_json(newer) if newer else None,
+        "greyed": is_greyed(found, spoken, at),
     }
 
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from releve.api.acting import public_commands
 from releve.domain.commands import COMMANDS
-from support.web import Web, key
+from support.web import MONDAY, Web, key
 
 pytestmark = pytest.mark.postgres
 TELL_TALE = "Zorglubinette"
@@ -36,8 +36,8 @@ class TestWriting:
     def test_a_new_patient_has_an_address_a_version_and_a_position(
         self, web: Web, doctor: TestClient
     ) -> None:
-        answer = doctor.post("/api/v1/patients", json={"birth_name": "A", "first_names": ["B"],
-                                                       "prior_search": "name"})  # fmt: skip
+        person = {"birth_name": "A", "first_names": ["B"], "prior_search": "name"}
+        answer = doctor.post("/api/v1/patients", json=person, headers=key())
         body = answer.json()
         assert answer.status_code == 201
         assert answer.headers["location"] == f"/api/v1/patients/{body['patient']}"
@@ -58,6 +58,34 @@ class TestWriting:
         assert first.json()["event_ids"] == second.json()["event_ids"]
         other = doctor.post("/api/v1/patients", json={**body, "sex": "male"}, headers=headers)
         assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+
+    @pytest.mark.parametrize("target", ["patient", "stint"])
+    def test_every_write_needs_a_key(self, web: Web, doctor: TestClient, target: str) -> None:
+        """Without one, a request sent again after a lost answer would be written twice."""
+        ids = {"patient": web.patient(), "stint": web.stint("present")}
+        asked = 0
+        for spec in public_commands(target):
+            base = f"/api/v1/{target}s"
+            path = base if spec.creates else f"{base}/{ids[target]}/{spec.name}"
+            before = web.services.reader.head().size
+            answer = doctor.post(path, json=dict(spec.example))
+            assert answer.status_code in (400, 404), (spec.name, answer.text)
+            if answer.status_code == 400:
+                asked += 1
+                assert answer.json()["code"] == "idempotency-key-missing"
+                assert "Idempotency-Key" in answer.json()["what"]
+                assert web.services.reader.head().size == before
+        assert asked or target == "stint"
+
+    def test_an_unknown_field_inside_is_named_by_its_place_only(self, doctor: TestClient) -> None:
+        body = {"concept": {"text": "Amiodarone"}, "dose": {"value": "200", "unit": "mg",
+                                                            TELL_TALE: TELL_TALE}}  # fmt: skip
+        answer = doctor.post(
+            f"/api/v1/patients/{register(doctor)}/start-medication", json=body, headers=key()
+        )
+        assert answer.status_code == 422
+        assert answer.json()["errors"] == [{"loc": "dose", "type": "unknown-field"}]
+        assert TELL_TALE not in answer.text
 
     def test_the_same_request_sent_by_eight_at_once_makes_one_entry(
         self, doctor: TestClient
@@ -89,14 +117,20 @@ class TestWriting:
     def test_if_match_refuses_who_has_not_seen_the_last_write(self, doctor: TestClient) -> None:
         patient = register(doctor)
         path = f"/api/v1/patients/{patient}/record-problem"
-        first = doctor.post(path, json={"concept": {"text": "Asthme"}}, headers={"if-match": '"1"'})
+        first = doctor.post(
+            path, json={"concept": {"text": "Asthme"}}, headers={**key(), "if-match": '"1"'}
+        )
         assert first.status_code == 201
         assert first.headers["etag"] == '"2"'
-        late = doctor.post(path, json={"concept": {"text": "Goutte"}}, headers={"if-match": '"1"'})
+        late = doctor.post(
+            path, json={"concept": {"text": "Goutte"}}, headers={**key(), "if-match": '"1"'}
+        )
         assert late.status_code == 412
         assert late.json()["version"] == 2
         assert late.json()["by"]["role"] == "doctor"
-        bad = doctor.post(path, json={"concept": {"text": "Goutte"}}, headers={"if-match": "x"})
+        bad = doctor.post(
+            path, json={"concept": {"text": "Goutte"}}, headers={**key(), "if-match": "x"}
+        )
         assert (bad.status_code, bad.json()["code"]) == (400, "bad-if-match")
 
     def test_what_the_screen_showed_is_kept_with_the_entry(
@@ -106,7 +140,7 @@ class TestWriting:
         answer = doctor.post(
             f"/api/v1/patients/{patient}/sign-note",
             json={"plan": "Vu"},
-            headers={"releve-seen-position": "12"},
+            headers={**key(), "releve-seen-position": "12"},
         )
         assert answer.status_code == 201
         event = web.services.reader.stream(UUID(patient))[-1]
@@ -156,7 +190,7 @@ class TestWhatIsWrongIsToldWithoutRepeatingIt:
         ],
     )  # fmt: skip
     def test_in_json(self, doctor: TestClient, body: dict[str, Any]) -> None:
-        answer = doctor.post("/api/v1/patients", json=body)
+        answer = doctor.post("/api/v1/patients", json=body, headers=key())
         assert answer.status_code in (422, 201)
         assert TELL_TALE not in answer.text
         if answer.status_code == 422:
@@ -179,7 +213,7 @@ class TestWhatIsWrongIsToldWithoutRepeatingIt:
     def test_in_a_header(self, doctor: TestClient) -> None:
         for name in ("idempotency-key", "if-match", "releve-seen-position", "releve-min-position"):
             value = f"{TELL_TALE} {TELL_TALE}"
-            answer = doctor.post("/api/v1/patients", json={}, headers={name: value})
+            answer = doctor.post("/api/v1/patients", json={}, headers={**key(), name: value})
             assert TELL_TALE not in answer.text
 
     def test_a_command_of_another_target_or_name_is_unknown(self, doctor: TestClient) -> None:
@@ -190,6 +224,25 @@ class TestWhatIsWrongIsToldWithoutRepeatingIt:
 
 
 class TestReading:
+    def test_the_one_liner_is_the_words_with_their_age_and_what_came_after(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        path = f"/api/v1/patients/{register(doctor)}"
+        assert doctor.get(path).json()["one_liner"] is None
+        note = {"one_liner": "Décompensation cardiaque débutante", "plan": "Poids chaque jour",
+                "occurred_at": MONDAY.isoformat()}  # fmt: skip
+        entry = doctor.post(f"{path}/sign-note", json=note, headers=key()).json()["event_ids"][0]
+        said = doctor.get(path).json()["one_liner"]
+        assert said["text"] == "Décompensation cardiaque débutante"
+        assert (said["entry"], said["greyed"], said["older_than"]) == (entry, False, None)
+        problem = {"concept": {"text": "Fibrillation auriculaire"}}
+        doctor.post(f"{path}/record-problem", json=problem, headers=key())
+        for address in (path, f"{path}/summary"):
+            said = doctor.get(address).json()["one_liner"]
+            assert said["text"] == "Décompensation cardiaque débutante"
+            assert said["older_than"]["text"].startswith("Fibrillation auriculaire")
+            assert said["greyed"] is False
+
     def test_a_minimum_position_that_comes_is_waited_for(
         self, web: Web, doctor: TestClient
     ) -> None:
@@ -214,7 +267,11 @@ class TestReading:
         path = f"/api/v1/stints/{web.stint('present')}/briefing"
         first = doctor.get(path).json()
         patient = first["rows"][0]["patient"]
-        doctor.post(f"/api/v1/patients/{patient}/sign-note", json={"one_liner": "Autre chose"})
+        written = doctor.post(
+            f"/api/v1/patients/{patient}/sign-note", json={"one_liner": "Autre chose"},
+            headers=key(),
+        )  # fmt: skip
+        assert written.status_code == 201
         again = doctor.get(path, params={"edition": first["edition"]}).json()
         assert again["sha256"] == first["sha256"]
         assert again["rows"] == first["rows"]
@@ -274,11 +331,27 @@ class TestOperating:
         assert client.get("/healthz").json() == {"status": "ok"}
         ready = client.get("/readyz")
         assert ready.status_code == 200
-        assert ready.json()["status"] == "ok"
+        assert ready.json() == {"status": "ok"}
         assert "Disallow: /" in client.get("/robots.txt").text
         assert "Contact:" in client.get("/.well-known/security.txt").text
         for path in ("/docs", "/redoc", "/openapi.json"):
             assert client.get(path).status_code == 404
+
+    def test_what_fails_is_named_and_nothing_else(
+        self, web: Web, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("releve.api.routes.operating.LAG_LIMIT", -1)
+        keys = web.services.settings.state_dir / "keys"
+        mode = keys.stat().st_mode
+        keys.chmod(0o777)
+        try:
+            answer = web.client().get("/readyz")
+        finally:
+            keys.chmod(mode)
+        assert answer.status_code == 503
+        assert answer.json()["failing"] == ["keys", "readings"]
+        assert str(keys) not in answer.text
+        assert "position" not in answer.text
 
     def test_openapi_describes_every_command_and_resolves(self, web: Web) -> None:
         document = web.client().get("/api/openapi.json").json()

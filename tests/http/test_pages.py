@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from starlette.testclient import TestClient
 
-from support.web import FORM, Web, hidden, submit
+from support.web import FORM, Web, hidden, key, submit
 
 pytestmark = pytest.mark.postgres
 
@@ -215,6 +215,7 @@ class TestAConsultation:
         web.machine("referent").post(
             f"/api/v1/patients/{patient}/open-item",
             json={"kind": "call", "text": "Autre", "due": "2026-11-26"},
+            headers=key(),
         )
         answer = doctor.post(page, data=data, headers=FORM)
         assert answer.status_code == 422
