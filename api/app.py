@@ -17,6 +17,7 @@ from releve.api.gate import SignInNeeded, is_machine_path
 from releve.api.logs import where
 from releve.api.pages import PAGES
 from releve.api.pages.shell import error_page, see
+from releve.api.pages.sign_in import session_ended
 from releve.api.problems import INTERNAL, Problem, RequestRefused, problem_for, refuse
 from releve.api.routes import DOORS
 from releve.domain.errors import ReleveError
@@ -93,8 +94,8 @@ def _unreadable(request: Request, error: Exception) -> Response:
     return answer(request, Problem(422, problem.code, problem.what, problem.why, problem.do, found))
 
 
-def _sign_in(request: Request, error: Exception) -> Response:
+async def _sign_in(request: Request, error: Exception) -> Response:
     if request.method not in ("GET", "HEAD"):
-        return see("/connexion")
+        return await session_ended(request) or see("/connexion")
     path = request.url.path
     return see("/connexion", retour=path if path != "/" else "")

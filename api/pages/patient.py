@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -79,8 +80,8 @@ def _content(
                        Action.CLOSE_ITEM, Action.READ_BACK)
     }  # fmt: skip
 
-    def form(name: str, action: Action) -> Form | None:
-        if not allowed[action]:
+    def form(name: str, possible: bool) -> Form | None:
+        if not possible:
             return None
         return refused.get(name) or Form(
             principal.session.form_token(), forms.new_key(), position, summary.version
@@ -90,14 +91,27 @@ def _content(
     entries = timeline_of(services, summary.patient)
     shown = entries if whole else entries[:SHOWN]
     items = views.items(summary, at, granted.centre, directory)
+    own_items = {
+        str(item.line.entry_id)
+        for item in summary.open_items
+        if item.line.person == principal.person
+    }
     for item in items:
-        item["form"] = form(f"close.{item['entry_id']}", Action.CLOSE_ITEM)
+        closable = allowed[Action.CLOSE_ITEM] or (
+            item["entry_id"] in own_items
+            and may(services, granted, Action.CLOSE_ITEM, entry=UUID(item["entry_id"]))
+        )
+        place = f"close.{item['entry_id']}"
+        item["form"] = form(place, closable)
         item["prefix"] = f"p{item['entry_id'][:8]}."
     received = views.handover(summary)
     if received is not None:
         own = received["person"] == principal.person and received["stint"] == principal.stint
         open_to_answer = not own and not received["answered"]
-        received["form"] = form("read-back", Action.READ_BACK) if open_to_answer else None
+        received["form"] = form("read-back", allowed[Action.READ_BACK] and open_to_answer)
+        received["in_words"] = _in_words(summary, received)
+        same = received["person"] == principal.person
+        received["take_kind"] = "continuation" if same else "takes"
     return {
         "who": views.identity(summary, at, directory, around.values()),
         "incomplete": summary.incomplete,
@@ -113,15 +127,21 @@ def _content(
         "contingencies": views.contingencies(summary, at),
         "handover": received,
         "items": items,
-        "item_form": form("open", Action.OPEN_ITEM),
+        "item_form": form("open", allowed[Action.OPEN_ITEM]),
         "item_kinds": ITEM_KINDS,
-        "severity_form": form("severity", Action.WRITE_CLINICAL),
+        "severity_form": form("severity", allowed[Action.WRITE_CLINICAL]),
         "boxes": views.boxes(summary, at),
         "timeline": [views.entry_view(each, at.zone) for each in shown],
         "shown": len(shown),
         "total": len(entries),
         "more": len(shown) < len(entries),
     }
+
+
+def _in_words(summary: PatientSummary, received: dict[str, Any]) -> bool:
+    """Whether taking the patient on needs words: unstable now or then, or the author asked."""
+    now = summary.severity.detail["severity"] if summary.severity else ""
+    return "unstable" in (now, received["severity"]) or bool(received["requested"])
 
 
 def _contact(summary: PatientSummary) -> str:
@@ -180,24 +200,23 @@ def open_item(request: Request, granted: Opening, submitted: Submission) -> Resp
     )  # fmt: skip
 
 
-@router.post("/patients/{patient}/points/{item}")
-def close_item(request: Request, granted: Closing, item: str, submitted: Submission) -> Response:
+@router.post("/patients/{patient}/points/{entry}")
+def close_item(request: Request, granted: Closing, entry: str, submitted: Submission) -> Response:
     """Close an item, with what shows that it is done."""
-    found = identifier(item)
-    if found is None:
+    if identifier(entry) is None:
         raise refuse(404)
     form = _submitted(granted, submitted)
-    prefix = f"p{item[:8]}."
+    prefix = f"p{entry[:8]}."
     evidence = form.value(f"{prefix}evidence").strip()
     if not evidence:
         form.wrong[f"{prefix}evidence"] = "Dire ce qui montre que c’est fait ou inutile."
     data = {
-        "item": item,
+        "item": entry,
         "outcome": form.value(f"{prefix}outcome") or "done",
         "evidence": evidence,
     }
     return _done(
-        request, granted, form, "close-item", data, said="point-clos", place=f"close.{item}",
+        request, granted, form, "close-item", data, said="point-clos", place=f"close.{entry}",
         names={name: prefix + name for name in ("evidence", "outcome")}, anchor="#points",
     )  # fmt: skip
 

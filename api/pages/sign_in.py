@@ -15,6 +15,7 @@ from releve.api.gate import (
     field,
     same_origin,
     services_of,
+    submission,
 )
 from releve.api.pages.shell import moment, page, see
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
@@ -45,6 +46,7 @@ def _chooser(request: Request, return_to: str, error: str = "", status: int = 20
         status=status,
         personas=[_card(each) for each in personas if not _aside(each)],
         others=[_card(each) for each in personas if _aside(each)],
+        demo=demo is not None,
         centre=centre.name if centre else "Démonstration",
         now=moment(request).long(),
         return_to=_inside(return_to),
@@ -101,6 +103,49 @@ def choose(request: Request, form: Submission) -> Response:
         samesite="lax",
     )
     return answer
+
+
+TYPED = {
+    "reason": "Motif", "one_liner": "En une ligne", "subjective": "Subjectif",
+    "objective": "Objectif", "assessment": "Analyse", "plan": "Plan", "summary": "En une ligne",
+    "situation": "Situation et consignes", "severity": "Gravité", "severity_reason": "Motif",
+    "review_by": "À réévaluer le", "text": "Texte", "due": "Échéance",
+    "evidence": "Ce qui le montre", "done_when": "Fait quand", "condition": "Si",
+    "action": "Alors", "actions": "À faire", "measure": "Mesure",
+    "dose_text": "Dose", "reaction": "Réaction", "onset": "Depuis",
+    "occurred_at": "Quand", "late_reason": "Pourquoi si tard", "code": "Code",
+    "birth_name": "Nom de naissance", "used_name": "Nom utilisé", "first_names": "Prénoms",
+    "birth_date": "Date de naissance", "birth_place": "Lieu de naissance", "nom": "Nom cherché",
+}  # fmt: skip
+"""What the fields that somebody types in are called; choices and marks of the form are not here."""
+
+
+async def session_ended(request: Request) -> Response | None:
+    """Show back what was typed in a form whose session is over; None where nothing was.
+
+    Only to a form of ours that the same browser sent: the text goes back to its sender, is kept
+    nowhere, and no later session can send it on in somebody else's name.
+    """
+    try:
+        same_origin(request, required=True)
+        form = await submission(request)
+    except RequestRefused:
+        return None
+    typed = [
+        f"{TYPED[label]} : {wording.SEVERITY.get(value, value.strip())}"
+        for name, value in (form.multi_items() if form is not None else ())
+        if isinstance(value, str) and value.strip() and (label := _label(name)) in TYPED
+    ]
+    if not typed:
+        return None
+    text = "\n".join(typed).replace("\r\n", "\n")
+    rows = min(24, max(6, text.count("\n") + 2))
+    return page(request, None, "session_ended.html", status=401, typed=text, rows=rows)
+
+
+def _label(name: str) -> str:
+    """The last word of a field's name: ``text`` of ``items[0].text``, ``actions`` of its rows."""
+    return name.rpartition(".")[2].partition("[")[0]
 
 
 @router.post("/deconnexion")

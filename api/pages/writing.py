@@ -28,7 +28,7 @@ router = APIRouter(include_in_schema=False)
 
 Consulting = Annotated[Granted, Depends(Guard(Action.WRITE_CLINICAL, "patient", late=True))]
 HandingOver = Annotated[Granted, Depends(Guard(Action.WRITE_HANDOVER, "patient"))]
-MODES = tuple((mode, word.capitalize()) for mode, word in wording.MODE.items())
+MODES = tuple((mode, word[:1].upper() + word[1:]) for mode, word in wording.MODE.items())
 
 
 # Consultation
