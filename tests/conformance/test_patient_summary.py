@@ -35,6 +35,7 @@ from releve.domain.aggregates.patient.identity import MedecinTraitantDeclared, R
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.domain.commands import StartMedication
 from releve.domain.errors import Invalid, Refused
 from releve.domain.values import Coding, Component, Concept, Identifier, Quantity, Sex
 from releve.fhir import exact_json, ips_checker, r4b
@@ -45,6 +46,7 @@ from releve.fhir.exact_json import JsonObject
 from releve.fhir.summary import everything_bundle, summary_document
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import PatientSummary
+from support.given import given as asked
 from support.patient_events import Stream
 
 TAKEN = [MUTANTS[name] for name in ("m02", "m05", "m06", "m10", "m18", "m22")]
@@ -217,6 +219,26 @@ def test_a_stopped_treatment_stays_with_its_status_dates_and_reason() -> None:
     assert stopped["status"] == "stopped"
     assert stopped["effectivePeriod"] == {"start": "2019-02", "end": "2021-06-30"}
     assert stopped["statusReason"] == [{"text": "toux"}]
+
+
+def test_a_past_end_changes_no_status_that_a_source_gave() -> None:
+    drug = coded("C09AA05", "ramipril", "http://www.whocc.no/atc")
+    line = statement(drug, "active", effectivePeriod={"start": "2019-02", "end": "2021-06-30"})
+    document = document_of(raw(collection(line)))
+    (kept,) = (json.loads(one) for one in lists_of(document) if b"ramipril" in one)
+    assert kept["status"] == "active"
+    assert kept["effectivePeriod"] == {"start": "2019-02", "end": "2021-06-30"}
+
+
+def test_a_treatment_that_was_over_when_it_was_written_here_leaves_as_completed() -> None:
+    command = StartMedication(concept=Concept(text="Amoxicilline"), end="2026-11-01")
+    (event,) = asked(Registered(birth_name="EXEMPLE")).when(command).events
+    document = summary_document(record(event.payload), DIRECTORY)
+    assert ips_checker.check(exact_json.parse(document)) == []
+    (kept,) = (json.loads(one) for one in lists_of(document) if b"Amoxicilline" in one)
+    assert kept["status"] == "completed"
+    assert kept["effectivePeriod"] == {"end": "2026-11-01"}
+    assert lists_of(document_of(document)) == lists_of(document)
 
 
 def test_two_doses_of_one_drug_are_two_lines() -> None:
