@@ -114,9 +114,10 @@ def serve(
         if with_worker:
             stack.enter_context(working(services))
         app = create_app(services)
-        if inherited is None:
-            at.tell({"address": address(listening)}, f"✓ {address(listening)}")
-        run(app, listening)
+        with contextlib.suppress(KeyboardInterrupt):  # asked to end as soon as it was reachable
+            if inherited is None:
+                at.tell({"address": address(listening)}, f"✓ {address(listening)}")
+            run(app, listening)
 
 
 @contextlib.contextmanager
@@ -150,7 +151,11 @@ def _siblings(at: Invocation, host: str, listening: socket.socket, count: int) -
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(timeout=SHUTDOWN_S + 5)
+            try:
+                process.wait(timeout=SHUTDOWN_S + 5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _end_with_parent(reading: int) -> None:

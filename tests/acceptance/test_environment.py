@@ -37,7 +37,7 @@ def test_a_file_or_an_absent_place_is_said(tmp_path: Path) -> None:
         (2, "RELEVE_DEMO_NOW", "demain"),
         (2, "RELEVE_PORT", "http"),
         (3, "RELEVE_PG_BIN", "/nowhere"),
-        (2, "RELEVE_KEY_PASSPHRASE_FILE", "/nowhere"),
+        (3, "RELEVE_KEY_PASSPHRASE_FILE", "/nowhere"),
         (2, "RELEVE_DATABASE_URL", "not a url"),
         (4, "RELEVE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing"),
     ],

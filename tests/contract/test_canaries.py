@@ -18,6 +18,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -158,7 +159,11 @@ def ask(address: str, token: str, method: str, path: str, body: object) -> tuple
         address + path,
         data=None if body is None else json.dumps(body).encode(),
         method=method,
-        headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+        headers={
+            "authorization": f"Bearer {token}",
+            "content-type": "application/json",
+            "idempotency-key": str(uuid4()),
+        },
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
