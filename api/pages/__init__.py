@@ -3,6 +3,7 @@
 from releve.api.pages import (
     audit,
     briefing,
+    correcting,
     office,
     patient,
     patients,
@@ -20,6 +21,7 @@ PAGES = (
     patients.router,
     patient.router,
     writing.router,
+    correcting.router,
     office.router,
     audit.router,
 )

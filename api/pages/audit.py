@@ -253,7 +253,7 @@ def _accesses(
 
 WHAT = {
     "page.patient": "dossier", "page.patients": "liste des patients", "page.briefing": "relève",
-    "page.consultation": "formulaire de consultation",
+    "page.consultation": "formulaire de consultation", "page.correction": "correction d’une entrée",
     "page.handover": "formulaire de transmission",
     "page.handovers": "transmissions du séjour",
     "page.audit": "structure du dossier (audit)", "page.deadlines": "échéances",

@@ -10,16 +10,28 @@ from starlette.responses import Response
 
 from releve.api.acting import perform
 from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, Submission, authorise, identifier, may, services_of
+from releve.api.gate import (
+    Granted,
+    Guard,
+    Principal,
+    Submission,
+    authorise,
+    identifier,
+    may,
+    services_of,
+)
 from releve.api.pages import forms, views
+from releve.api.pages.correcting import NOTE, correctable
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import problem_for, refuse
-from releve.api.reading import patient_at, timeline_of
+from releve.api.reading import patient_at
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
+from releve.domain.events import Event
 from releve.projections import wording
 from releve.projections.patient_summary import PatientSummary
+from releve.projections.timeline import entries_of
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -88,7 +100,9 @@ def _content(
         )
 
     around = services.records.summaries(granted.centre)[1]
-    entries = timeline_of(services, summary.patient)
+    events = services.reader.stream(summary.patient)
+    entries = entries_of(events)[::-1]
+    written = {each.event_id for each in events if _writer_may_correct(each, principal)}
     shown = entries if whole else entries[:SHOWN]
     items = views.items(summary, at, granted.centre, directory)
     own_items = {
@@ -131,11 +145,25 @@ def _content(
         "item_kinds": ITEM_KINDS,
         "severity_form": form("severity", allowed[Action.WRITE_CLINICAL]),
         "boxes": views.boxes(summary, at),
-        "timeline": [views.entry_view(each, at.zone) for each in shown],
+        "timeline": [
+            {
+                **views.entry_view(each, at.zone),
+                "correct": each.event_id in written and correctable(each),
+            }
+            for each in shown
+        ],
         "shown": len(shown),
         "total": len(entries),
         "more": len(shown) < len(entries),
     }
+
+
+def _writer_may_correct(event: Event, principal: Principal) -> bool:
+    """Whether the thread offers to correct an entry: to its author, and notes to the référent."""
+    if principal.role == "referent" and event.topic == NOTE:
+        return True
+    author = event.envelope.author
+    return author.person == principal.person and principal.role in ("doctor", "intern", "referent")
 
 
 def _in_words(summary: PatientSummary, received: dict[str, Any]) -> bool:

@@ -29,6 +29,8 @@ DONE: Final[Mapping[str, str]] = {
     "point-ouvert": "Point ouvert.",
     "point-clos": "Point clos.",
     "gravite": "Gravité enregistrée.",
+    "complement": "Complément signé ; la note d’origine reste lisible.",
+    "erreur": "Entrée marquée erronée ; elle reste barrée dans le fil.",
     "dossier": "Dossier ouvert.",
 }
 """What a redirect may say was done: words from a closed list, never text from the address."""

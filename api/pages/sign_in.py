@@ -106,7 +106,8 @@ def choose(request: Request, form: Submission) -> Response:
 
 
 TYPED = {
-    "reason": "Motif", "one_liner": "En une ligne", "subjective": "Subjectif",
+    "reason": "Motif", "error_reason": "Motif", "one_liner": "En une ligne",
+    "subjective": "Subjectif",
     "objective": "Objectif", "assessment": "Analyse", "plan": "Plan", "summary": "En une ligne",
     "situation": "Situation et consignes", "severity": "Gravité", "severity_reason": "Motif",
     "review_by": "À réévaluer le", "text": "Texte", "due": "Échéance",

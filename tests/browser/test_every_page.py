@@ -12,6 +12,14 @@ from support.browser import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+
+def correction(site: Site) -> str:
+    """The page that corrects the newest entry of the first patient."""
+    patient = site.web.patient()
+    newest = site.web.services.reader.stream(patient)[-1].event_id
+    return f"/patients/{patient}/entrees/{newest}"
+
+
 PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "sign-in": (None, lambda site: "/connexion"),
     "briefing": ("present", lambda site: f"/sejours/{site.web.stint('present')}/briefing"),
@@ -23,6 +31,7 @@ PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "patient": ("present", lambda site: f"/patients/{site.web.patient()}"),
     "consultation": ("present", lambda site: f"/patients/{site.web.patient()}/consultation"),
     "handover": ("present", lambda site: f"/patients/{site.web.patient()}/transmission"),
+    "correction of an entry": ("present", correction),
     "handovers of the stint": (
         "present",
         lambda site: f"/sejours/{site.web.stint('present')}/transmissions",

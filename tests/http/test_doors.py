@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -76,6 +76,11 @@ def test_every_command_has_an_action_and_every_public_one_a_route(web: Web) -> N
         assert {spec.name for spec in public_commands(target)} <= posted
 
 
+def entry_of(web: Web, patient: UUID) -> UUID:
+    """The newest entry of a record."""
+    return web.services.reader.stream(patient)[-1].event_id
+
+
 def readings(web: Web) -> list[tuple[str, str, str]]:
     """(persona, method, address) of every route that gives a record, filled in."""
     patient, stint = str(web.patient()), str(web.stint("present"))
@@ -84,6 +89,7 @@ def readings(web: Web) -> list[tuple[str, str, str]]:
         if route.path in PUBLIC or "GET" not in (route.methods or ()):
             continue
         address = re.sub(r"\{patient\}", patient, re.sub(r"\{stint\}", stint, route.path))
+        address = address.replace("{entry}", str(entry_of(web, UUID(patient))))
         persona = "present"
         if route.path.startswith("/audit"):
             persona = "auditor"
@@ -133,6 +139,7 @@ def test_no_get_route_gives_clinical_text_to_who_may_not_read_it(web: Web, who: 
             continue
         for patient, stint in zip(patients, stints, strict=True):
             address = route.path.replace("{patient}", str(patient)).replace("{stint}", str(stint))
+            address = address.replace("{entry}", str(entry_of(web, patient)))
             for client in (browser, machine):
                 answer = client.get(address.replace("{name}", "app.css"))
                 assert answer.status_code in (200, 303, 404), (who, address, answer.status_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.testclient import TestClient
@@ -96,3 +97,73 @@ def test_without_a_demo_the_sign_in_page_does_not_speak_of_one(web: Web) -> None
     assert "releve demo" not in shown.text
     assert "Personnes et lieux inventés" not in shown.text
     assert "Aucune authentification n’est encore branchée" in shown.text
+
+
+class TestCorrecting:
+    def test_a_note_is_added_to_and_its_first_text_stays(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        page = f"/patients/{web.patient('T3')}"
+        address = thread_link(doctor, web, page, "Poids stable")
+        shown = doctor.get(address)
+        assert "Poids stable" in shown.text
+        empty = submit(doctor, address, f"{address}/complement", text="", reason="Oubli")
+        assert empty.status_code == 422
+        assert 'id="text-erreur"' in empty.text
+        assert 'value="Oubli"' in empty.text
+        sent = {"text": "Œdèmes revus mardi", "reason": "Oubli"}
+        done = submit(doctor, address, f"{address}/complement", **sent)
+        assert done.status_code == 303
+        after = doctor.get(done.headers["location"]).text
+        assert "Complément signé" in after
+        assert "Œdèmes revus mardi" in after
+        assert "Poids stable" in after
+        events = web.services.reader.stream(UUID(page.rpartition("/")[2]))
+        assert events[-1].topic == "patient.note-amended"
+        assert str(events[-1].envelope.target) == address.rpartition("/")[2]
+        assert events[-1].envelope.reason == "Oubli"
+
+    def test_an_entry_marked_in_error_is_struck_and_cannot_be_marked_again(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        page = f"/patients/{web.patient('T3')}"
+        address = thread_link(doctor, web, page, "Saisi sur le mauvais dossier")
+        untold = submit(doctor, address, f"{address}/erreur", error_reason=" ")
+        assert untold.status_code == 422
+        assert 'id="error_reason-erreur"' in untold.text
+        done = submit(doctor, address, f"{address}/erreur", error_reason="Autre patient", harm="1")
+        assert done.status_code == 303
+        after = doctor.get(done.headers["location"]).text
+        assert "Entrée marquée erronée" in after
+        assert address not in after  # offered no more
+        assert "<form" not in doctor.get(address).text.split("<main")[1]
+        events = web.services.reader.stream(UUID(page.rpartition("/")[2]))
+        assert events[-1].topic == "patient.entry-marked-in-error"
+        assert events[-1].envelope.reason == "Autre patient"
+
+    def test_is_offered_to_the_author_and_a_note_to_the_referent(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        page = f"/patients/{web.patient('T3')}"
+        address = thread_link(doctor, web, page, "Note d'une autre")
+        referent = web.browser("referent")
+        assert address in referent.get(page).text
+        shown = referent.get(address).text
+        assert f'action="{address}/complement"' in shown
+        assert f'action="{address}/erreur"' not in shown  # not in post
+        nurse = web.browser(web.hire("nurse"))
+        assert address not in nurse.get(page).text
+        assert "ne se corrige pas, ou pas par vous" in nurse.get(address).text
+        assert web.browser("coordinator").get(address).status_code == 404
+        other = f"/patients/{web.patient('T2')}/entrees/{address.rpartition('/')[2]}"
+        assert doctor.get(other).status_code == 404
+
+
+def thread_link(doctor: TestClient, web: Web, page: str, plan: str) -> str:
+    """Sign a note as the doctor in post; the address where its thread entry is corrected."""
+    signed = web.machine("present").post(
+        f"/api/v1{page}/sign-note", json={"plan": plan}, headers=key()
+    )
+    address = f"{page}/entrees/{signed.json()['event_ids'][0]}"
+    assert f'href="{address}"' in doctor.get(page).text
+    return address

@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
 
 EMPHASIS = {
     "ce logiciel n'est pas certifié", "ses règles n'ont pas été relues par un clinicien",
-    "personne n'est prévenu", "pas encore par les pages",
+    "personne n'est prévenu",
     "une consigne écrite sur ces pages est du texte",
 }  # fmt: skip
 """Sentences in bold that are ours to say loudly, not words of a screen."""
