@@ -402,8 +402,7 @@ def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[s
     until = line.detail.get("valid_until")
     day = last_day(until, line.zone) if until else None
     fired = [each for each in summary.firing if each.contingency == line.entry_id]
-    older = [each for each in summary.older_measures if each.contingency == line.entry_id]
-    older = sorted(older, key=lambda each: each.happened_by)[-1:]
+    older = summary.older_measures_of(line)
     return _sourced(
         line,
         condition=line.detail["condition"],

@@ -341,6 +341,11 @@ class PatientSummary(msgspec.Struct, kw_only=True):
         """Measures past a threshold, taken before it was set and heard of after; not yet judged."""
         return [fired for fired in self.fired if fired.old and not fired.answered]
 
+    def older_measures_of(self, contingency: Line) -> list[Fired]:
+        """The newest of :attr:`older_measures` for that contingency, where there is one."""
+        own = [one for one in self.older_measures if one.contingency == contingency.entry_id]
+        return sorted(own, key=lambda one: one.happened_by)[-1:]
+
     @property
     def last_contact(self) -> Line | None:
         """The latest consultation by clinical time."""

@@ -221,10 +221,14 @@ def boxes(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
 def _state(line: Line) -> str:
     words = {"past": "passé", "refuted": "réfuté", "in-error": "saisi par erreur",
              "superseded": "remplacé"}  # fmt: skip
+    known = {**wording.MEDICATION_STATUS, **wording.CLINICAL_STATUS}
+    if line.slot == "allergies":
+        known |= wording.ALLERGY_STATUS
+        words |= {"past": "passée", "refuted": "réfutée", "superseded": "remplacée"}
     status = line.clinical_status or line.status
-    allergy_words = wording.ALLERGY_STATUS if line.slot == "allergies" else {}
-    known = {**wording.MEDICATION_STATUS, **wording.CLINICAL_STATUS, **allergy_words}
-    return known.get(status, words.get(line.state, "")) if status else words.get(line.state, "")
+    if status is None or line.state != "past":
+        return words.get(line.state, "")
+    return known.get(status, words["past"])
 
 
 def is_greyed(summary: PatientSummary, spoken: Spoken, at: Moment) -> bool:
@@ -291,6 +295,10 @@ def contingencies(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
                 condition=line.detail["condition"],
                 action=line.detail["action"],
                 expired=day is not None and day < at.day,
+                older=[
+                    f"{each.text}, {french(each.as_of, at.zone)}"
+                    for each in summary.older_measures_of(line)
+                ],
             )
         )
     return found

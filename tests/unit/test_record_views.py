@@ -1,0 +1,86 @@
+"""What the patient's page is given: doubtful treatments, old measures, the handover to read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from releve.api.pages import views
+from releve.domain.aggregates.patient.allergies import AllergyRecorded
+from releve.domain.aggregates.patient.contingencies import ContingencySet
+from releve.domain.aggregates.patient.handover import HandoverWritten
+from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.events import Author, Source
+from releve.domain.values import Coding, Concept, Quantity, Threshold
+from releve.projections.patient_summary import PatientSummary, fold_all
+from support.patient_events import Stream
+
+AT = views.Moment(datetime(2026, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
+
+
+def summary_of(stream: Stream) -> PatientSummary:
+    return fold_all(None, stream.events, stream.id)
+
+
+def test_a_treatment_past_its_planned_end_is_shown_as_to_be_checked() -> None:
+    stream = Stream()
+    stream.add(
+        MedicationStarted(concept=Concept(text="Ramipril"), status="active", end="2026-01-10"),
+        source=Source(channel="fhir", system="EHR"),
+    )
+    boxes = {box["name"]: box for box in views.boxes(summary_of(stream), AT)}
+    (line,) = boxes["medications"]["lines"]
+    assert line["text"] == "Ramipril, fin prévue le 10/01/2026 dépassée (à vérifier)"
+    earlier = views.Moment(datetime(2026, 1, 10, 22, tzinfo=UTC), "Europe/Paris")
+    boxes = {box["name"]: box for box in views.boxes(summary_of(stream), earlier)}
+    (line,) = boxes["medications"]["lines"]
+    assert line["text"] == "Ramipril, jusqu'au 10/01/2026"
+
+
+def test_a_refuted_allergy_is_never_called_active() -> None:
+    stream = Stream()
+    for clinical, verification in (("active", "refuted"), ("resolved", "confirmed")):
+        stream.add(
+            AllergyRecorded(
+                substance=Concept(text="Iode"),
+                clinical_status=clinical,
+                verification=verification,
+            )
+        )
+    (box,) = (box for box in views.boxes(summary_of(stream), AT) if box["name"] == "allergies")
+    assert {line["past"] for line in box["past"]} == {"réfutée", "résolue"}
+
+
+def test_the_newest_old_measure_stands_beside_its_contingency() -> None:
+    stream = Stream()
+    stream.add(
+        ContingencySet(
+            condition="Kaliémie > 5,5",
+            action="ECG",
+            threshold=Threshold(loinc="2823-3", comparator=">", value="5.5", unit="mmol/L"),
+        )
+    )
+    for value, day in (("6.1", "2026-11-12"), ("5.9", "2026-11-05")):
+        stream.add(
+            ObservationRecorded(
+                code=Concept(text="Kaliémie", codings=(Coding(code="2823-3"),)),
+                value=Quantity(value=value, unit="mmol/L"),
+            ),
+            occurred_at=day,
+        )
+    (shown,) = views.contingencies(summary_of(stream), AT)
+    assert shown["older"] == ["Kaliémie 6,1 mmol/L, 12/11/2026"]
+    assert views.fired(summary_of(stream)) == []
+
+
+def test_the_handover_to_read_is_the_latest_by_clinical_time() -> None:
+    stream = Stream()
+    stream.add(HandoverWritten(severity="unstable", summary="Aujourd'hui"))
+    stream.add(
+        HandoverWritten(severity="stable", summary="La semaine dernière"),
+        author=Author(role="referent", name="Dr Odile Référente"),
+        occurred_at="2026-11-09T10:00:00+01:00",
+    )
+    received = views.handover(summary_of(stream))
+    assert received is not None
+    assert received["summary"] == "Aujourd'hui"
