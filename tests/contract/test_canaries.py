@@ -143,7 +143,8 @@ def story(address: str, token: str, patient: str, canaries: list[str]) -> Iterat
     for method, path, body in wrong:
         status, answer = ask(address, token, method, path, body)
         assert status >= 400 or path.startswith("/patients"), path  # a page sends to sign in
-        yield answer
+        if status >= 400:  # the page to sign in names its doctors
+            yield answer
     accepted: list[tuple[str, str, object]] = [
         ("POST", f"{record}/sign-note", {"plan": f"{name} {other}"}),
         ("POST", new, {"birth_name": name, "first_names": [other], "prior_search": "name"}),
