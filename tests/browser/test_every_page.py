@@ -185,3 +185,28 @@ def test_the_keyboard_alone_reaches_the_first_patient(site: Site) -> None:
         assert page.locator(".identity").is_visible()
     finally:
         context.close()
+
+
+def test_what_was_typed_is_shown_back_accessibly_when_the_session_ended(
+    site: Site, axe: Axe
+) -> None:
+    context = site.context()
+    try:
+        page = site.sign_in(context, "present")
+        page.goto(f"/patients/{site.web.patient('T3')}/consultation")
+        page.fill('[name="note.plan"]', "Revoir dans trois mois")
+        cookie = next(each for each in context.cookies() if each.get("name") == "releve")
+        sessions = site.web.services.identity.sessions
+        session = sessions.by_cookie(str(cookie.get("value")))
+        assert session is not None
+        sessions.close(session)
+        with page.expect_navigation() as answered:
+            page.get_by_role("button", name="Signer la consultation").last.click()
+        assert answered.value is not None
+        assert answered.value.status == 401
+        assert page.get_by_label("Ce que vous aviez écrit").input_value() == (
+            "Plan : Revoir dans trois mois"
+        )
+        checked(page, axe)
+    finally:
+        context.close()

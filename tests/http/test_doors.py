@@ -78,7 +78,8 @@ def test_every_command_has_an_action_and_every_public_one_a_route(web: Web) -> N
 
 def entry_of(web: Web, patient: UUID) -> UUID:
     """The newest entry of a record."""
-    return web.services.reader.stream(patient)[-1].event_id
+    newest: UUID = web.services.reader.stream(patient)[-1].event_id
+    return newest
 
 
 def readings(web: Web) -> list[tuple[str, str, str]]:
