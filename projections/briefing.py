@@ -466,6 +466,10 @@ def _fitted(card: Card, rules: Rules) -> None:
     if over > 0 and card["one_liner"]:
         said = card["one_liner"]["text"]
         card["one_liner"]["text"] = clipped(said, max(6, counted(said) - over))
+    allergies = card["allergies"]
+    while len(allergies["lines"]) > 1 and card_words(card) > limits.words:
+        allergies["lines"].pop()  # a substance is named whole, or counted
+        allergies["more"] += 1
     card["more"] = {
         name: count - len(card[name]) for name, count in full.items() if count > len(card[name])
     }

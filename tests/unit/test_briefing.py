@@ -399,6 +399,17 @@ class TestCard:
             "Si Kaliémie > 5,5 : ECG [mesure antérieure : Kaliémie 6,1 mmol/L, 12/11/2026]"
         )
 
+    def test_substances_with_long_names_are_counted_and_never_cut(self) -> None:
+        stream = person()
+        long = "Excipient à effet notoire " + "très " * 25
+        for number in range(4):
+            stream.add(AllergyRecorded(substance=Concept(text=f"{long}{number}")))
+        card = card_of(stream)
+        assert card_words(card) <= RULES.card.words
+        names = [line["text"] for line in card["allergies"]["lines"]]
+        assert all(name.startswith(long) for name in names)
+        assert 1 <= len(names) == 4 - card["allergies"]["more"]
+
     def test_age_is_that_of_the_first_day_of_the_stint(self) -> None:
         stream = Stream()
         stream.add(Registered(birth_name="PETIT", birth_date="1948-11-23"))
