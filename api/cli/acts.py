@@ -18,10 +18,8 @@ from uuid import UUID
 
 import msgspec
 
-from releve.api.acting import action_for, perform
 from releve.api.cli.runner import FAILED, USAGE, CommandError
 from releve.api.demo import people
-from releve.api.gate import authorise, instant, principal_of
 from releve.api.services import Services
 from releve.domain.commands import (
     COMMANDS,
@@ -290,6 +288,10 @@ def speak_as(
     Raises:
         CommandError: no such command, or its target is missing.
     """
+    # The doors' machinery takes longer to load than everything else a command needs.
+    from releve.api.acting import action_for, perform
+    from releve.api.gate import authorise, instant, principal_of
+
     spec = COMMANDS.get(name)
     if spec is None or not spec.public:
         raise CommandError(
