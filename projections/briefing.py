@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -447,6 +447,10 @@ def _contact(summary: PatientSummary) -> dict[str, Any] | None:
     return _sourced(line, text=f"{french(line.as_of, line.zone)}, {line.author}")
 
 
+CONTINGENCY_WORDS: Final = 10
+"""Words of an if, and of a then, that no budget cuts."""
+
+
 def _fitted(card: Card, rules: Rules) -> None:
     """Shorten a card in place until it holds its budget of words."""
     limits = rules.card
@@ -497,7 +501,8 @@ def _clip_lines(card: Card, words: int) -> None:
         for line in card[name]:
             line["text"] = clipped(line["text"], words)
     for line in card["contingencies"]:
-        line["condition"] = clipped(line["condition"], max(4, words // 2))
-        line["action"] = clipped(line["action"], max(4, words // 2))
+        # Half of a condition misleads: other lines give way first.
+        line["condition"] = clipped(line["condition"], max(CONTINGENCY_WORDS, words))
+        line["action"] = clipped(line["action"], max(CONTINGENCY_WORDS, words))
     if card["severity"]:
         card["severity"]["reason"] = clipped(card["severity"]["reason"], words)

@@ -169,15 +169,15 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                               measure("9279-1", "Fréquence respiratoire", "24", "/min")))),
             Step(-3, time(17, 55), WriteHandover(
                 severity="unstable", severity_reason="Exacerbation de BPCO, 90 % en air ambiant", review_by=day(0),
-                summary="BPCO stade 3 en exacerbation, maintenu à domicile avec passage infirmier biquotidien",
+                summary="BPCO stade 3 en exacerbation, maintenu à domicile, infirmier matin et soir",
                 actions=("Visite lundi avant midi", "Relever les saturations notées par l'infirmière"),
                 situation="Épouse présente. Oxygène non installé. Accepterait l'hôpital si aggravation.",
-                new_items=(OpenItem(kind="review", text="Visite avant midi : saturation, fréquence respiratoire", due=day(0),
+                new_items=(OpenItem(kind="review", text="Visite avant midi", due=day(0),
                                     harm_if_late=True, done_when="Examen fait, suite décidée"),),
                 new_contingencies=(
                     SetContingency(condition="Saturation < 88 % ou somnolence", action="le 15",
                                    threshold=Threshold(loinc="59408-5", comparator="<", value="88", unit="%"),
-                                   who="infirmière ou médecin en poste", valid_until=day(6)),
+                                   who="infirmière", valid_until=day(6)),
                 ),
                 read_back_requested=True)),
         )),
