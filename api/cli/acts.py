@@ -211,6 +211,8 @@ def write_audit_export(
     requested: dict[str, str] = {}
     streams: list[UUID] | None = None
     if patient is not None:
+        if not records.centres_of_patient(services.pool, patient):
+            raise NotFound
         requested, streams = {"patient": patient.hex}, [patient]
     elif stream is not None:
         requested, streams = {"stream": stream.hex}, [stream]
