@@ -47,6 +47,9 @@ from releve.security.ledger.store import SKEW, LedgerFactory
 
 Pool = ConnectionPool[psycopg.Connection[Any]]
 
+NUMBERED_WITHIN_S = 2.0
+"""How long a command waits for positions that another process gives, or holds back."""
+
 STALLED_S = 20.0
 """How long a command waits for another worker that makes no progress."""
 
@@ -126,6 +129,10 @@ class Services:
             Unavailable: whoever holds a lease makes no progress.
         """
         self.sequencer.run_until_idle()
+        patience = time.monotonic() + NUMBERED_WITHIN_S
+        while self.sequencer.backlog() and time.monotonic() < patience:
+            if not self.sequencer.run_once():  # another process is numbering, or is still writing
+                time.sleep(0.002)
         size = self.reader.head().size
         last, since = -2, time.monotonic()
         while (position := self.feed.position()) < size - 1:
