@@ -27,17 +27,28 @@ from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.persistence import InfrastructureFactory, IntegrityError, OperationalError
 from eventsourcing.utils import Environment, EnvType
 
-from releve.domain.aggregates import health_centre, patient, practitioner, stint
+from releve.domain.aggregates import (
+    health_centre,
+    inbox_document,
+    patient,
+    practitioner,
+    rules,
+    stint,
+)
 from releve.domain.aggregates.deciding import Context, Fact, require_role
 from releve.domain.aggregates.health_centre import HealthCentre
+from releve.domain.aggregates.inbox_document import DocumentReceived, InboxDocument
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.practitioner import Practitioner
+from releve.domain.aggregates.rules import RulesInForce
 from releve.domain.aggregates.stint import Stint, StintPlanned
-from releve.domain.commands import COMMANDS, Command, ImportRecord, Target
+from releve.domain.commands import COMMANDS, Command, ImportRecord, MatchDocument, Target
 from releve.domain.errors import Conflict, NotFound, Reused, Unavailable
 from releve.domain.events import (
+    ADMINISTRATION,
     CENTRE,
+    INTAKE,
     PATIENT,
     PRACTITIONER,
     STINT,
@@ -49,8 +60,8 @@ from releve.domain.events import (
 )
 from releve.domain.values import time_zone
 
-State = Patient | Stint | HealthCentre | Practitioner
-_S = TypeVar("_S", Patient, Stint, HealthCentre, Practitioner)
+State = Patient | Stint | HealthCentre | Practitioner | InboxDocument | RulesInForce
+_S = TypeVar("_S", Patient, Stint, HealthCentre, Practitioner, InboxDocument, RulesInForce)
 
 ATTEMPTS = 3
 """Times a command is decided again when somebody else wrote first."""
@@ -63,18 +74,24 @@ _CLASSES: dict[Target, int] = {
     "centre": CENTRE,
     "practitioner": PRACTITIONER,
     "stint": STINT,
+    "inbox": INTAKE,
+    "rules": ADMINISTRATION,
 }
 _FOLDS: dict[Target, Callable[[Any, Iterable[Event]], State | None]] = {
     "patient": patient.fold,
     "centre": health_centre.fold,
     "practitioner": practitioner.fold,
     "stint": stint.fold,
+    "inbox": inbox_document.fold,
+    "rules": rules.fold,
 }
 _DECISIONS: dict[Target, Callable[[Any, Command, Context], tuple[Fact, ...]]] = {
     "patient": patient.decide,
     "centre": health_centre.decide,
     "practitioner": practitioner.decide,
     "stint": stint.decide,
+    "inbox": inbox_document.decide,
+    "rules": rules.decide,
 }
 
 
@@ -192,6 +209,7 @@ def propose(
     *,
     target: UUID | None = None,
     author_stint: Stint | None = None,
+    candidate: Patient | None = None,
     originals: Iterable[str] = (),
     digest: str | None = None,
 ) -> tuple[Event, ...]:
@@ -214,6 +232,7 @@ def propose(
         now=context.now,
         event_id=event_id,
         stint=author_stint,
+        candidate=candidate,
         stream=stream,
         centre=context.centre,
         zone=context.zone,
@@ -236,7 +255,7 @@ def propose(
         reason = fact.reason or command.late_reason or context.reason
         envelope = Envelope(
             occurred_at=fact.occurred_at or happened or now,
-            author=context.author,
+            author=fact.author or context.author,
             zone=context.zone,
             centre=centre,
             entered_by=context.entered_by,
@@ -278,7 +297,9 @@ def _centre_of(
     """The centre whose key wraps the stream's data key, and where the event happened."""
     if kind == "centre":
         return stream
-    if isinstance(state, Stint):
+    if kind == "rules":
+        return None
+    if isinstance(state, Stint | InboxDocument):
         return state.centre
     planned = facts[0].payload
     if isinstance(planned, StintPlanned):
@@ -457,6 +478,10 @@ class Continuity(Application[UUID]):
             else:
                 loaded = self._load("stint", context.author.stint)
                 author_stint = loaded if isinstance(loaded, Stint) else None
+        candidate: Patient | None = None
+        if isinstance(command, MatchDocument):
+            record = self._load("patient", command.patient)
+            candidate = record if isinstance(record, Patient) else None
         return propose(
             self._identifiers,
             state,
@@ -465,6 +490,7 @@ class Continuity(Application[UUID]):
             stream,
             target=target,
             author_stint=author_stint,
+            candidate=candidate,
             originals=[hashlib.sha256(content).hexdigest() for content in attachments],
             digest=digest,
         )
@@ -524,5 +550,6 @@ def _attached(events: Iterable[Event], originals: Sequence[bytes]) -> tuple[Atta
     return tuple(
         Attachment(event.event_id, by_hash[event.payload.sha256])
         for event in events
-        if isinstance(event.payload, DocumentAttached) and event.payload.sha256 in by_hash
+        if isinstance(event.payload, DocumentAttached | DocumentReceived)
+        and event.payload.sha256 in by_hash
     )

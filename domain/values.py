@@ -31,6 +31,15 @@ ItemKind = Literal[
 OwnerRole = Literal["medecin_en_poste", "referent", "coordinator"]
 AbsenceSlot = Literal["allergies", "medications", "problems", "procedures", "devices"]
 StintMode = Literal["volontaire", "salarie", "remplacant", "interne"]
+HistorySlot = Literal[
+    "family-history", "lifestyle", "occupation", "functional-status", "adverse-reactions"
+]
+InvestigationKind = Literal["laboratory", "imaging", "functional", "other"]
+ResultStatus = Literal["partial", "final", "corrected", "phoned"]
+ResultVerdict = Literal["normal", "known", "abnormal", "critical"]
+"""What a doctor says of a result: as it should be, as known before, abnormal, an emergency."""
+ContactChannel = Literal["phone", "sms", "letter", "in-person", "message"]
+DocumentFormat = Literal["pdf", "cda", "fhir", "hprim", "text", "phone"]
 
 ONE_LINER_LIMIT = 160
 """Characters of a line that must be read in a glance (``docs/domain.md``, one-liners)."""
@@ -120,6 +129,57 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     code: Concept
     value: Quantity
+
+
+class RelatedPerson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody who speaks for a patient, or is told: a trusted person, a legal representative."""
+
+    name: str
+    phone: str = ""
+    relationship: str = ""
+
+
+class ResultLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of a result as its source writes it: a value with its unit, or words."""
+
+    code: Concept
+    value: Quantity | None = None
+    comparator: Literal["<", "<=", ">", ">="] | None = None
+    """What stands before the value, as in ``< 0.5``."""
+    text: str | None = None
+    interpretation: str | None = None
+    """HL7 v3 ObservationInterpretation code, as received (``H``, ``LL``, ``N``)."""
+    reference_range: str | None = None
+    status: str | None = None
+    method: str | None = None
+
+
+class IdentityTraits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whose a document says it is; what it does not say is absent."""
+
+    birth_name: str | None = None
+    first_names: tuple[str, ...] = ()
+    used_name: str | None = None
+    used_first_name: str | None = None
+    birth_date: str | None = None
+    sex: Sex | None = None
+    birth_place: str | None = None
+    identifiers: tuple[Identifier, ...] = ()
+
+
+class OpeningSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """Hours on one weekday, civil time of the centre; ``weekday`` 1 is Monday (ISO 8601)."""
+
+    weekday: int
+    opens: str
+    closes: str
+
+
+class ExpectedSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sender whose silence is a danger: silent for longer, it is shown and never a calm list."""
+
+    system: str
+    within_hours: int = 24
 
 
 def _invalid(field: str, why: str) -> Invalid:

@@ -19,6 +19,7 @@ from releve.domain.events import Author, Payload, Source
 from releve.domain.values import span, time_zone
 
 if TYPE_CHECKING:
+    from releve.domain.aggregates.patient.record import Patient
     from releve.domain.aggregates.stint import Stint
 
 LATE_ENTRY_WINDOW = timedelta(hours=72)
@@ -41,6 +42,8 @@ class Context:
     """Id that the command's n-th event will have."""
     stint: Stint | None = None
     """The author's stint, folded."""
+    candidate: Patient | None = None
+    """The record that a document is to be matched with, folded."""
     stream: UUID | None = None
     centre: UUID | None = None
     zone: str = "Europe/Paris"
@@ -72,6 +75,8 @@ class Fact:
     target: UUID | None = None
     reason: str | None = None
     source: Source | None = None
+    author: Author | None = None
+    """Who is answerable, where it is not whoever gave the command: a rule that fired by itself."""
 
 
 def require_stint(

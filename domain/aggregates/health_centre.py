@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.commands import Command, OpenCentre
 from releve.domain.events import Event, Payload
-from releve.domain.values import Finess, NamedPerson, readable, time_zone, words
+from releve.domain.values import (
+    ExpectedSource,
+    Finess,
+    NamedPerson,
+    OpeningSlot,
+    readable,
+    time_zone,
+    words,
+)
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -28,6 +36,57 @@ class CentreOpened(Payload, frozen=True, kw_only=True, omit_defaults=True):
     address: str = ""
     phones: tuple[tuple[str, str], ...] = ()
     """Local numbers as (label, number): SAMU, laboratory, pharmacy."""
+
+
+class SiteAdded(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The centre also gives care there, such as in an EHPAD."""
+
+    topic: ClassVar[str] = "centre.site-added"
+
+    name: str
+    kind: Literal["ehpad", "annexe", "home-care", "other"]
+    address: str = ""
+    finess: str | None = None
+    phone: str = ""
+
+
+class PolicyChanged(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Opening hours and expected sources, as they are from now on."""
+
+    topic: ClassVar[str] = "centre.policy-changed"
+
+    opening: tuple[OpeningSlot, ...] = ()
+    expected_sources: tuple[ExpectedSource, ...] = ()
+
+
+class RosterChanged(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """Référent, on-call chain and coordinators, as they are from now on."""
+
+    topic: ClassVar[str] = "centre.roster-changed"
+
+    referent: NamedPerson
+    on_call_chain: tuple[NamedPerson, ...]
+    coordinators: tuple[NamedPerson, ...] = ()
+
+
+class ClosureRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The centre is closed on these days, first and last included."""
+
+    topic: ClassVar[str] = "centre.closure-recorded"
+
+    first_day: str
+    last_day: str
+    reason: str
+
+
+class GapRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """No doctor is in post on these days, first and last included: the référent answers."""
+
+    topic: ClassVar[str] = "centre.gap-recorded"
+
+    first_day: str
+    last_day: str
+    reason: str
 
 
 # State

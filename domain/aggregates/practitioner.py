@@ -28,6 +28,40 @@ class PractitionerOnboarded(Payload, frozen=True, kw_only=True, omit_defaults=Tr
     role: str = "doctor"
 
 
+class PractitionerVerified(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The right to practise was checked."""
+
+    topic: ClassVar[str] = "practitioner.verified"
+
+    proof: str
+    rpps: str | None = None
+
+
+class PractitionerSuspended(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """No door opens for them from now on, for the envelope's reason, until verified again."""
+
+    topic: ClassVar[str] = "practitioner.suspended"
+
+
+class RoleGranted(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A standing role at a centre."""
+
+    topic: ClassVar[str] = "practitioner.role-granted"
+
+    role: str
+    centre: UUID
+    until: str | None = None
+
+
+class RoleRevoked(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A standing role at a centre was taken back, for the envelope's reason."""
+
+    topic: ClassVar[str] = "practitioner.role-revoked"
+
+    role: str
+    centre: UUID
+
+
 # State
 
 

@@ -76,6 +76,42 @@ class BriefingOpened(Payload, frozen=True, kw_only=True, omit_defaults=True):
     device: str | None = None
 
 
+class StintRevised(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The stint was confirmed, extended or cut short before its end; what is absent stays."""
+
+    topic: ClassVar[str] = "stint.revised"
+
+    starts_at: str | None = None
+    ends_at: str | None = None
+    confirmed: bool | None = None
+
+
+class StintCancelled(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The stint will not take place, for the envelope's reason."""
+
+    topic: ClassVar[str] = "stint.cancelled"
+
+
+class HandoverClosed(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The doctor finished handing over: patients handed over, items left open, a word to all."""
+
+    topic: ClassVar[str] = "stint.handover-closed"
+
+    patients: int
+    items_left: int
+    message: str = ""
+
+
+class WatchTaken(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The incoming doctor took over (relève prise)."""
+
+    topic: ClassVar[str] = "stint.watch-taken"
+
+    edition: UUID | None = None
+    first_action: str = ""
+    question: str = ""
+
+
 # State
 
 

@@ -10,18 +10,30 @@ from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse, require_stint
 from releve.domain.aggregates.patient import (
+    ald,
     allergies,
+    appointments,
+    contact_details,
     contingencies,
     corrections,
+    death,
     documents,
     encounters,
     handover,
+    history,
     identity,
+    ins,
     medications,
     observations,
+    offers,
     open_items,
     problems,
+    questions,
+    results,
     severity,
+    summary_review,
+    validation,
+    vigilance,
 )
 from releve.domain.aggregates.patient.consultation import record_consultation
 from releve.domain.aggregates.patient.imports import import_record
@@ -65,6 +77,18 @@ FOLDS: dict[type[Payload], Fold] = {
     **severity.FOLDS,
     **handover.FOLDS,
     **corrections.FOLDS,
+    **ald.FOLDS,
+    **appointments.FOLDS,
+    **contact_details.FOLDS,
+    **death.FOLDS,
+    **history.FOLDS,
+    **ins.FOLDS,
+    **offers.FOLDS,
+    **questions.FOLDS,
+    **results.FOLDS,
+    **summary_review.FOLDS,
+    **validation.FOLDS,
+    **vigilance.FOLDS,
 }
 """How each payload changes the record."""
 

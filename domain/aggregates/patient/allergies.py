@@ -16,7 +16,7 @@ from releve.domain.aggregates.patient.problems import (
     read_concept,
     same_concept,
 )
-from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
 from releve.domain.commands import AssertAbsence, RecordAllergy
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
@@ -38,6 +38,17 @@ class AllergyRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
     criticality: str | None = None
     onset: str | None = None
     recorded: str | None = None
+    reactions: tuple[Reaction, ...] = ()
+
+
+class AllergyRevised(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """An allergy (the envelope's target) is now so; what is absent stays as it was."""
+
+    topic: ClassVar[str] = "patient.allergy-revised"
+
+    clinical_status: str | None = None
+    verification: str | None = None
+    criticality: str | None = None
     reactions: tuple[Reaction, ...] = ()
 
 
@@ -70,6 +81,7 @@ def _absence_asserted(patient: Patient, event: Event) -> None:
 FOLDS: dict[type[Payload], Fold] = {
     AllergyRecorded: _allergy_recorded,
     AbsenceAsserted: _absence_asserted,
+    AllergyRevised: file,
 }
 
 AllergyState = Literal["known", "none", "not-asked"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from typing import ClassVar, Literal
+from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact
-from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.commands import SetContingency
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
@@ -36,10 +37,27 @@ class ContingencySet(Payload, frozen=True, kw_only=True, omit_defaults=True):
     valid_until: str | None = None
 
 
+class ContingencyActivated(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A measure met the threshold of a contingency (the envelope's target)."""
+
+    topic: ClassVar[str] = "patient.contingency-activated"
+
+    by: UUID
+    """The observation or result that met it."""
+
+
+class ContingencyWithdrawn(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A contingency (the envelope's target) was withdrawn, for the envelope's reason."""
+
+    topic: ClassVar[str] = "patient.contingency-withdrawn"
+
+
 # State
 
 FOLDS: dict[type[Payload], Fold] = {
     ContingencySet: lambda patient, event: patient.contingencies.append(event),
+    ContingencyActivated: file,
+    ContingencyWithdrawn: file,
 }
 
 

@@ -22,6 +22,12 @@ class EntryMarkedInError(Payload, frozen=True, kw_only=True, omit_defaults=True)
     harm: bool = False
 
 
+class EntryReinstated(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The entry named by the envelope's target was no error after all."""
+
+    topic: ClassVar[str] = "patient.entry-reinstated"
+
+
 # State
 
 
@@ -30,7 +36,12 @@ def _marked(patient: Patient, event: Event) -> None:
         patient.in_error.add(event.envelope.target)
 
 
-FOLDS: dict[type[Payload], Fold] = {EntryMarkedInError: _marked}
+def _reinstated(patient: Patient, event: Event) -> None:
+    if event.envelope.target is not None:
+        patient.in_error.discard(event.envelope.target)
+
+
+FOLDS: dict[type[Payload], Fold] = {EntryMarkedInError: _marked, EntryReinstated: _reinstated}
 
 
 # Decisions

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.clinical_time import recency
 from releve.domain.commands import DeclareMedecinTraitant, RegisterPatient
 from releve.domain.errors import Invalid
@@ -59,6 +59,15 @@ class MedecinTraitantDeclared(Payload, frozen=True, kw_only=True, omit_defaults=
     name: str | None = None
 
 
+class MedecinTraitantEnded(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The declaration of the médecin traitant ended."""
+
+    topic: ClassVar[str] = "patient.medecin-traitant-ended"
+
+    ended: str
+    successor: str | None = None
+
+
 # State
 
 
@@ -69,6 +78,7 @@ def _registered(patient: Patient, event: Event) -> None:
 FOLDS: dict[type[Payload], Fold] = {
     Registered: _registered,
     MedecinTraitantDeclared: lambda patient, event: patient.medecins_traitants.append(event),
+    MedecinTraitantEnded: file,
 }
 
 

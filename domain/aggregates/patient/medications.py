@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
+from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact
 from releve.domain.aggregates.patient.problems import read_concept
-from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
 from releve.domain.commands import StartMedication
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
@@ -38,6 +39,37 @@ class MedicationStarted(Payload, frozen=True, kw_only=True, omit_defaults=True):
     indication: str | None = None
 
 
+class MedicationChanged(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A treatment (the envelope's target) is taken otherwise; what is absent stays as it was."""
+
+    topic: ClassVar[str] = "patient.medication-changed"
+
+    dose_text: str | None = None
+    dose: Quantity | None = None
+    route: Concept | None = None
+    frequency: str | None = None
+    end: str | None = None
+    indication: str | None = None
+
+
+class MedicationStopped(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A treatment (the envelope's target) was stopped, for the envelope's reason."""
+
+    topic: ClassVar[str] = "patient.medication-stopped"
+
+    stopped_on: str
+
+
+class MedicationReconciled(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """The list of treatments was checked against a source; ``checked`` it confirms."""
+
+    topic: ClassVar[str] = "patient.medication-reconciled"
+
+    against: str
+    checked: tuple[UUID, ...] = ()
+    remarks: str = ""
+
+
 # State
 
 
@@ -46,7 +78,12 @@ def _started(patient: Patient, event: Event) -> None:
     supersede(patient, event)
 
 
-FOLDS: dict[type[Payload], Fold] = {MedicationStarted: _started}
+FOLDS: dict[type[Payload], Fold] = {
+    MedicationStarted: _started,
+    MedicationChanged: file,
+    MedicationStopped: file,
+    MedicationReconciled: file,
+}
 
 RUNNING = frozenset({"active", "on-hold", "intended", "in-progress", "unknown"})
 """FHIR statuses of treatments that must still be reckoned with."""

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.aggregates.stint import Stint
 from releve.domain.commands import CloseItem, OpenItem
 from releve.domain.errors import Invalid
@@ -40,6 +40,8 @@ class ItemOpened(Payload, frozen=True, kw_only=True, omit_defaults=True):
     no_deadline: bool = False
     harm_if_late: bool = False
     done_when: str | None = None
+    follows: UUID | None = None
+    """The order or result that it follows; such an item ends when the patient was told."""
 
 
 class ItemClosed(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,11 +53,31 @@ class ItemClosed(Payload, frozen=True, kw_only=True, omit_defaults=True):
     evidence: str
 
 
+class ItemRevised(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """An item (the envelope's target) says something else from now on; what is absent stays."""
+
+    topic: ClassVar[str] = "patient.item-revised"
+
+    text: str | None = None
+    due: str | None = None
+    no_deadline: bool | None = None
+    harm_if_late: bool | None = None
+    done_when: str | None = None
+
+
+class ItemReopened(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A closed item (the envelope's target) is open again, with its first age."""
+
+    topic: ClassVar[str] = "patient.item-reopened"
+
+
 # State
 
 FOLDS: dict[type[Payload], Fold] = {
     ItemOpened: lambda patient, event: patient.items.append(event),
     ItemClosed: lambda patient, event: patient.closings.append(event),
+    ItemRevised: file,
+    ItemReopened: file,
 }
 
 

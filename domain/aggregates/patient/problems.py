@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
 from releve.domain.commands import RecordProblem
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
@@ -35,6 +35,19 @@ class ProblemRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
     laterality: str | None = None
 
 
+class ProblemRevised(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem (the envelope's target) is now so; what is absent stays as it was."""
+
+    topic: ClassVar[str] = "patient.problem-revised"
+
+    clinical_status: str | None = None
+    verification: str | None = None
+    onset: str | None = None
+    abatement: str | None = None
+    severity: str | None = None
+    laterality: str | None = None
+
+
 # State
 
 
@@ -43,7 +56,10 @@ def _recorded(patient: Patient, event: Event) -> None:
     supersede(patient, event)
 
 
-FOLDS: dict[type[Payload], Fold] = {ProblemRecorded: _recorded}
+FOLDS: dict[type[Payload], Fold] = {
+    ProblemRecorded: _recorded,
+    ProblemRevised: file,
+}
 
 ACTIVE = frozenset({"active", "recurrence", "relapse"})
 PAST = frozenset({"inactive", "remission", "resolved"})

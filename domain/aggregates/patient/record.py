@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from releve.domain.events import Event
+from releve.domain.events import Event, Payload
 
 
 @dataclass(slots=True)
@@ -45,6 +45,12 @@ class Patient:
     severities: list[Event] = field(default_factory=list)
     handovers: list[Event] = field(default_factory=list)
     read_backs: list[Event] = field(default_factory=list)
+    filed: dict[type[Payload], list[Event]] = field(default_factory=dict)
+    """Events of every other topic, by payload, oldest first."""
+
+    def told(self, kind: type[Payload]) -> list[Event]:
+        """Every event of a topic that is filed by its payload, oldest first."""
+        return self.filed.get(kind, [])
 
     def stands(self, event: Event) -> bool:
         """True while ``event`` belongs in current views."""
@@ -63,6 +69,11 @@ class Patient:
 
 
 Fold = Callable[[Patient, Event], None]
+
+
+def file(patient: Patient, event: Event) -> None:
+    """Keep an event under its payload: what it means, its concern says."""
+    patient.filed.setdefault(type(event.payload), []).append(event)
 
 
 def supersede(patient: Patient, event: Event) -> None:

@@ -1,0 +1,63 @@
+"""Rules release: which signed release of tiers, limits and thresholds is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
+from uuid import UUID
+
+from releve.domain.aggregates.deciding import Context, Fact
+from releve.domain.commands import Command
+from releve.domain.events import Event, Payload
+
+# Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
+
+
+class RulesReleaseActivated(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """A release of the rules came into force; its signature was checked."""
+
+    topic: ClassVar[str] = "rules.release-activated"
+
+    release: str
+    sha256: str
+    signer: str
+    reviewed_by: str
+
+
+# State
+
+
+@dataclass(slots=True)
+class RulesInForce:
+    """The release in force, as its events tell it."""
+
+    id: UUID
+    version: int
+    release: str
+    sha256: str
+    event_ids: dict[UUID, int] = field(default_factory=dict)
+    last: Event | None = None
+
+
+def fold(rules: RulesInForce | None, events: Iterable[Event]) -> RulesInForce | None:
+    """``rules`` after ``events``; ``rules`` itself is changed."""
+    for event in events:
+        payload = event.payload
+        if isinstance(payload, RulesReleaseActivated):
+            if rules is None:
+                rules = RulesInForce(event.originator_id, 0, payload.release, payload.sha256)
+            rules.release, rules.sha256 = payload.release, payload.sha256
+        if rules is not None:
+            rules.version = event.originator_version
+            rules.event_ids[event.event_id] = event.originator_version
+            rules.last = event
+    return rules
+
+
+# Decisions
+
+
+def decide(rules: RulesInForce | None, command: Command, ctx: Context) -> tuple[Fact, ...]:
+    """The facts that ``command`` makes of ``rules``, or the reason why it makes none."""
+    raise TypeError(f"{command.name} is not a command about rules")
