@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from releve.api.bench import log, reading, writers
+from releve.api.bench import log, pages, reading, writers
 from releve.api.bench.measure import Report
 
 BENCHES: dict[str, Callable[..., Report]] = {
@@ -16,6 +16,8 @@ BENCHES: dict[str, Callable[..., Report]] = {
     "feed": reading.bench_feed,
     "rebuild": reading.bench_rebuild,
     "fold": reading.bench_fold,
+    "briefing": pages.bench_briefing,
+    "patient-page": pages.bench_patient_page,
 }
 
 

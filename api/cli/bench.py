@@ -21,6 +21,8 @@ class Bench(enum.StrEnum):
     fold = "fold"
     visible = "visible"
     verify = "verify"
+    briefing = "briefing"
+    patient_page = "patient-page"
 
 
 def register(app: typer.Typer) -> None:
