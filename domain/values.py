@@ -40,6 +40,8 @@ ResultVerdict = Literal["normal", "known", "abnormal", "critical"]
 """What a doctor says of a result: as it should be, as known before, abnormal, an emergency."""
 ContactChannel = Literal["phone", "sms", "letter", "in-person", "message"]
 DocumentFormat = Literal["pdf", "cda", "fhir", "hprim", "text", "phone"]
+InboxDoor = Literal["upload", "paste", "watched", "api", "phone"]
+"""How a document came in: dropped on a page, pasted, taken from a folder, sent, told by phone."""
 
 ONE_LINER_LIMIT = 160
 """Characters of a line that must be read in a glance (``docs/domain.md``, one-liners)."""

@@ -6,15 +6,35 @@ sealed beside it; nothing that cannot be read is dropped.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
-from releve.domain.aggregates.deciding import Context, Fact
-from releve.domain.commands import Command
+from releve.domain.aggregates.deciding import Context, Fact, refuse, require_stint
+from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.ins import InsStatusChanged
+from releve.domain.aggregates.patient.record import Patient
+from releve.domain.commands import Command, MatchDocument, ReceiveDocument, RejectDocument
+from releve.domain.commands.command import DOCTORS
+from releve.domain.errors import Invalid, NotFound, Refused
 from releve.domain.events import Event, Payload
-from releve.domain.values import DocumentFormat, IdentityTraits, ResultLine, ResultStatus, Unmapped
+from releve.domain.values import (
+    INS_SYSTEMS,
+    DocumentFormat,
+    IdentityTraits,
+    InboxDoor,
+    Loinc,
+    ResultLine,
+    ResultStatus,
+    Sha256,
+    Unmapped,
+    one_line,
+    readable,
+    words,
+)
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -28,6 +48,8 @@ class DocumentReceived(Payload, frozen=True, kw_only=True, omit_defaults=True):
     size: int
     media_type: str
     format: DocumentFormat
+    door: InboxDoor = "upload"
+    """How it came in."""
     title: str = ""
     kind: str | None = None
     """LOINC code of the kind of document."""
@@ -100,9 +122,314 @@ def fold(document: InboxDocument | None, events: Iterable[Event]) -> InboxDocume
     return document
 
 
+# Whose it is
+
+
+def identity_of(patient: Patient) -> IdentityTraits | None:
+    """The traits that a record holds today, its matricules among the identifiers."""
+    known = patient.registered.payload if patient.registered else None
+    if not isinstance(known, Registered):
+        return None
+    told = [
+        event.payload.matricule
+        for event in patient.told(InsStatusChanged)
+        if isinstance(event.payload, InsStatusChanged) and event.payload.matricule is not None
+    ]
+    return IdentityTraits(
+        birth_name=known.birth_name,
+        first_names=known.first_names,
+        used_name=known.used_name,
+        used_first_name=known.used_first_name,
+        birth_date=known.birth_date,
+        sex=known.sex,
+        birth_place=known.birth_place,
+        identifiers=(*known.identifiers, *told),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Traits that two identities both give: those that agree, and the strict ones that differ."""
+
+    agreed: tuple[str, ...]
+    differing: tuple[str, ...]
+
+    @property
+    def enough(self) -> bool:
+        """True when nobody has to look: an identifier, or name, first name and birth date."""
+        return "identifiers" in self.agreed or {"name", "first_names", "birth_date"} <= set(
+            self.agreed
+        )
+
+
+def compare(said: IdentityTraits, known: IdentityTraits) -> Compared:
+    """Compare what a document says with what a record holds.
+
+    Strict traits are those of the INS (birth name, first given name, birth date, sex, birthplace)
+    and its matricule. Accents, case, hyphens and apostrophes do not count; a date that is only
+    known to the month or year differs where what is known does. A trait that one side does not
+    give neither agrees nor differs.
+    """
+    agreed: list[str] = []
+    differing: list[str] = []
+
+    def judge(trait: str, same: bool | None) -> None:
+        if same is not None:
+            (agreed if same else differing).append(trait)
+
+    judge("birth_name", _same(_plain(said.birth_name), _plain(known.birth_name)))
+    judge("first_names", _same_first_name(said.first_names, known.first_names))
+    judge("birth_date", _same_date(said.birth_date, known.birth_date))
+    judge("sex", _same(_binary(said.sex), _binary(known.sex)))
+    judge("birth_place", _same(_insee(said.birth_place), _insee(known.birth_place)))
+    judge("identifiers", _same_identifiers(said, known))
+    names = {_plain(known.birth_name), _plain(known.used_name)} - {""}
+    if "birth_name" in agreed or (
+        "birth_name" not in differing and _plain(said.used_name or said.birth_name) in names
+    ):
+        agreed.append("name")
+    if "birth_date" in agreed and not (_whole(said.birth_date) and _whole(known.birth_date)):
+        agreed.remove("birth_date")  # a year that agrees is no birth date
+    return Compared(tuple(agreed), tuple(differing))
+
+
+def _plain(text: str | None) -> str:
+    """Lower case without accents; anything that is no letter or digit separates words."""
+    flat = unicodedata.normalize("NFKD", text or "")
+    kept = "".join(sign for sign in flat if not unicodedata.combining(sign)).casefold()
+    return " ".join("".join(sign if sign.isalnum() else " " for sign in kept).split())
+
+
+def _same(said: str, known: str) -> bool | None:
+    return said == known if said and known else None
+
+
+def _binary(sex: str | None) -> str:
+    return sex if sex in ("male", "female") else ""
+
+
+def _insee(place: str | None) -> str:
+    """A birthplace as INSEE code; a place in words cannot be compared with one."""
+    code = (place or "").strip().upper()
+    return code if re.fullmatch(r"(?:\d{2}|2[AB])\d{3}", code, re.ASCII) else ""
+
+
+def _whole(day: str | None) -> bool:
+    return day is not None and len(day) == 10
+
+
+def _same_date(said: str | None, known: str | None) -> bool | None:
+    if not said or not known:
+        return None
+    shorter = min(len(said), len(known))
+    return said[:shorter] == known[:shorter]
+
+
+def _same_first_name(said: tuple[str, ...], known: tuple[str, ...]) -> bool | None:
+    """Whether the first given names agree; "Jean-Pierre" is also "Jean", "Pierre", never "Jean"."""
+    here, there = ([_plain(name).split() for name in names] for names in (said, known))
+    here, there = [n for n in here if n], [n for n in there if n]
+    if not here or not there:
+        return None
+    return _begins(here, there[0]) or _begins(there, here[0])
+
+
+def _begins(names: list[list[str]], first: list[str]) -> bool:
+    """True when whole names, from the first one, make exactly the words of ``first``."""
+    found: list[str] = []
+    for name in names:
+        found += name
+        if len(found) >= len(first):
+            break
+    return found == first
+
+
+def _same_identifiers(said: IdentityTraits, known: IdentityTraits) -> bool | None:
+    """True when one is shared; False when both give a matricule of one kind, not the same."""
+    here = {(one.system, one.value) for one in said.identifiers}
+    there = {(one.system, one.value) for one in known.identifiers}
+    if here & there:
+        mine, theirs = _matricules(here), _matricules(there)
+        if all(mine[system] & theirs[system] for system in mine.keys() & theirs.keys()):
+            return True
+    mine, theirs = _matricules(here), _matricules(there)
+    if any(not mine[system] & theirs[system] for system in mine.keys() & theirs.keys()):
+        return False
+    return None
+
+
+def _matricules(identifiers: set[tuple[str, str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for system, value in identifiers:
+        if system in INS_SYSTEMS:
+            found.setdefault(system, set()).add(value)
+    return found
+
+
 # Decisions
 
 
 def decide(document: InboxDocument | None, command: Command, ctx: Context) -> tuple[Fact, ...]:
-    """The facts that ``command`` makes of ``document``, or the reason why it makes none."""
-    raise TypeError(f"{command.name} is not an inbox document's command")
+    """The facts that ``command`` makes of ``document``, or the reason why it makes none.
+
+    Raises:
+        Invalid, Refused: what was sent, or a rule.
+        NotFound: no such document, or no such record to match it with.
+    """
+    if isinstance(command, ReceiveDocument):
+        return _receive(command, ctx)
+    if document is None:
+        raise NotFound
+    match command:
+        case MatchDocument():
+            return _match(document, command, ctx)
+        case RejectDocument():
+            return _reject(document, command, ctx)
+        case _:
+            raise TypeError(f"{command.name} is not an inbox document's command")
+
+
+def _receive(command: ReceiveDocument, ctx: Context) -> tuple[Fact, ...]:
+    sha256 = str(Sha256(command.sha256))
+    if ctx.centre is None:
+        raise Invalid("missing-field", field="centre", why="Un document arrive dans un centre.")
+    if sha256 not in ctx.originals:
+        raise Invalid("missing-field", field="original", why="Les octets du document manquent.")
+    if command.size < 0:
+        raise Invalid("invalid-field", field="size")
+    if command.kind is not None:
+        Loinc(command.kind, field="kind")
+    if command.format == "phone":
+        _phoned(command)
+    return (
+        Fact(
+            DocumentReceived(
+                sha256=sha256,
+                size=command.size,
+                media_type=words(command.media_type, field="media_type", limit=100),
+                format=command.format,
+                door=command.door,
+                title=readable(command.title, field="title", limit=160),
+                kind=command.kind,
+                one_liner=one_line(command.one_liner, field="one_liner"),
+                identity=command.identity,
+                issued_at=command.issued_at,
+                results=command.results,
+                result_status=command.result_status,
+                coded_lines=command.coded_lines,
+                unmapped=command.unmapped,
+                warnings=command.warnings,
+                caller=readable(command.caller, field="caller", limit=160),
+                read_back=command.read_back,
+            )
+        ),
+    )
+
+
+def _phoned(command: ReceiveDocument) -> None:
+    """A result told on the phone: a value, who called, and read back to the caller."""
+    if not command.results:
+        raise Invalid("missing-field", field="results", why="Dire l'examen et sa valeur.")
+    words(command.caller, field="caller", limit=160)
+    if not command.read_back:
+        raise refuse(
+            "not-read-back",
+            "Ce résultat n'est pas enregistré.",
+            "Une valeur dictée se relit à l'appelant avant d'être notée.",
+            "Relire la valeur à l'appelant, puis cocher la case.",
+            field="read_back",
+        )
+    if command.identity is None or not (
+        command.identity.birth_name or command.identity.used_name or command.identity.identifiers
+    ):
+        raise Invalid("missing-field", field="identity", why="Dire de quel patient il s'agit.")
+
+
+def _match(document: InboxDocument, command: MatchDocument, ctx: Context) -> tuple[Fact, ...]:
+    require_stint(command, ctx)
+    if document.patient is not None:
+        raise refuse(
+            "already-matched",
+            "Ce document est déjà rattaché.",
+            "Un document n'appartient qu'à un dossier.",
+            "Ouvrir ce dossier ; s'il n'est pas le bon, y marquer l'entrée erronée.",
+        )
+    record = ctx.candidate
+    known = identity_of(record) if record is not None else None
+    if known is None:
+        raise NotFound
+    compared = compare(document.received.identity or IdentityTraits(), known)
+    if compared.differing:
+        raise _differs(compared.differing[0])
+    if not compared.enough:
+        _confirmed_by_a_doctor(command, ctx)
+    return (
+        Fact(
+            DocumentMatched(
+                patient=command.patient, agreed=compared.agreed, confirmed=command.confirmed
+            )
+        ),
+    )
+
+
+_TRAITS = {
+    "birth_name": "le nom de naissance",
+    "first_names": "le premier prénom",
+    "birth_date": "la date de naissance",
+    "sex": "le sexe",
+    "birth_place": "le lieu de naissance",
+    "identifiers": "le matricule INS",
+}
+
+
+def _differs(trait: str) -> Refused:
+    """The refusal of a match; it names the trait, never what either side says."""
+    return refuse(
+        "strict-trait-differs",
+        "Ce document n'est pas rattaché à ce dossier.",
+        f"Un trait strict diffère : {_TRAITS[trait]}.",
+        "Chercher le bon dossier, ou rejeter le document et prévenir l'expéditeur.",
+        field=trait,
+    )
+
+
+def _confirmed_by_a_doctor(command: MatchDocument, ctx: Context) -> None:
+    if ctx.author.role not in DOCTORS:
+        raise refuse(
+            "identity-too-thin",
+            "Ce document en dit trop peu pour être rattaché ici.",
+            "Sans nom, prénom et date de naissance, ni identifiant, un médecin lit le document.",
+            "Le laisser au médecin en poste.",
+        )
+    if not command.confirmed:
+        raise refuse(
+            "confirmation-missing",
+            "Ce rattachement demande une confirmation.",
+            "Le document dit trop peu de l'identité pour être rattaché sans être lu.",
+            "Lire le document, puis cocher la confirmation.",
+            field="confirmed",
+        )
+
+
+def _reject(document: InboxDocument, command: RejectDocument, ctx: Context) -> tuple[Fact, ...]:
+    require_stint(command, ctx)
+    if document.patient is not None:
+        raise refuse(
+            "already-matched",
+            "Ce document est déjà rattaché.",
+            "Ce qui est dans un dossier s'y corrige.",
+            "Ouvrir le dossier et y marquer l'entrée erronée.",
+        )
+    if document.rejected:
+        raise refuse(
+            "already-rejected",
+            "Ce document est déjà mis de côté.",
+            "Son rejet est enregistré.",
+            "Le rattacher, si c'était une erreur.",
+        )
+    return (
+        Fact(
+            DocumentRejected(sender_told=command.sender_told),
+            reason=words(command.reason, field="reason", limit=400),
+        ),
+    )

@@ -22,6 +22,7 @@ from releve.domain.events import Payload, Role
 from releve.domain.values import (
     DocumentFormat,
     IdentityTraits,
+    InboxDoor,
     ResultLine,
     ResultStatus,
     Unmapped,
@@ -93,6 +94,7 @@ class ReceiveDocument(Command, frozen=True, kw_only=True, omit_defaults=True):
     size: int
     media_type: str
     format: DocumentFormat
+    door: InboxDoor = "upload"
     title: str = ""
     kind: str | None = None
     """LOINC code of the kind of document."""
