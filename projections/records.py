@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,6 +75,10 @@ class _Centre:
     until: float
     rows: dict[UUID, tuple[str, PatientSummary]] = field(default_factory=dict)
     """patient: the transaction that wrote the row, and what it holds."""
+    mark: tuple[Any, ...] | None = None
+    """What the rows add up to; the same as long as none of them is written, added or taken."""
+    summaries: dict[UUID, PatientSummary] = field(default_factory=dict)
+    shared_names: frozenset[str] | None = None
 
 
 class CentreRecords:
@@ -92,6 +97,8 @@ class CentreRecords:
     def summaries(self, centre: UUID) -> tuple[int, dict[UUID, PatientSummary]]:
         """(ledger position, bounded summary per patient) of everybody who belongs to a centre.
 
+        The mapping is shared with other readers: it is not to be changed.
+
         Raises:
             KeyServiceDown: try again.
             Tampered: a row does not open where it stands.
@@ -102,9 +109,13 @@ class CentreRecords:
             if stand is None:
                 return -1, {}
             build, reached = stand
+            mark = connection.execute(_MARK, (build, centre)).fetchone()
+            known = self._of(centre, build)
+            if known.mark is not None and known.mark == mark:
+                known.until = time.monotonic() + KEPT_S
+                return reached, known.summaries
             here = connection.execute(_POSITIONS, (build, centre)).fetchall()
-            kept = self._of(centre, build)
-            held = kept.rows  # another thread may put another one there
+            held = known.rows  # another thread may put another one there
             stale = [p for p, wrote in here if p not in held or held[p][0] != wrote]
             sealed = connection.execute(_ROWS, (build, stale)).fetchall() if stale else []
         keys = self._data_keys.look_up((row[0], GENERATION) for row in sealed)
@@ -117,9 +128,24 @@ class CentreRecords:
             if isinstance(key, SecurityError):
                 raise key
             rows[patient] = wrote, open_briefing(key, patient, position, row)
-        kept.rows = rows
-        kept.until = time.monotonic() + KEPT_S
-        return reached, {patient: summary for patient, (_, summary) in rows.items()}
+        summaries = {patient: summary for patient, (_, summary) in rows.items()}
+        kept = _Centre(build, time.monotonic() + KEPT_S, rows, mark, summaries)
+        with self._lock:
+            self._kept[centre] = kept
+        return reached, summaries
+
+    def shared_names(self, centre: UUID) -> frozenset[str]:
+        """Names, as :func:`plain_name` gives them, that several patients of a centre have."""
+        summaries = self.summaries(centre)[1]
+        with self._lock:
+            kept = self._kept.get(centre)
+        if kept is not None and kept.summaries is summaries and kept.shared_names is not None:
+            return kept.shared_names
+        counted = Counter(plain_name(each.full_name()) for each in summaries.values())
+        shared = frozenset(name for name, times in counted.items() if times > 1)
+        if kept is not None and kept.summaries is summaries:
+            kept.shared_names = shared
+        return shared
 
     def search(self, centre: UUID, words: str, limit: int = 50) -> list[PatientSummary]:
         """Patients of a centre whose names begin with each of the words typed, by name.
@@ -144,11 +170,13 @@ class CentreRecords:
 
     def same_names(self, centre: UUID, summary: PatientSummary) -> list[PatientSummary]:
         """Other patients of a centre with the same name: a warning to show."""
-        name = _plain(summary.full_name())
+        name = plain_name(summary.full_name())
+        if name not in self.shared_names(centre):
+            return []
         return [
             other
             for other in self.summaries(centre)[1].values()
-            if other.patient != summary.patient and _plain(other.full_name()) == name
+            if other.patient != summary.patient and plain_name(other.full_name()) == name
         ]
 
     def forget(self, centre: UUID | None = None) -> None:
@@ -232,6 +260,11 @@ def _opened_items(rows: list[Any], data_keys: DataKeys) -> Iterable[tuple[UUID, 
         yield patient, open_items.from_bytes(raw)
 
 
+def plain_name(name: str) -> str:
+    """A name for comparing: no accents, no case, hyphens and apostrophes as single spaces."""
+    return " ".join(_plain(name).split())
+
+
 def _plain(text: str) -> str:
     """Lower case without accents, hyphens and apostrophes as spaces."""
     flat = unicodedata.normalize("NFKD", text)
@@ -273,6 +306,13 @@ _CENTRES = (
 _ACCESS = (
     "SELECT a.position FROM projection.feed f JOIN projection.access a ON a.build = f.build "
     "WHERE f.name = %s AND a.patient = %s ORDER BY a.position"
+)
+# Summing who wrote the rows notices every one that was written again; a record that is read anew
+# keeps its position.
+_MARK = (
+    "SELECT count(*), max(b.position), sum(b.xmin::text::bigint) FROM projection.patient_centre c "
+    "JOIN projection.briefing b ON b.build = c.build AND b.patient = c.patient "
+    "WHERE c.build = %b AND c.centre = %b"
 )
 _POSITIONS = (
     "SELECT b.patient, b.xmin::text FROM projection.patient_centre c "

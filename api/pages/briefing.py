@@ -20,6 +20,7 @@ from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.editions import Edition
 from releve.projections.patient_summary import PatientSummary
+from releve.projections.records import plain_name
 from releve.projections.rule_release import CURRENT, load_rules
 from releve.security.policy import Action
 
@@ -106,7 +107,7 @@ class _Shown:
         self.at = moment(request, granted.principal)
         self.directory: Directory = self.services.directory.load()
         self.may_answer = may(self.services, granted, Action.READ_BACK)
-        self.names = views.namesakes(each.full_name() for each in summaries.values())
+        self.names = self.services.records.shared_names(line.centre)
 
     def content(self) -> dict[str, Any]:
         """Everything the template shows."""
@@ -185,7 +186,7 @@ class _Shown:
             "more": {"actions": 0, "contingencies": 0, **card["more"]},
             "href": f"/patients/{patient}",
             "birth_name": birth_name if birth_name and not name.startswith(birth_name) else "",
-            "namesake": views.unaccented(name) in self.names,
+            "namesake": plain_name(name) in self.names,
             "allergy_text": ", ".join(line["text"] for line in card["allergies"]["lines"])
             + (f" +{card['allergies']['more']}" if card["allergies"].get("more") else ""),
             "allergy_asked": views.day_and_hour(card["allergies"]["asked_on"], zone),

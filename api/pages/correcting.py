@@ -126,7 +126,7 @@ def _page(
                 summary,
                 at,
                 services.directory.load(),
-                services.records.summaries(granted.centre)[1].values(),
+                services.records.same_names(granted.centre, summary),
             ),
             "entry": views.entry_view(found, at.zone),
             "amend_form": form("amend", Action.AMEND_NOTE, position)

@@ -99,7 +99,6 @@ def _content(
             principal.session.form_token(), forms.new_key(), position, summary.version
         )
 
-    around = services.records.summaries(granted.centre)[1]
     events = services.reader.stream(summary.patient)
     entries = entries_of(events)[::-1]
     written = {each.event_id for each in events if _writer_may_correct(each, principal)}
@@ -127,7 +126,9 @@ def _content(
         same = received["person"] == principal.person
         received["take_kind"] = "continuation" if same else "takes"
     return {
-        "who": views.identity(summary, at, directory, around.values()),
+        "who": views.identity(
+            summary, at, directory, services.records.same_names(granted.centre, summary)
+        ),
         "incomplete": summary.incomplete,
         "fired_lines": views.fired(summary),
         "may": {

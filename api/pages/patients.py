@@ -18,6 +18,7 @@ from releve.api.problems import problem_for
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections.patient_summary import PatientSummary
+from releve.projections.records import plain_name
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -48,10 +49,10 @@ def _list(request: Request, granted: Granted, number: int, query: str) -> Respon
 
     def produce() -> tuple[dict[str, Any], int]:
         records = services.records
-        position, everybody = records.summaries(granted.centre)
+        position, _ = records.summaries(granted.centre)
         found = records.search(granted.centre, query, limit=2**31)
         total = len(found)
-        twice = views.namesakes(each.full_name() for each in everybody.values())
+        twice = records.shared_names(granted.centre)
         if query:
             pages, first, shown = 1, 0, SHOWN_FOR_A_SEARCH
         else:
@@ -85,7 +86,7 @@ def _row(
     return {
         **traits,
         "href": traits["href"] if clinical else "",
-        "namesake": views.unaccented(traits["name"]) in twice,
+        "namesake": plain_name(traits["name"]) in twice,
         "severity": views.severity_of(summary) if clinical else None,
         "allergy": views.allergy(summary, at) if clinical else None,
     }

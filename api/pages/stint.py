@@ -15,6 +15,7 @@ from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
 from releve.api.reading import patient_at
 from releve.projections.patient_summary import PatientSummary
+from releve.projections.records import plain_name
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -51,7 +52,7 @@ def handovers(request: Request, granted: Listing) -> Response:
             if each.position > began
             and wrote_about(patient_at(services, each.patient).summary, line.stint)
         ]
-        seen.sort(key=lambda each: (_RANK[views.severity_of(each)], views.unaccented(
+        seen.sort(key=lambda each: (_RANK[views.severity_of(each)], plain_name(
             each.full_name())))  # fmt: skip
         rows = [_row(each, line.stint, at) for each in seen]
         return {

@@ -137,21 +137,15 @@ def identity(
     summary: PatientSummary,
     at: Moment,
     directory: Directory,
-    others: Iterable[PatientSummary] = (),
+    namesakes: Iterable[PatientSummary] = (),
 ) -> dict[str, Any]:
     """The identity bar: traits, declared doctor, severity, allergy badge, same-name warning."""
-    name = summary.full_name()
-    same = [
-        traits(each, at)["born"]
-        for each in others
-        if each.patient != summary.patient and each.full_name() == name
-    ]
     attending = summary.medecin_traitant
     severity = summary.severity
     review = severity.detail.get("review_by") if severity else None
     due = last_day(review, at.zone) if review else None
     return traits(summary, at) | {
-        "namesakes": same,
+        "namesakes": [traits(each, at)["born"] for each in namesakes],
         "attending": _attending(attending, directory) if attending else "",
         "severity": severity_of(summary),
         "severity_overdue": due is not None and due < at.day,
@@ -393,25 +387,6 @@ def without_label(text: str) -> str:
         nature, _, rest = text.removeprefix("Point ouvert (").partition(") : ")
         return f"{nature.capitalize()} : {rest}"
     return text
-
-
-def namesakes(names: Iterable[str]) -> frozenset[str]:
-    """Names that more than one patient of a list has, compared without accents or case."""
-    seen: set[str] = set()
-    twice: set[str] = set()
-    for name in names:
-        key = unaccented(name)
-        (twice if key in seen else seen).add(key)
-    return frozenset(twice)
-
-
-def unaccented(text: str) -> str:
-    """Text for comparing and sorting names: no accents, no case, single spaces."""
-    import unicodedata
-
-    plain = unicodedata.normalize("NFKD", text)
-    kept = "".join(sign for sign in plain if not unicodedata.combining(sign))
-    return " ".join(kept.casefold().replace("-", " ").replace("’", "'").split())
 
 
 BECAME: Final = {

@@ -282,7 +282,7 @@ def _shown(
                 summary,
                 at,
                 services.directory.load(),
-                services.records.summaries(granted.centre)[1].values(),
+                services.records.same_names(granted.centre, summary),
             ),
             "form": form,
             **content(summary),
