@@ -16,17 +16,30 @@ from typing import Final
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded, contradicts
 from releve.domain.commands import ImportedDocument, ImportedEntry, RegisterPatient
 from releve.domain.values import Identifier, Sex, Unmapped
-from releve.fhir import exact_json, ips_checker, r4b
+from releve.fhir import exact_json, ips_checker, r4b, reading_results
 from releve.fhir.bundle import BundleIndex, Entry
 from releve.fhir.codes import ANY_URI
 from releve.fhir.exact_json import JsonObject, NotReadable
 from releve.fhir.r4b import Issue
-from releve.fhir.reading import MEDICATION_LINES, Reading, read
+from releve.fhir.reading import MEDICATION_LINES, read
+from releve.fhir.resource_reading import Reading
 
 ACCEPTED_TYPES: Final = ("document", "transaction", "batch", "collection", "searchset")
 """Bundle types that may be imported; the others carry answers, versions or messages."""
 
-MAPPED_TYPES: Final = ("Condition", "AllergyIntolerance", "Observation", *MEDICATION_LINES)
+MAPPED_TYPES: Final = (
+    "Condition", "AllergyIntolerance", "Observation", "DiagnosticReport", "Immunization",
+    "Procedure", "DeviceUseStatement", "FamilyMemberHistory", *MEDICATION_LINES,
+)  # fmt: skip
+_ABOUT: Final[Mapping[str, str]] = {
+    "AllergyIntolerance": "patient",
+    "Immunization": "patient",
+    "FamilyMemberHistory": "patient",
+    "Device": "patient",
+}
+"""The element that names the patient, where R4 does not call it ``subject``."""
+_ABOUT_ANYBODY: Final = ("Observation", "DiagnosticReport", "MedicationDispense")
+"""Types that R4 allows to be about nobody."""
 _WHOLE: Final = frozenset({"bdl-9", "bdl-10", "bdl-11", "withdrawn"})
 _ENTRY: Final = re.compile(r"Bundle\.entry\[(\d+)\]")
 _SEXES: Final[Mapping[str, Sex]] = {
@@ -179,10 +192,11 @@ class _Planner:
     def _lines(self) -> list[tuple[Reading, Entry | None]]:
         """Every good resource as read, with the patient it is about (``None``: about nobody)."""
         lines: list[tuple[Reading, Entry | None]] = []
+        held = self._held()
         for entry in self.index.entries:
             if entry.type == "Patient":
                 continue
-            if entry.type not in MAPPED_TYPES:
+            if entry.type not in MAPPED_TYPES and not _worn(entry):
                 lines.append((read(self.index, entry), None))
                 continue
             patient, issue = self._subject(entry)
@@ -194,15 +208,31 @@ class _Planner:
                 self.warnings.append(Issue(path, reason, "warning", "subject"))
                 listed = [Unmapped(path=entry.path, type=entry.type)]
                 lines.append((Reading(entry, unmapped=listed), None))
+            elif entry.index in held:
+                lines.append((Reading(entry), patient))
             else:
                 lines.append((read(self.index, entry), patient))
         return lines
 
+    def _held(self) -> set[int]:
+        """Places of what another resource speaks for: a report's observations, a device in use."""
+        used = {
+            device.index
+            for entry in self.index.of_type("DeviceUseStatement")
+            if (device := self.index.resolve(_device_of(entry), entry)) is not None
+        }
+        return used | {
+            member.index
+            for entry in self.index.of_type("DiagnosticReport", "Observation")
+            if reading_results.speaks_for_others(entry) and self._subject(entry)[0] is not None
+            for member in reading_results.members(self.index, entry)
+        }
+
     def _subject(self, entry: Entry) -> tuple[Entry | None, Issue | None]:
-        key = "patient" if entry.type == "AllergyIntolerance" else "subject"
+        key = _ABOUT.get(entry.type, "subject")
         path = f"{entry.path}.{key}"
         reference = entry.resource.get(key)
-        if reference is None and entry.type in ("Observation", "MedicationDispense"):
+        if reference is None and entry.type in _ABOUT_ANYBODY:
             return None, None
         literal = (reference or {}).get("reference", "")
         target = self.index.resolve(literal, entry) if literal else self._by_identifier(reference)
@@ -250,7 +280,7 @@ class _Planner:
         registration, unmapped, warnings = _registration(patient)
         readings = [reading for reading, about in lines if about in (None, patient)]
         readings = self._without_contradictions(readings)
-        taken = {one.index for reading in readings for one in reading.medications}
+        taken = {one.index for reading in readings for one in reading.taken_over}
         listed: list[Unmapped] = list(unmapped)
         listed += [
             Unmapped(path=other.path, type="Patient")
@@ -258,7 +288,7 @@ class _Planner:
             if other != patient
         ]
         for reading in readings:
-            if reading.entry.type != "Medication" or reading.entry.index not in taken:
+            if reading.entry.index not in taken:
                 listed += reading.unmapped
             self.warnings += reading.warnings
         self.warnings += warnings
@@ -266,15 +296,16 @@ class _Planner:
         entries = [
             (
                 ImportedEntry(
-                    payload=reading.payload,
+                    payload=payload,
                     occurred_at=reading.occurred_at or fallback,
                     source_id=reading.source_id,
                     author=reading.author,
                 ),
-                reading.entry.path,
+                path,
             )
             for reading in readings
             if reading.payload is not None
+            for path, payload in ((reading.entry.path, reading.payload), *reading.further)
         ]
         told = tuple(dict.fromkeys(self.warnings))
         places = tuple(sorted(dict.fromkeys(listed), key=_order))
@@ -358,9 +389,18 @@ class _Planner:
         return None
 
 
+def _device_of(entry: Entry) -> str:
+    return str(entry.resource.get("device", {}).get("reference", ""))
+
+
+def _worn(entry: Entry) -> bool:
+    """Whether a Device says itself whose it is; others are read through their use."""
+    return entry.type == "Device" and bool(entry.resource.get("patient"))
+
+
 def _modifier_issues(entry: Entry) -> list[Issue]:
     """What turns a resource that is read into something else, and that nothing here can honour."""
-    if entry.type not in (*MAPPED_TYPES, "Patient", "Medication"):
+    if entry.type not in (*MAPPED_TYPES, "Patient", "Medication", "Device"):
         return []
     if "implicitRules" in entry.resource:
         reason = "règles implicites inconnues"

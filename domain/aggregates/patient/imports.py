@@ -12,11 +12,18 @@ from releve.domain.aggregates.patient.allergies import (
     absence_of,
 )
 from releve.domain.aggregates.patient.documents import DocumentAttached, holds_document
+from releve.domain.aggregates.patient.history import (
+    DeviceRecorded,
+    HistoryRecorded,
+    ImmunizationRecorded,
+    ProcedureRecorded,
+)
 from releve.domain.aggregates.patient.identity import read_identity
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.record import Patient
+from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import ImportedDocument, ImportedEntry, ImportRecord
 from releve.domain.errors import Invalid
 from releve.domain.events import Payload, Source
@@ -28,6 +35,11 @@ IMPORTED = (
     AbsenceAsserted,
     MedicationStarted,
     ObservationRecorded,
+    ImmunizationRecorded,
+    ProcedureRecorded,
+    DeviceRecorded,
+    HistoryRecorded,
+    ResultReceived,
 )
 """Payloads that a source's coded lines may become."""
 
@@ -83,6 +95,7 @@ def _new_lines(
         patient.absences,
         patient.medications,
         patient.observations,
+        *(patient.told(kind) for kind in IMPORTED),
     )
     for events in filed:
         # What was superseded or marked in error stays known: the same file brings nothing back.
@@ -159,6 +172,19 @@ def _line(payload: Payload, occurred_at: str | None) -> Line:
             return payload.topic, payload.statement, _code(payload.concept), payload.start
         case ObservationRecorded():
             return payload.topic, _code(payload.code), occurred_at
+        case ImmunizationRecorded():
+            return payload.topic, _code(payload.vaccine), payload.given_on, payload.dose_number
+        case ProcedureRecorded():
+            return payload.topic, _code(payload.concept), payload.performed, payload.body_site
+        case DeviceRecorded():
+            return payload.topic, _code(payload.concept), payload.since, payload.body_site
+        case HistoryRecorded():
+            at = None if payload.relationship else occurred_at
+            told = (payload.slot, payload.relationship, payload.since, at)
+            return payload.topic, _code(payload.concept), *told
+        case ResultReceived():
+            named = payload.report or payload.title.strip().casefold()
+            return payload.topic, named, payload.sampled_at or occurred_at
         case _:
             return (payload.topic,)
 
@@ -177,6 +203,16 @@ def _content(payload: Payload) -> Line:
             return payload.status, payload.end, *taken
         case ObservationRecorded():
             return payload.status, payload.value, payload.components
+        case ImmunizationRecorded():
+            return payload.status, payload.lot, payload.reason
+        case ProcedureRecorded():
+            return payload.status, payload.outcome
+        case DeviceRecorded():
+            return payload.status, payload.until
+        case HistoryRecorded():
+            return payload.status, payload.until, payload.value, payload.concept.text
+        case ResultReceived():
+            return payload.status, payload.lines, payload.conclusion
         case _:
             return ()
 
