@@ -16,7 +16,7 @@ civil time of the centre's zone where a day is meant and in elapsed time where a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
@@ -38,24 +38,35 @@ class Action(StrEnum):
     WRITE_IDENTITY = "identity.write"
     READ_AGENDA = "agenda.read"
     WRITE_AGENDA = "agenda.write"
+    WRITE_CONTACT = "contact.write"
+    RECORD_CONTACT = "contact.record"
     READ_BRIEFING = "briefing.read"
     ISSUE_BRIEFING = "briefing.issue"
     READ_CLINICAL = "clinical.read"
     READ_OWN_PATIENTS = "stint.own-patients"
     WRITE_CLINICAL = "clinical.write"
     WRITE_VITALS = "vitals.write"
+    WRITE_ALD = "ald.write"
     WRITE_NOTE = "note.write"
     AMEND_NOTE = "note.amend"
     MARK_IN_ERROR = "entry.mark-in-error"
     REVIEW_RESULT = "result.review"
     DROP_RESULT = "inbox.drop"
     IMPORT = "inbox.import"
+    READ_INBOX = "inbox.read"
+    READ_INBOX_HEADER = "inbox.header"
+    MATCH_DOCUMENT = "inbox.match"
+    REJECT_DOCUMENT = "inbox.reject"
     WRITE_HANDOVER = "handover.write"
     READ_BACK = "handover.read-back"
+    READ_HANDOVERS = "handover.board"
+    CLOSE_HANDOVER = "handover.close"
+    TAKE_WATCH = "watch.take"
     READ_ITEM_LABELS = "item.labels"
     OPEN_ITEM = "item.open"
     CLOSE_ITEM = "item.close"
     CLOSE_ADMIN_ITEM = "item.close-admin"
+    ASK_QUESTION = "question.ask"
     READ_ASKED_CARD = "question.read"
     ANSWER_QUESTION = "question.answer"
     READ_STRUCTURE = "audit.structure"
@@ -63,6 +74,8 @@ class Action(StrEnum):
     READ_ACCESS_LOG = "audit.accesses"
     EXPORT_EVIDENCE = "audit.export"
     READ_CHECKPOINT = "ledger.checkpoint"
+    READ_COORDINATION = "centre.coordination"
+    RUN_CENTRE = "centre.run"
     ADMINISTER = "centre.administer"
     BREAK_GLASS = "break-glass"
     USE_SERVICE = "service.use"
@@ -91,24 +104,29 @@ class Actor:
     """Who asks: the role they signed in with, their standing posts and their stints.
 
     ``centres`` is where a standing role (référent, coordinator, nurse, ...) is held; a doctor has
-    none and gets everything from ``stints``.
+    none and gets everything from ``stints``. Whoever is ``suspended`` gets nothing at all.
     """
 
     role: str
     person: UUID | None = None
     centres: frozenset[UUID] = frozenset()
     stints: tuple[StintWindow, ...] = ()
+    suspended: bool = False
+
+
+Kind = Literal["patient", "stint", "centre", "practitioner", "inbox", "ledger", "service"]
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What is asked for: a patient's record, a stint's briefing, a centre, or the service itself.
+    """What is asked for: a patient's record, a stint's briefing, a document, a centre, a person.
 
     ``centres`` are those the record belongs to: declared there, or an encounter, import or
-    appointment there. ``stint`` names the stint of a briefing, or of a list of whom it saw.
+    appointment there; of a person, those they work at. ``stint`` names the stint of a briefing, of
+    its handovers, or of a list of whom it saw.
     """
 
-    kind: Literal["patient", "stint", "centre", "ledger", "service"]
+    kind: Kind
     centres: frozenset[UUID] = frozenset()
     stint: UUID | None = None
     own_record: bool = False
@@ -198,6 +216,9 @@ _STINT_READS = frozenset(
         Action.READ_CLINICAL,
         Action.READ_ITEM_LABELS,
         Action.READ_BRIEFING,
+        Action.READ_INBOX,
+        Action.READ_INBOX_HEADER,
+        Action.READ_HANDOVERS,
     }
 )
 _STINT_WRITES = frozenset(
@@ -205,18 +226,40 @@ _STINT_WRITES = frozenset(
         Action.WRITE_IDENTITY,
         Action.WRITE_CLINICAL,
         Action.WRITE_VITALS,
+        Action.WRITE_ALD,
         Action.WRITE_NOTE,
         Action.AMEND_NOTE,
         Action.MARK_IN_ERROR,
         Action.REVIEW_RESULT,
+        Action.RECORD_CONTACT,
         Action.DROP_RESULT,
         Action.IMPORT,
+        Action.MATCH_DOCUMENT,
+        Action.REJECT_DOCUMENT,
         Action.WRITE_HANDOVER,
         Action.READ_BACK,
         Action.OPEN_ITEM,
         Action.CLOSE_ITEM,
         Action.CLOSE_ADMIN_ITEM,
+        Action.ASK_QUESTION,
         Action.ANSWER_QUESTION,
+    }
+)
+_OWN_STINT: Mapping[Action, tuple[str, frozenset[Phase]]] = {
+    Action.ISSUE_BRIEFING: ("own-briefing", frozenset({"reading", "in-post"})),
+    Action.READ_OWN_PATIENTS: ("own-patients", frozenset({"reading", "in-post", "grace"})),
+    Action.CLOSE_HANDOVER: ("own-handovers", frozenset({"in-post", "grace"})),
+    Action.TAKE_WATCH: ("own-watch", frozenset({"in-post"})),
+}
+"""What a doctor does to a stint of her own only: by which rule, and when."""
+_ADDS = _STINT_WRITES | {Action.CLOSE_HANDOVER, Action.TAKE_WATCH}
+_NOT_AN_INTERNS = frozenset(
+    {
+        Action.WRITE_IDENTITY,
+        Action.WRITE_ALD,
+        Action.IMPORT,
+        Action.MATCH_DOCUMENT,
+        Action.REJECT_DOCUMENT,
     }
 )
 _LATE_ENTRIES = frozenset({Action.WRITE_CLINICAL, Action.WRITE_VITALS, Action.WRITE_NOTE})
@@ -240,8 +283,12 @@ _READS = frozenset(
         Action.READ_BRIEFING,
         Action.READ_CLINICAL,
         Action.READ_OWN_PATIENTS,
+        Action.READ_INBOX,
+        Action.READ_INBOX_HEADER,
+        Action.READ_HANDOVERS,
         Action.READ_ITEM_LABELS,
         Action.READ_ASKED_CARD,
+        Action.READ_COORDINATION,
         Action.READ_STRUCTURE,
         Action.READ_CONTENT,
         Action.READ_ACCESS_LOG,
@@ -270,6 +317,8 @@ def decide(actor: Actor, action: Action, resource: Resource, context: Context) -
     rules = _BY_ROLE.get(actor.role)
     if rules is None:
         return _deny("unknown-role")
+    if actor.suspended:
+        return _deny("suspended")
     if action in _ANYBODY_SIGNED_IN:
         return _allow("signed-in", action)
     if action in _CLINICAL and resource.kind == "patient":
@@ -300,14 +349,11 @@ def _in_window(
 ) -> Decision:
     where = phase(window, context.now)
     stint = window.stint
-    if action is Action.ISSUE_BRIEFING:
-        if resource.stint == stint and where in ("reading", "in-post"):
-            return _allow("own-briefing", action, stint=stint)
-        return _deny("not-own-briefing")
-    if action is Action.READ_OWN_PATIENTS:
-        if resource.stint == stint and where in ("reading", "in-post", "grace"):
-            return _allow("own-patients", action, stint=stint)
-        return _deny("not-own-patients")
+    if action in _OWN_STINT:
+        rule, when = _OWN_STINT[action]
+        if resource.stint == stint and where in when:
+            return _allow(rule, action, stint=stint)
+        return _deny(f"not-{rule}")
     match where:
         case "closed":
             return _deny("window-closed")
@@ -354,10 +400,10 @@ def _in_grace(
 
 def _intern(actor: Actor, action: Action, resource: Resource, context: Context) -> Decision:
     """A trainee has a doctor's windows; what she writes asks for a second signature."""
-    if action is Action.WRITE_IDENTITY:
+    if action in _NOT_AN_INTERNS:
         return _deny("not-an-interns-act")
     found = _doctor(actor, action, resource, context)
-    if found.allowed and action in _STINT_WRITES:
+    if found.allowed and action in _ADDS:
         return Decision("allow", found.rule, found.obligations | {"cosign"}, found.stint)
     return found
 
@@ -372,6 +418,14 @@ _REFERENT = frozenset(
         Action.READ_OWN_PATIENTS,
         Action.READ_BRIEFING,
         Action.READ_ITEM_LABELS,
+        Action.READ_HANDOVERS,
+        Action.READ_COORDINATION,
+        Action.READ_INBOX,
+        Action.READ_INBOX_HEADER,
+        Action.MATCH_DOCUMENT,
+        Action.REJECT_DOCUMENT,
+        Action.WRITE_CONTACT,
+        Action.RECORD_CONTACT,
         Action.REVIEW_RESULT,
         Action.DROP_RESULT,
         Action.IMPORT,
@@ -381,6 +435,7 @@ _REFERENT = frozenset(
         Action.CLOSE_ITEM,
         Action.CLOSE_ADMIN_ITEM,
         Action.AMEND_NOTE,
+        Action.ASK_QUESTION,
         Action.READ_ACCESS_LOG,
     }
 )
@@ -392,6 +447,7 @@ _NURSE = frozenset(
         Action.READ_ITEM_LABELS,
         Action.WRITE_VITALS,
         Action.WRITE_NOTE,
+        Action.RECORD_CONTACT,
         Action.OPEN_ITEM,
     }
 )
@@ -401,11 +457,24 @@ _OFFICE = frozenset(
         Action.WRITE_IDENTITY,
         Action.READ_AGENDA,
         Action.WRITE_AGENDA,
+        Action.WRITE_CONTACT,
+        Action.RECORD_CONTACT,
+        Action.WRITE_ALD,
         Action.DROP_RESULT,
         Action.IMPORT,
+        Action.MATCH_DOCUMENT,
+        Action.REJECT_DOCUMENT,
         Action.CLOSE_ADMIN_ITEM,
+        Action.RUN_CENTRE,
     }
 )
+_LABELS = {
+    Action.READ_ITEM_LABELS: "office-labels",
+    Action.READ_INBOX_HEADER: "office-header",
+    Action.READ_HANDOVERS: "office-handovers",
+    Action.READ_COORDINATION: "office-coordination",
+}
+"""What the office reads without bodies, diagnoses, results or texts, by which rule."""
 _EHR = frozenset(
     {
         Action.READ_IDENTITY,
@@ -414,6 +483,10 @@ _EHR = frozenset(
         Action.IMPORT,
         Action.DROP_RESULT,
     }
+)
+
+_ADMINISTRATOR = frozenset(
+    {Action.ADMINISTER, Action.RUN_CENTRE, Action.READ_AGENDA, Action.WRITE_AGENDA}
 )
 
 
@@ -425,6 +498,12 @@ def _referent(actor: Actor, action: Action, resource: Resource, context: Context
     """The référent médical answers for the centre at all times; consults only while in post."""
     if _standing(actor, resource) and action in _REFERENT:
         return _allow("referent", action)
+    if (
+        _standing(actor, resource)
+        and context.asked
+        and action in (Action.READ_ASKED_CARD, Action.ANSWER_QUESTION)
+    ):
+        return _allow("referent-asked", action)
     return _doctor(actor, action, resource, context)
 
 
@@ -433,6 +512,8 @@ def _nurse(actor: Actor, action: Action, resource: Resource, context: Context) -
         return _deny("not-this-centre")
     if action is Action.CLOSE_ITEM and context.authored:
         return _allow("nurse-own-item", action)
+    if action is Action.READ_INBOX_HEADER:
+        return _allow("nurse-header", action, "labels-only")
     if action in _NURSE:
         return _allow("nurse", action)
     return _deny("not-a-nurses-act")
@@ -442,8 +523,8 @@ def _office(actor: Actor, action: Action, resource: Resource, context: Context) 
     """Coordinator and secretary: logistics and labels; they add, and never read back."""
     if not _standing(actor, resource):
         return _deny("not-this-centre")
-    if action is Action.READ_ITEM_LABELS:
-        return _allow("office-labels", action, "labels-only")
+    if action in _LABELS:
+        return _allow(_LABELS[action], action, "labels-only")
     if action in _OFFICE:
         return _allow("office", action)
     return _deny("no-clinical-content")
@@ -469,9 +550,7 @@ def _dpo(actor: Actor, action: Action, resource: Resource, context: Context) -> 
 
 
 def _administrator(actor: Actor, action: Action, resource: Resource, context: Context) -> Decision:
-    if action in (Action.ADMINISTER, Action.READ_AGENDA, Action.WRITE_AGENDA) and (
-        resource.kind == "service" or _standing(actor, resource)
-    ):
+    if action in _ADMINISTRATOR and (resource.kind == "service" or _standing(actor, resource)):
         return _allow("administrator", action)
     return _deny("no-clinical-content")
 

@@ -50,7 +50,13 @@ SLOTS = {
     "at-14d": END + timedelta(days=14),
     "after-14d": END + timedelta(days=14) + TICK,
 }
-STINT_ACTIONS = (Action.READ_BRIEFING, Action.ISSUE_BRIEFING, Action.READ_OWN_PATIENTS)
+STINT_ACTIONS = (
+    Action.READ_BRIEFING,
+    Action.ISSUE_BRIEFING,
+    Action.READ_OWN_PATIENTS,
+    Action.CLOSE_HANDOVER,
+    Action.TAKE_WATCH,
+)
 FLAGS = ("centre", "own", "objected", "late", "treated", "authored", "asked", "case")
 
 
@@ -209,6 +215,36 @@ class TestADoctorsWindow:
         other = Resource("stint", frozenset({CENTRE}), stint=UUID(int=77))
         assert not decide(actor, Action.ISSUE_BRIEFING, other, Context(START)).allowed
 
+    def test_the_watch_is_taken_in_post_and_handovers_are_closed_until_grace_ends(self) -> None:
+        actor = Actor("doctor", PERSON, frozenset(), (WINDOW,))
+        own = Resource("stint", frozenset({CENTRE}), stint=STINT)
+        colleague = Resource("stint", frozenset({CENTRE}), stint=UUID(int=77))
+        for action, before, later in (
+            (Action.TAKE_WATCH, "not-own-watch", "not-own-watch"),
+            (Action.CLOSE_HANDOVER, "not-own-handovers", "own-handovers"),
+        ):
+            assert decide(actor, action, own, Context(START - TICK)).rule == before
+            assert decide(actor, action, own, Context(START)).stint == STINT
+            assert not decide(actor, action, colleague, Context(START)).allowed
+            assert decide(actor, action, own, Context(END + TICK)).rule == later
+
+    def test_a_question_asked_of_her_opens_its_card_until_day_14_and_nothing_else(self) -> None:
+        later = END + timedelta(hours=73)
+        asked = {a for a in Action if ask("doctor", a, later, "asked", "treated", "late") != "-"}
+        assert asked == {
+            Action.READ_ASKED_CARD,
+            Action.ANSWER_QUESTION,
+            Action.USE_SERVICE,
+            Action.READ_CHECKPOINT,
+        }
+        assert ask("doctor", Action.READ_ASKED_CARD, later, "treated") == "-"
+        over = END + timedelta(days=14) + TICK
+        assert ask("doctor", Action.ANSWER_QUESTION, over, "asked") == "-"
+
+    def test_a_referent_answers_what_is_asked_of_them_out_of_post(self) -> None:
+        assert ask("referent", Action.ANSWER_QUESTION, START) == "-"
+        assert ask("referent", Action.ANSWER_QUESTION, START, "asked") == "referent-asked"
+
 
 class TestStandingRoles:
     def test_a_referent_reads_always_and_consults_only_in_post(self) -> None:
@@ -237,10 +273,46 @@ class TestStandingRoles:
             Action.READ_BRIEFING,
             Action.READ_STRUCTURE,
             Action.READ_ASKED_CARD,
+            Action.READ_INBOX,
+            Action.REVIEW_RESULT,
             Action.CLOSE_ITEM,
         ):
             assert {outcome(role, action, now, every) for now in SLOTS.values()} == {"-"}
-        assert "labels-only" in ask(role, Action.READ_ITEM_LABELS, START)
+        for action in (
+            Action.READ_ITEM_LABELS,
+            Action.READ_INBOX_HEADER,
+            Action.READ_HANDOVERS,
+            Action.READ_COORDINATION,
+        ):
+            assert "labels-only" in ask(role, action, START)
+
+    @pytest.mark.parametrize("role", ["coordinator", "secretary"])
+    @pytest.mark.parametrize(
+        "action",
+        [
+            Action.DROP_RESULT,
+            Action.MATCH_DOCUMENT,
+            Action.REJECT_DOCUMENT,
+            Action.RECORD_CONTACT,
+            Action.WRITE_AGENDA,
+        ],
+    )
+    def test_the_office_adds(self, role: str, action: Action) -> None:
+        assert ask(role, action, START) == "office"
+
+    def test_a_nurse_sees_the_inbox_by_its_headers(self) -> None:
+        assert ask("nurse", Action.READ_INBOX_HEADER, START) == "nurse-header+labels-only+trace"
+        for action in (Action.READ_INBOX, Action.MATCH_DOCUMENT, Action.DROP_RESULT):
+            assert ask("nurse", action, START) == "-"
+
+    def test_a_trainee_reads_the_inbox_and_files_nothing(self) -> None:
+        assert ask("intern", Action.READ_INBOX, START) == "in-post+trace"
+        for action in (Action.IMPORT, Action.MATCH_DOCUMENT, Action.REJECT_DOCUMENT):
+            assert ask("intern", action, START) == "-"
+
+    def test_other_software_creates_by_import_and_neither_matches_nor_reads_the_inbox(self) -> None:
+        writes = {a for a in Action if ask("ehr", a, START) == "ehr"}
+        assert writes == {Action.IMPORT, Action.DROP_RESULT, Action.READ_AGENDA}
 
     def test_an_auditor_sees_content_only_inside_a_case(self) -> None:
         assert ask("auditor", Action.READ_CONTENT, START) == "-"
@@ -271,6 +343,15 @@ class TestNothingByDefault:
 
     def test_break_glass_stays_shut(self) -> None:
         assert {ask(role, Action.BREAK_GLASS, START) for role in ROLES} == {"-"}
+
+    def test_whoever_is_suspended_gets_nothing_whatever_their_stints(self) -> None:
+        for role in ROLES:
+            actor = Actor(role, PERSON, frozenset({CENTRE}), (WINDOW,), suspended=True)
+            for kind in ("patient", "stint", "centre", "inbox", "service"):
+                resource = Resource(kind, frozenset({CENTRE}), stint=STINT)  # type: ignore[arg-type]  # each is a kind
+                context = Context(START, START, treated=True, authored=True, asked=True, case=True)
+                rules = {decide(actor, action, resource, context).rule for action in Action}
+                assert rules == {"suspended"}
 
     def test_a_moment_without_zone_is_refused(self) -> None:
         actor = Actor("referent", PERSON, frozenset({CENTRE}))
