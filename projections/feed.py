@@ -24,9 +24,10 @@ import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from releve.domain.events import CENTRE, PATIENT, PRACTITIONER, STINT, Event
-from releve.projections import directory
+from releve.domain.events import CENTRE, INTAKE, PATIENT, PRACTITIONER, STINT, Event
+from releve.projections import directory, inbox
 from releve.projections.directory import DirectoryEntry, fold_entry
+from releve.projections.inbox import InboxLine, fold_line
 from releve.projections.patient_summary import PatientSummary, fold_all
 from releve.projections.projected_rows import (
     FEED,
@@ -45,7 +46,7 @@ from releve.security.keys.sealed_rows import open_row
 from releve.security.ledger.reader import LedgerReader, Read
 
 _SHREDDED = 0xFFF1
-_FOLDED = (PATIENT, CENTRE, PRACTITIONER, STINT)
+_FOLDED = (PATIENT, CENTRE, PRACTITIONER, STINT, INTAKE)
 
 
 class Lag(NamedTuple):
@@ -82,6 +83,7 @@ class _Held:
 
     summary: PatientSummary | None = None
     entry: DirectoryEntry | None = None
+    line: InboxLine | None = None
     parked: Parked | None = None
 
 
@@ -270,6 +272,8 @@ class Feed:
             return
         if reads[0].header.event_class == PATIENT:
             self._fold_patient(batch, held, stream, reads, key)
+        elif reads[0].header.event_class == INTAKE:
+            self._fold_inbox(batch, held, stream, reads, key)
         else:
             self._fold_directory(batch, held, stream, reads, key)
 
@@ -312,6 +316,24 @@ class Feed:
         if entry is not None:
             batch.put_entry(stream, entry, reads[-1].position, key)
 
+    def _fold_inbox(
+        self, batch: Batch, held: _Held, stream: UUID, reads: Sequence[Read], key: bytes
+    ) -> None:
+        line = held.line
+        unread, failed_at, error = _parked_already(held)
+        for read in reads:
+            if unread:
+                unread += 1
+                continue
+            try:
+                line = fold_line(line, _event(read))
+            except Exception as poison:
+                unread, failed_at, error = 1, read.position, type(poison).__name__
+        if unread:
+            batch.parked[stream] = (failed_at, unread, error)
+        if line is not None:
+            batch.put_document(line, reads[-1].position, key)
+
     def _key(self, stream: UUID) -> bytes | SecurityError:
         return self.data_keys.look_up([(stream, GENERATION)])[stream, GENERATION]
 
@@ -336,18 +358,25 @@ class Feed:
         with self.pool.connection() as connection:
             patients = connection.execute(_PATIENTS, (build, streams)).fetchall()
             entries: list[Any] = []
-            if any(r[0].header.event_class != PATIENT for r in by_stream.values()):
+            documents: list[Any] = []
+            classes = {reads[0].header.event_class for reads in by_stream.values()}
+            if classes - {PATIENT, INTAKE}:
                 entries = connection.execute(_ENTRIES, (build, streams)).fetchall()
+            if INTAKE in classes:
+                documents = connection.execute(_DOCUMENTS, (build, streams)).fetchall()
             parked = _parked(connection, build, streams)
         keys = self.data_keys.look_up((stream, GENERATION) for stream in streams)
-        for is_patient, rows in ((True, patients), (False, entries)):
+        for kind, rows in ((PATIENT, patients), (INTAKE, documents), (None, entries)):
             for stream, position, row in rows:
                 key = keys[stream, GENERATION]
                 if not isinstance(key, bytes):
                     continue
                 try:
-                    if is_patient:
+                    if kind == PATIENT:
                         held[stream] = _Held(summary=open_patient(key, stream, position, row))
+                    elif kind == INTAKE:
+                        raw = open_row(key, inbox.KIND, stream, position, row)
+                        held[stream] = _Held(line=inbox.from_bytes(raw))
                     else:
                         raw = open_row(key, directory.KIND, stream, position, row)
                         held[stream] = _Held(entry=directory.from_bytes(raw))
@@ -432,6 +461,9 @@ _PATIENTS = (
 )
 _ENTRIES = (
     "SELECT stream, position, row FROM projection.directory WHERE build = %b AND stream = ANY(%b)"
+)
+_DOCUMENTS = (
+    "SELECT document, position, row FROM projection.inbox WHERE build = %b AND document = ANY(%b)"
 )
 _PARKED = (
     "SELECT stream, position, events, error FROM projection.parked "

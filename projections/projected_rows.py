@@ -15,9 +15,10 @@ from uuid import UUID
 
 import psycopg
 
-from releve.projections import directory, open_items
+from releve.projections import directory, inbox, open_items
 from releve.projections.briefing import extract
 from releve.projections.directory import DirectoryEntry, StintLine
+from releve.projections.inbox import InboxLine
 from releve.projections.patient_summary import Item, PatientSummary, from_bytes, to_bytes
 from releve.security.keys.sealed_rows import open_row, seal_row
 
@@ -37,6 +38,7 @@ TABLES: Final = (
     "open_item",
     "patient_centre",
     "directory",
+    "inbox",
     "access",
 )
 """Tables of schema ``projection`` that hold a build."""
@@ -56,6 +58,8 @@ class Batch:
     """item: patient, centre, position, row."""
     closed: set[UUID] = field(default_factory=set)
     directory: dict[UUID, tuple[str, UUID | None, int, bytes]] = field(default_factory=dict)
+    inbox: dict[UUID, tuple[UUID, str, int, bytes]] = field(default_factory=dict)
+    """document: centre, state, position, row."""
     access: set[tuple[UUID, int]] = field(default_factory=set)
     gone: set[UUID] = field(default_factory=set)
     parked: dict[UUID, tuple[int, int, str]] = field(default_factory=dict)
@@ -96,6 +100,11 @@ class Batch:
         centre = entry.centre if isinstance(entry, StintLine) else None
         kind = type(entry).__struct_config__.tag
         self.directory[stream] = (str(kind), centre, position, row)
+
+    def put_document(self, line: InboxLine, position: int, key: bytes) -> None:
+        """Add the row of an inbox document."""
+        row = seal_row(key, inbox.KIND, line.document, position, inbox.to_bytes(line))
+        self.inbox[line.document] = (line.centre, line.state, position, row)
 
 
 def open_patient(key: bytes, patient: UUID, position: int, row: bytes) -> PatientSummary:
@@ -141,6 +150,13 @@ def write(connection: Connection, build: Build, batch: Batch) -> None:
             _UPSERT_DIRECTORY,
             (build, list(batch.directory), [e[0] for e in entries], [e[1] for e in entries],
              [e[2] for e in entries], [e[3] for e in entries]),
+        )  # fmt: skip
+    if batch.inbox:
+        documents = list(batch.inbox.values())
+        connection.execute(
+            _UPSERT_INBOX,
+            (build, list(batch.inbox), [d[0] for d in documents], [d[1] for d in documents],
+             [d[2] for d in documents], [d[3] for d in documents]),
         )  # fmt: skip
     if batch.access:
         mentions = sorted(batch.access, key=lambda each: each[1])
@@ -203,6 +219,12 @@ _UPSERT_DIRECTORY: Final = (
     "ON CONFLICT (build, stream) DO UPDATE "
     "SET centre = excluded.centre, position = excluded.position, row = excluded.row"
 )
+_UPSERT_INBOX: Final = (
+    "INSERT INTO projection.inbox (build, document, centre, state, position, row) "
+    "SELECT %b, * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bigint[], %b::bytea[]) "
+    "ON CONFLICT (build, document) DO UPDATE "
+    "SET state = excluded.state, position = excluded.position, row = excluded.row"
+)
 _ACCESS: Final = (
     "INSERT INTO projection.access (build, patient, position) "
     "SELECT %b, * FROM unnest(%b::uuid[], %b::bigint[]) ON CONFLICT DO NOTHING"
@@ -219,6 +241,7 @@ _FORGET: Final = (
     "DELETE FROM projection.open_item WHERE build = %b AND patient = ANY(%b)",
     "DELETE FROM projection.patient_centre WHERE build = %b AND patient = ANY(%b)",
     "DELETE FROM projection.directory WHERE build = %b AND stream = ANY(%b)",
+    "DELETE FROM projection.inbox WHERE build = %b AND document = ANY(%b)",
     "DELETE FROM projection.parked WHERE build = %b AND stream = ANY(%b)",
 )
 _DROP: Final = tuple(

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from releve.projections import directory, open_items
+from releve.projections import directory, inbox, open_items
 from releve.projections.projected_rows import (
     BRIEFING_KIND,
     FEED,
@@ -38,7 +38,7 @@ from releve.security.ledger.reader import Read
 if TYPE_CHECKING:
     from releve.projections.feed import Feed
 
-PROJECTIONS: Final = ("patient", "briefing", "open-items", "directory", "access")
+PROJECTIONS: Final = ("patient", "briefing", "open-items", "directory", "inbox", "access")
 """What may be asked for by name; all are built together, so that all stand at one position."""
 
 _CHUNK: Final = 256
@@ -281,7 +281,7 @@ def _plain(key: bytes, kind: str, owner: UUID, position: int, row: bytes) -> obj
 
 
 _STREAMS: Final = (
-    "SELECT stream FROM ledger.leaf WHERE version = 1 AND position <= %s AND class BETWEEN 1 AND 4 "
+    "SELECT stream FROM ledger.leaf WHERE version = 1 AND position <= %s AND class BETWEEN 1 AND 5 "
     "ORDER BY position"
 )
 # Runs of positions that hold access entries, so that clinical events are not read twice.
@@ -301,6 +301,7 @@ _CLEAR_DIFFERENCES: Final = tuple(
         ("patient_centre", "patient, centre"),
         ("open_item", "item, patient, centre, position"),
         ("directory", "stream, kind, centre"),
+        ("inbox", "document, centre, state"),
         ("access", "patient, position"),
         ("parked", "stream, position, events, error"),
     )
@@ -317,5 +318,6 @@ _SEALED: Final = tuple(
         ("briefing", "patient", "patient", BRIEFING_KIND),
         ("open_item", "patient", "item", open_items.KIND),
         ("directory", "stream", "stream", directory.KIND),
+        ("inbox", "document", "document", inbox.KIND),
     )
 )
