@@ -8,6 +8,13 @@ from typing import ClassVar, Literal
 import msgspec
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.entries import (
+    past_date,
+    revised,
+    something,
+    standing_entry,
+)
+from releve.domain.aggregates.patient.history import current_devices, current_procedures
 from releve.domain.aggregates.patient.medications import MedicationStarted, current_medications
 from releve.domain.aggregates.patient.problems import (
     ProblemRecorded,
@@ -17,10 +24,10 @@ from releve.domain.aggregates.patient.problems import (
     same_concept,
 )
 from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
-from releve.domain.commands import AssertAbsence, RecordAllergy
+from releve.domain.commands import AssertAbsence, RecordAllergy, ReviseAllergy
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import AbsenceSlot, Concept, PartialDate, Reaction
+from releve.domain.values import AbsenceSlot, Concept, PartialDate, Reaction, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -175,27 +182,31 @@ def allergy_state(
     return "none" if any(is_current_absence(absence) for absence in whole) else "not-asked"
 
 
+def allergy_in_force(patient: Patient, event: Event) -> AllergyRecorded:
+    """What a recorded allergy says after its revisions."""
+    if not isinstance(event.payload, AllergyRecorded):
+        raise TypeError(event.topic)
+    return revised(patient, event.event_id, event.payload, AllergyRevised)
+
+
 def current_allergies(patient: Patient) -> Iterator[Event]:
-    """Standing allergy events that are active."""
+    """Standing allergy events that are active after their revisions (:func:`allergy_in_force`)."""
     return (
         event
         for event in patient.standing(patient.allergies)
-        if isinstance(event.payload, AllergyRecorded) and is_active_allergy(event.payload)
+        if is_active_allergy(allergy_in_force(patient, event))
     )
 
 
 def current_absences(patient: Patient) -> Iterator[Event]:
     """Standing absences that no active allergy contradicts."""
-    active = [e.payload for e in current_allergies(patient)]
+    active = [allergy_in_force(patient, event) for event in current_allergies(patient)]
     return (
         event
         for event in patient.standing(patient.absences)
         if isinstance(event.payload, AbsenceAsserted)
         and is_current_absence(event.payload)
-        and not any(
-            isinstance(allergy, AllergyRecorded) and contradicts(allergy, event.payload)
-            for allergy in active
-        )
+        and not any(contradicts(allergy, event.payload) for allergy in active)
     )
 
 
@@ -238,26 +249,74 @@ def record_allergy(
         onset=command.onset,
         reactions=command.reactions,
     )
-    if is_active_allergy(allergy):
-        known = [
-            event.payload
-            for event in current_allergies(patient)
-            if event.envelope.source.system == ctx.source.system
-        ]
-        for other in [*known, *(fact.payload for fact in earlier)]:
-            if (
-                isinstance(other, AllergyRecorded)
-                and is_active_allergy(other)
-                and same_concept(other.substance, allergy.substance)
-            ):
-                raise refuse(
-                    "allergy-already-active",
-                    "Cette allergie est déjà connue.",
-                    "Le dossier la porte déjà comme active.",
-                    "Compléter l'allergie existante.",
-                    field="substance",
-                )
+    refuse_second_active(
+        patient, allergy, ctx.source.system, (fact.payload for fact in earlier), field="substance"
+    )
     return (Fact(allergy),)
+
+
+def refuse_second_active(
+    patient: Patient,
+    allergy: AllergyRecorded,
+    system: str | None,
+    earlier: Iterable[Payload] = (),
+    *,
+    but: Event | None = None,
+    field: str,
+) -> None:
+    """Refuse an allergy that is active already to the same substance from the same source.
+
+    ``but`` is the entry itself, where it is one; ``earlier`` what the same command wrote before.
+    """
+    if not is_active_allergy(allergy):
+        return
+    known: list[Payload] = [
+        allergy_in_force(patient, event)
+        for event in patient.standing(patient.allergies)
+        if event.envelope.source.system == system and event is not but
+    ]
+    for other in [*known, *earlier]:
+        if (
+            isinstance(other, AllergyRecorded)
+            and is_active_allergy(other)
+            and same_concept(other.substance, allergy.substance)
+        ):
+            raise refuse(
+                "allergy-already-active",
+                "Cette allergie est déjà connue.",
+                "Le dossier la porte déjà comme active.",
+                "Compléter l'allergie existante.",
+                field=field,
+            )
+
+
+def revise_allergy(patient: Patient, command: ReviseAllergy, ctx: Context) -> tuple[Fact, ...]:
+    """An allergy that stands is confirmed, refuted or resolved, for a reason.
+
+    Once refuted or resolved it leaves the badge and no longer forbids "none known"; it stays in
+    the history with the reason.
+    """
+    event, _ = standing_entry(patient, command.allergy, AllergyRecorded, field="allergy")
+    reason = words(command.reason, field="reason", limit=400)
+    if command.clinical_status not in (None, "active", "inactive", "resolved"):
+        raise Invalid("invalid-field", field="clinical_status")
+    if command.verification not in (None, "unconfirmed", "confirmed", "refuted"):
+        raise Invalid("invalid-field", field="verification")
+    if command.criticality is not None and command.criticality not in CRITICALITIES:
+        raise Invalid("invalid-field", field="criticality")
+    revision = AllergyRevised(
+        clinical_status=command.clinical_status,
+        verification=command.verification,
+        criticality=command.criticality,
+        reactions=command.reactions,
+    )
+    something(*msgspec.structs.astuple(revision))
+    said = {name: v for name, v in msgspec.structs.asdict(revision).items() if v not in (None, ())}
+    after = msgspec.structs.replace(allergy_in_force(patient, event), **said)
+    refuse_second_active(
+        patient, after, event.envelope.source.system, but=event, field="clinical_status"
+    )
+    return (Fact(revision, target=command.allergy, reason=reason),)
 
 
 def assert_absence(
@@ -265,14 +324,14 @@ def assert_absence(
 ) -> tuple[Fact, ...]:
     """Invalid while something of that scope is active; ``asked_on`` is today where not given."""
     asked = command.asked_on or ctx.today.isoformat()
-    if PartialDate(asked, field="asked_on").first_day > ctx.today:
-        raise Invalid("in-the-future", field="asked_on", why="Cette date est à venir.")
+    past_date(asked, ctx, field="asked_on")
     absence = AbsenceAsserted(slot=command.slot, part=command.part, asked_on=asked)
     new = [fact.payload for fact in earlier]
     active: bool
     match command.slot:
         case "allergies":
-            payloads = [e.payload for e in current_allergies(patient)] + new
+            payloads: list[Payload] = [*new]
+            payloads += [allergy_in_force(patient, e) for e in current_allergies(patient)]
             active = any(
                 isinstance(p, AllergyRecorded) and contradicts(p, absence) for p in payloads
             )
@@ -286,8 +345,10 @@ def assert_absence(
                 any(True for _ in current_medications(patient))
                 or any(isinstance(p, MedicationStarted) for p in new)
             )
-        case "procedures" | "devices":
-            active = False
+        case "procedures":
+            active = command.part is None and any(True for _ in current_procedures(patient))
+        case "devices":
+            active = command.part is None and any(True for _ in current_devices(patient, ctx.today))
     if active:
         raise refuse(
             "absence-contradicted",

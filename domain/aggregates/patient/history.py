@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import date
 from typing import ClassVar, Literal
 
-from releve.domain.aggregates.patient.record import Fold, file
-from releve.domain.events import Payload
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.entries import in_order, past_date
+from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.problems import read_concept, same_concept
+from releve.domain.aggregates.patient.record import Fold, Patient, file_version
+from releve.domain.commands import (
+    RecordDevice,
+    RecordHistory,
+    RecordImmunization,
+    RecordProcedure,
+)
+from releve.domain.errors import Invalid, Refused
+from releve.domain.events import Event, Payload
 from releve.domain.values import (
     Concept,
     HistorySlot,
+    PartialDate,
     Quantity,
+    measured,
+    readable,
 )
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
@@ -71,8 +87,193 @@ class HistoryRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
 # State
 
 FOLDS: dict[type[Payload], Fold] = {
-    ImmunizationRecorded: file,
-    ProcedureRecorded: file,
-    DeviceRecorded: file,
-    HistoryRecorded: file,
+    ImmunizationRecorded: file_version,
+    ProcedureRecorded: file_version,
+    DeviceRecorded: file_version,
+    HistoryRecorded: file_version,
 }
+
+USED = frozenset({"active", "intended", "on-hold"})
+"""FHIR statuses of devices that must still be reckoned with (device-statement-status)."""
+
+NOT_DONE = frozenset({"not-done", "entered-in-error", "preparation"})
+"""FHIR statuses of acts that have not taken place (event-status)."""
+
+
+def current_procedures(patient: Patient) -> Iterator[Event]:
+    """Standing acts that took place, or are taking place."""
+    return (
+        event
+        for event in patient.standing(patient.told(ProcedureRecorded))
+        if isinstance(event.payload, ProcedureRecorded) and event.payload.status not in NOT_DONE
+    )
+
+
+def is_used(device: DeviceRecorded, day: date) -> bool:
+    """True while the patient carries or uses it, on ``day`` of the centre."""
+    if device.status not in USED:
+        return False
+    return device.until is None or _last_day(device.until) >= day
+
+
+def current_devices(patient: Patient, day: date) -> Iterator[Event]:
+    """Standing devices that are in use on ``day``."""
+    return (
+        event
+        for event in patient.standing(patient.told(DeviceRecorded))
+        if isinstance(event.payload, DeviceRecorded) and is_used(event.payload, day)
+    )
+
+
+def _last_day(written: str) -> date:
+    """The last day that a source's date may mean; what is no date never ends anything."""
+    try:
+        return PartialDate(written[:10]).last_day
+    except Invalid:
+        return date.max
+
+
+# Decisions
+
+
+def record_immunization(
+    patient: Patient, command: RecordImmunization, ctx: Context
+) -> tuple[Fact, ...]:
+    """Given, with its day where it is known, or not done, with the reason; not twice."""
+    vaccine = read_concept(command.vaccine, "vaccine")
+    reason = _text(command.reason, "reason")
+    if command.status == "not-done":
+        if reason is None:
+            raise Invalid(
+                "missing-field", field="reason", why="Un vaccin non fait l'est pour une raison."
+            )
+        if command.given_on is not None or command.lot is not None:
+            raise Invalid(
+                "invalid-field",
+                field="given_on" if command.given_on is not None else "lot",
+                why="Un vaccin non fait n'a ni date ni lot.",
+            )
+    elif command.given_on is not None:
+        _lived(patient, command.given_on, ctx, field="given_on")
+    if command.dose_number is not None and not 1 <= command.dose_number <= 20:
+        raise Invalid("invalid-field", field="dose_number", why="Un rang va de 1 à 20.")
+    given = ImmunizationRecorded(
+        vaccine=vaccine,
+        status=command.status,
+        given_on=command.given_on,
+        lot=_text(command.lot, "lot", 40),
+        site=_text(command.site, "site", 80),
+        dose_number=command.dose_number,
+        reason=reason,
+    )
+    for event in patient.standing(patient.told(ImmunizationRecorded)):
+        known = event.payload
+        if (
+            isinstance(known, ImmunizationRecorded)
+            and given.given_on is not None
+            and (known.status, known.given_on) == (given.status, given.given_on)
+            and event.envelope.source.system == ctx.source.system
+            and same_concept(known.vaccine, given.vaccine)
+        ):
+            raise _known("vaccine")
+    return (Fact(given),)
+
+
+def record_procedure(patient: Patient, command: RecordProcedure, ctx: Context) -> tuple[Fact, ...]:
+    """An act that took place, as precisely dated as is known; not twice on the same day."""
+    if command.performed is not None:
+        _lived(patient, command.performed, ctx, field="performed")
+    done = ProcedureRecorded(
+        concept=read_concept(command.concept, "concept"),
+        performed=command.performed,
+        body_site=_text(command.body_site, "body_site"),
+        outcome=_text(command.outcome, "outcome"),
+    )
+    for event in current_procedures(patient):
+        known = event.payload
+        if (
+            isinstance(known, ProcedureRecorded)
+            and done.performed is not None
+            and (known.performed, known.body_site) == (done.performed, done.body_site)
+            and event.envelope.source.system == ctx.source.system
+            and same_concept(known.concept, done.concept)
+        ):
+            raise _known("concept")
+    return (Fact(done),)
+
+
+def record_device(patient: Patient, command: RecordDevice, ctx: Context) -> tuple[Fact, ...]:
+    """What the patient carries; one whose end is past is told as completed."""
+    if command.since is not None:
+        _lived(patient, command.since, ctx, field="since")
+    over = command.until is not None and (
+        PartialDate(command.until, field="until").last_day < ctx.today
+    )
+    in_order(command.since, command.until, field="until")
+    return (
+        Fact(
+            DeviceRecorded(
+                concept=read_concept(command.concept, "concept"),
+                status="completed" if over else "active",
+                since=command.since,
+                until=command.until,
+                body_site=_text(command.body_site, "body_site"),
+                udi=_text(command.udi, "udi", 200),
+            )
+        ),
+    )
+
+
+def record_history(patient: Patient, command: RecordHistory, ctx: Context) -> tuple[Fact, ...]:
+    """One line of its slot; a family's history says whose, and no other line does."""
+    relationship = _text(command.relationship, "relationship", 80)
+    if command.slot == "family-history" and relationship is None:
+        raise Invalid(
+            "missing-field", field="relationship", why="Un antécédent familial dit de qui il est."
+        )
+    if command.slot != "family-history" and relationship is not None:
+        raise Invalid(
+            "invalid-field", field="relationship", why="Seul un antécédent familial a un parent."
+        )
+    if command.value is not None:
+        measured(command.value, field="value")
+    if command.since is not None:
+        past_date(command.since, ctx, field="since")
+    if command.until is not None:
+        past_date(command.until, ctx, field="until")
+    in_order(command.since, command.until, field="until")
+    return (
+        Fact(
+            HistoryRecorded(
+                slot=command.slot,
+                concept=read_concept(command.concept, "concept"),
+                relationship=relationship,
+                value=command.value,
+                since=command.since,
+                until=command.until,
+            )
+        ),
+    )
+
+
+def _lived(patient: Patient, value: str, ctx: Context, *, field: str) -> None:
+    """Refuse a date to come, or one surely before the patient's birth."""
+    day = past_date(value, ctx, field=field)
+    identity = None if patient.registered is None else patient.registered.payload
+    born = identity.birth_date if isinstance(identity, Registered) else None
+    if born is not None and day.last_day < PartialDate(born).first_day:
+        raise Invalid("before-birth", field=field, why="Cette date précède la naissance.")
+
+
+def _known(field: str) -> Refused:
+    return refuse(
+        "already-recorded",
+        "Cette ligne existe déjà.",
+        "Le dossier porte la même, au même jour, de la même source.",
+        "Rien à faire ; si elle est fausse, la marquer erronée.",
+        field=field,
+    )
+
+
+def _text(value: str | None, field: str, limit: int = 400) -> str | None:
+    return None if value is None else readable(value, field=field, limit=limit) or None

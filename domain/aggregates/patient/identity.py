@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.entries import past_date
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.clinical_time import recency
-from releve.domain.commands import DeclareMedecinTraitant, RegisterPatient
+from releve.domain.commands import DeclareMedecinTraitant, EndMedecinTraitant, RegisterPatient
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
@@ -83,16 +84,36 @@ FOLDS: dict[type[Payload], Fold] = {
 
 
 def medecin_traitant(patient: Patient) -> MedecinTraitantDeclared | None:
+    """The one active declaration (:func:`medecin_traitant_entry`)."""
+    entry = medecin_traitant_entry(patient)
+    payload = None if entry is None else entry.payload
+    return payload if isinstance(payload, MedecinTraitantDeclared) else None
+
+
+def medecin_traitant_entry(patient: Patient) -> Event | None:
     """The one active declaration: the one with the latest ``since``, whenever it was written.
 
-    A newer form replaces the older, at the insurer's too.
+    A newer form replaces the older, at the insurer's too; so the end of the latest leaves the
+    patient without one, until another form is written.
     """
+    last_end = 0
+    ended: set[UUID] = set()
+    for end in patient.standing(patient.told(MedecinTraitantEnded)):
+        last_end = max(last_end, end.originator_version)
+        if end.envelope.target is not None:
+            ended.add(end.envelope.target)
     declared = [
-        (recency(payload.since, e.envelope.zone, e.recorded_at, e.originator_version), payload)
+        (recency(payload.since, e.envelope.zone, e.recorded_at, e.originator_version), e)
         for e in patient.standing(patient.medecins_traitants)
         if isinstance(payload := e.payload, MedecinTraitantDeclared)
     ]
-    return max(declared, key=lambda one: one[0])[1] if declared else None
+    if not ended:
+        return max(declared, key=lambda one: one[0])[1] if declared else None
+    latest = max((one for one in declared), key=lambda one: one[0], default=None)
+    if latest is not None and latest[1].event_id not in ended:
+        return latest[1]
+    after = [one for one in declared if one[1].originator_version > last_end]
+    return max(after, key=lambda one: one[0])[1] if after else None
 
 
 def missing_traits(identity: Registered) -> tuple[str, ...]:
@@ -141,9 +162,7 @@ def register(patient: Patient, command: RegisterPatient, ctx: Context) -> tuple[
 def read_identity(command: RegisterPatient, ctx: Context) -> Registered:
     """The identity a command describes, each trait checked; an unknown sex counts as absent."""
     if command.birth_date is not None:
-        born = PartialDate(command.birth_date, field="birth_date")
-        if born.first_day > ctx.today:
-            raise Invalid("in-the-future", field="birth_date", why="Cette date est à venir.")
+        past_date(command.birth_date, ctx, field="birth_date")
     if command.birth_place is not None and not re.fullmatch(
         r"(?:\d{2}|2[AB])\d{3}", command.birth_place, re.ASCII
     ):
@@ -184,9 +203,7 @@ def declare_medecin_traitant(
     patient: Patient, command: DeclareMedecinTraitant, ctx: Context
 ) -> tuple[Fact, ...]:
     """The centre, or a named person; the same declaration twice is refused."""
-    since = PartialDate(command.since, field="since")
-    if since.first_day > ctx.today:
-        raise Invalid("in-the-future", field="since", why="Cette date est à venir.")
+    past_date(command.since, ctx, field="since")
     centre = command.centre or (ctx.centre if command.kind == "centre" else None)
     if command.kind == "centre" and centre is None and command.finess is None:
         raise Invalid("missing-field", field="centre", why="Le centre déclaré est à nommer.")
@@ -216,6 +233,32 @@ def declare_medecin_traitant(
             "Rien à faire.",
         )
     return (Fact(declared),)
+
+
+def end_medecin_traitant(
+    patient: Patient, command: EndMedecinTraitant, ctx: Context
+) -> tuple[Fact, ...]:
+    """The active declaration ended, on a day since it began, for a reason."""
+    entry = medecin_traitant_entry(patient)
+    if entry is None or not isinstance(entry.payload, MedecinTraitantDeclared):
+        raise refuse(
+            "no-medecin-traitant",
+            "Aucune déclaration n'est en cours.",
+            "Ce dossier n'a pas de médecin traitant déclaré.",
+            "Relire le dossier.",
+        )
+    ended = past_date(command.ended, ctx, field="ended")
+    if ended.last_day < PartialDate(entry.payload.since).first_day:
+        raise Invalid("invalid-field", field="ended", why="La fin vient après le début.")
+    return (
+        Fact(
+            MedecinTraitantEnded(
+                ended=command.ended, successor=_name(command.successor, "successor")
+            ),
+            target=entry.event_id,
+            reason=words(command.reason, field="reason", limit=400),
+        ),
+    )
 
 
 def _name(value: str | None, field: str) -> str | None:

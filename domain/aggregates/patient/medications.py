@@ -6,13 +6,28 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from releve.domain.aggregates.deciding import Context, Fact
+import msgspec
+
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.entries import (
+    about,
+    in_order,
+    past_date,
+    revised,
+    something,
+    standing_entry,
+)
 from releve.domain.aggregates.patient.problems import read_concept
 from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
-from releve.domain.commands import StartMedication
+from releve.domain.commands import (
+    ChangeMedication,
+    ReconcileMedications,
+    StartMedication,
+    StopMedication,
+)
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import Concept, PartialDate, Quantity, measured, readable
+from releve.domain.values import Concept, PartialDate, Quantity, measured, readable, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -94,12 +109,37 @@ def is_active_medication(line: MedicationStarted) -> bool:
     return line.status in RUNNING
 
 
+def medication_in_force(patient: Patient, event: Event) -> MedicationStarted:
+    """How a treatment is taken after its changes; a stop ends it, with its day and its reason."""
+    if not isinstance(event.payload, MedicationStarted):
+        raise TypeError(event.topic)
+    line = revised(patient, event.event_id, event.payload, MedicationChanged)
+    for stop in about(patient, MedicationStopped, event.event_id):
+        if isinstance(stop.payload, MedicationStopped):
+            line = msgspec.structs.replace(
+                line,
+                status="stopped",
+                end=stop.payload.stopped_on,
+                status_reason=stop.envelope.reason,
+            )
+    return line
+
+
+def current_medication(patient: Patient, entry: UUID) -> MedicationStarted | None:
+    """The treatment of that name as it is taken now; None when it is over, out or not one."""
+    event = patient.entries.get(entry)
+    if event is None or not isinstance(event.payload, MedicationStarted):
+        return None
+    line = medication_in_force(patient, event)
+    return line if patient.stands(event) and is_active_medication(line) else None
+
+
 def current_medications(patient: Patient) -> Iterator[Event]:
-    """Standing treatment lines that are active."""
+    """Standing treatments, active after their changes and stops (:func:`medication_in_force`)."""
     return (
         event
         for event in patient.standing(patient.medications)
-        if isinstance(event.payload, MedicationStarted) and is_active_medication(event.payload)
+        if is_active_medication(medication_in_force(patient, event))
     )
 
 
@@ -113,10 +153,10 @@ def start_medication(patient: Patient, command: StartMedication, ctx: Context) -
 
     Two doctors may write the same drug: both lines stand side by side until one decides.
     """
-    start = PartialDate(command.start, field="start") if command.start is not None else None
+    if command.start is not None:
+        PartialDate(command.start, field="start")
     end = PartialDate(command.end, field="end") if command.end is not None else None
-    if start is not None and end is not None and end.last_day < start.first_day:
-        raise Invalid("invalid-field", field="end", why="La fin vient après le début.")
+    in_order(command.start, command.end, field="end")
     over = end is not None and end.last_day < ctx.today
     if command.dose is not None:
         measured(command.dose, field="dose")
@@ -135,6 +175,80 @@ def start_medication(patient: Patient, command: StartMedication, ctx: Context) -
             )
         ),
     )
+
+
+def change_medication(
+    patient: Patient, command: ChangeMedication, ctx: Context
+) -> tuple[Fact, ...]:
+    """A running treatment is taken otherwise, for a reason; what ended is stopped, not changed."""
+    before = _running(patient, command.medication)
+    reason = words(command.reason, field="reason", limit=400)
+    if command.dose is not None:
+        measured(command.dose, field="dose")
+    if command.end is not None:
+        if PartialDate(command.end, field="end").last_day < ctx.today:
+            raise Invalid(
+                "in-the-past",
+                field="end",
+                why="Une fin déjà passée est un arrêt.",
+                do="Arrêter le traitement à cette date.",
+            )
+        in_order(before.start, command.end, field="end")
+    change = MedicationChanged(
+        dose_text=_line(command.dose_text, "dose_text"),
+        dose=command.dose,
+        route=command.route,
+        frequency=_line(command.frequency, "frequency"),
+        end=command.end,
+        indication=_line(command.indication, "indication"),
+    )
+    something(*msgspec.structs.astuple(change))
+    return (Fact(change, target=command.medication, reason=reason),)
+
+
+def stop_medication(patient: Patient, command: StopMedication, ctx: Context) -> tuple[Fact, ...]:
+    """A running treatment ends today, or on a day before, for a reason."""
+    line = _running(patient, command.medication)
+    reason = words(command.reason, field="reason", limit=400)
+    stopped_on = command.stopped_on or ctx.today.isoformat()
+    past_date(stopped_on, ctx, field="stopped_on")
+    in_order(line.start, stopped_on, field="stopped_on")
+    return (
+        Fact(MedicationStopped(stopped_on=stopped_on), target=command.medication, reason=reason),
+    )
+
+
+def reconcile_medications(
+    patient: Patient, command: ReconcileMedications, ctx: Context
+) -> tuple[Fact, ...]:
+    """The list was checked against a source that is named; what it confirms is in the list."""
+    for place, entry in enumerate(command.checked):
+        standing_entry(patient, entry, MedicationStarted, field=f"checked[{place}]")
+    if len(set(command.checked)) != len(command.checked):
+        raise Invalid("invalid-field", field="checked", why="Un traitement est cité deux fois.")
+    return (
+        Fact(
+            MedicationReconciled(
+                against=words(command.against, field="against", limit=160),
+                checked=command.checked,
+                remarks=readable(command.remarks, field="remarks", limit=2000),
+            )
+        ),
+    )
+
+
+def _running(patient: Patient, entry: UUID) -> MedicationStarted:
+    event, _ = standing_entry(patient, entry, MedicationStarted, field="medication")
+    line = medication_in_force(patient, event)
+    if not is_active_medication(line):
+        raise refuse(
+            "medication-over",
+            "Ce traitement n'est plus en cours.",
+            "Il est arrêté ou terminé.",
+            "Relire la liste ; s'il est repris, commencer un nouveau traitement.",
+            field="medication",
+        )
+    return line
 
 
 def _line(value: str | None, field: str) -> str | None:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+import msgspec
+
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.entries import (
+    about,
+    in_order,
+    past_date,
+    something,
+    standing_entry,
+)
 from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
-from releve.domain.commands import RecordProblem
+from releve.domain.commands import RecordProblem, ReviseProblem
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import Concept, PartialDate, words
+from releve.domain.values import Concept, readable, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -93,12 +102,34 @@ def same_concept(one: Concept, other: Concept) -> bool:
     return one.text.strip().casefold() == other.text.strip().casefold()
 
 
+def problem_in_force(patient: Patient, event: Event) -> ProblemRecorded:
+    """What a recorded problem says after its revisions; an active one has no end date."""
+    problem = event.payload
+    if not isinstance(problem, ProblemRecorded):
+        raise TypeError(event.topic)
+    revisions = sorted(
+        about(patient, ProblemRevised, event.event_id), key=lambda revision: revision.recency
+    )
+    for revision in revisions:
+        if isinstance(revision.payload, ProblemRevised):
+            problem = _after(problem, revision.payload)
+    return problem
+
+
+def _after(problem: ProblemRecorded, revision: ProblemRevised) -> ProblemRecorded:
+    said = msgspec.structs.asdict(revision)
+    given = {name: value for name, value in said.items() if value is not None}
+    if revision.clinical_status in ACTIVE:
+        given["abatement"] = None
+    return msgspec.structs.replace(problem, **given)
+
+
 def current_problems(patient: Patient) -> Iterator[Event]:
-    """Standing problem events that are active."""
+    """Standing problem events that are active after their revisions (:func:`problem_in_force`)."""
     return (
         event
         for event in patient.standing(patient.problems)
-        if isinstance(event.payload, ProblemRecorded) and is_active_problem(event.payload)
+        if is_active_problem(problem_in_force(patient, event))
     )
 
 
@@ -114,8 +145,9 @@ def record_problem(
     if command.verification not in VERIFICATIONS:
         raise Invalid("invalid-field", field="verification")
     for name, value in (("onset", command.onset), ("abatement", command.abatement)):
-        if value is not None and PartialDate(value, field=name).first_day > ctx.today:
-            raise Invalid("in-the-future", field=name, why="Cette date est à venir.")
+        if value is not None:
+            past_date(value, ctx, field=name)
+    in_order(command.onset, command.abatement, field="abatement")
     if command.abatement is not None and command.clinical_status in ACTIVE:
         raise Invalid(
             "invalid-field", field="abatement", why="Un problème actif n'a pas de date de fin."
@@ -130,28 +162,88 @@ def record_problem(
         severity=command.severity,
         laterality=command.laterality,
     )
-    if is_active_problem(problem):
-        known = [
-            event.payload
-            for event in current_problems(patient)
-            if event.envelope.source.system == ctx.source.system
-        ]
-        known += [fact.payload for fact in earlier]
-        for other in known:
-            if (
-                isinstance(other, ProblemRecorded)
-                and is_active_problem(other)
-                and other.laterality == problem.laterality
-                and same_concept(other.concept, problem.concept)
-            ):
-                raise refuse(
-                    "problem-already-active",
-                    "Ce problème est déjà actif.",
-                    "Le dossier le porte déjà, de la même source et du même côté.",
-                    "Compléter le problème existant.",
-                    field="concept",
-                )
+    refuse_second_active(
+        patient, problem, ctx.source.system, (fact.payload for fact in earlier), field="concept"
+    )
     return (Fact(problem),)
+
+
+def refuse_second_active(
+    patient: Patient,
+    problem: ProblemRecorded,
+    system: str | None,
+    earlier: Iterable[Payload] = (),
+    *,
+    but: Event | None = None,
+    field: str,
+) -> None:
+    """Refuse a problem that is active already with the same code, laterality and source.
+
+    ``but`` is the entry itself, where it is one; ``earlier`` what the same command wrote before.
+    """
+    if not is_active_problem(problem):
+        return
+    known: list[Payload] = [
+        problem_in_force(patient, event)
+        for event in patient.standing(patient.problems)
+        if event.envelope.source.system == system and event is not but
+    ]
+    for other in [*known, *earlier]:
+        if (
+            isinstance(other, ProblemRecorded)
+            and is_active_problem(other)
+            and other.laterality == problem.laterality
+            and same_concept(other.concept, problem.concept)
+        ):
+            raise refuse(
+                "problem-already-active",
+                "Ce problème est déjà actif.",
+                "Le dossier le porte déjà, de la même source et du même côté.",
+                "Compléter le problème existant.",
+                field=field,
+            )
+
+
+def revise_problem(patient: Patient, command: ReviseProblem, ctx: Context) -> tuple[Fact, ...]:
+    """A problem that stands now has another status, certainty or date, for a reason.
+
+    A problem that comes back loses its end date; none becomes a second active one of its kind.
+    """
+    event, _ = standing_entry(patient, command.problem, ProblemRecorded, field="problem")
+    reason = words(command.reason, field="reason", limit=400)
+    if command.clinical_status is not None and command.clinical_status not in ACTIVE | PAST:
+        raise Invalid("invalid-field", field="clinical_status")
+    if command.verification is not None and command.verification not in VERIFICATIONS:
+        raise Invalid("invalid-field", field="verification")
+    for name, value in (("onset", command.onset), ("abatement", command.abatement)):
+        if value is not None:
+            past_date(value, ctx, field=name)
+    revision = ProblemRevised(
+        clinical_status=command.clinical_status,
+        verification=command.verification,
+        onset=command.onset,
+        abatement=command.abatement,
+        severity=_word(command.severity, "severity"),
+        laterality=_word(command.laterality, "laterality"),
+    )
+    something(*msgspec.structs.astuple(revision))
+    before = problem_in_force(patient, event)
+    if command.abatement is not None and (command.clinical_status or before.clinical_status) in (
+        ACTIVE
+    ):
+        raise Invalid(
+            "invalid-field", field="abatement", why="Un problème actif n'a pas de date de fin."
+        )
+    after = _after(before, revision)
+    in_order(after.onset, after.abatement, field="abatement")
+    refuse_second_active(
+        patient, after, event.envelope.source.system, but=event, field="clinical_status"
+    )
+    return (Fact(revision, target=command.problem, reason=reason),)
+
+
+def _word(value: str | None, field: str) -> str | None:
+    return None if value is None else readable(value, field=field, limit=80) or None
 
 
 def read_concept(concept: Concept, field: str) -> Concept:

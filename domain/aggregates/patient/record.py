@@ -27,6 +27,8 @@ class Patient:
     in_error: set[UUID] = field(default_factory=set)
     superseded: dict[UUID, UUID] = field(default_factory=dict)
     """Entry -> the newer version that replaced it."""
+    refused: dict[UUID, UUID] = field(default_factory=dict)
+    """Imported entry -> the verdict by which a doctor refused it."""
 
     registered: Event | None = None
     medecins_traitants: list[Event] = field(default_factory=list)
@@ -54,14 +56,21 @@ class Patient:
 
     def stands(self, event: Event) -> bool:
         """True while ``event`` belongs in current views."""
-        return event.event_id not in self.in_error and not self.is_replaced(event.event_id)
+        return not self.is_out(event.event_id) and not self.is_replaced(event.event_id)
+
+    def is_out(self, entry: UUID) -> bool:
+        """True for what was marked in error, or refused by a verdict that was not itself one."""
+        if entry in self.in_error:
+            return True
+        verdict = self.refused.get(entry)
+        return verdict is not None and verdict not in self.in_error
 
     def is_replaced(self, entry: UUID) -> bool:
-        """True while a newer version of ``entry`` stands; one marked in error gives it back."""
+        """True while a newer version of ``entry`` stands; one that is out gives it back."""
         newer = self.superseded.get(entry)
         if newer is None:
             return False
-        return newer not in self.in_error or self.is_replaced(newer)
+        return not self.is_out(newer) or self.is_replaced(newer)
 
     def standing(self, events: Iterable[Event]) -> Iterator[Event]:
         """Those of ``events`` that belong in current views."""
@@ -80,3 +89,9 @@ def supersede(patient: Patient, event: Event) -> None:
     """An entry that is a newer version of another names it as its target."""
     if event.envelope.target is not None:
         patient.superseded[event.envelope.target] = event.event_id
+
+
+def file_version(patient: Patient, event: Event) -> None:
+    """Keep an event under its payload; as a newer version of its target, where it names one."""
+    file(patient, event)
+    supersede(patient, event)

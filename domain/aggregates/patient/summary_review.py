@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import ClassVar
 
-from releve.domain.aggregates.patient.record import Fold, file
-from releve.domain.events import Payload
+from releve.domain.aggregates.deciding import Context, Fact
+from releve.domain.aggregates.patient.record import Fold, Patient, file
+from releve.domain.commands import ReviewSummary
+from releve.domain.errors import Invalid
+from releve.domain.events import Event, Payload
+from releve.domain.values import PartialDate
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -24,3 +29,58 @@ class SummaryReviewed(Payload, frozen=True, kw_only=True, omit_defaults=True):
 FOLDS: dict[type[Payload], Fold] = {
     SummaryReviewed: file,
 }
+
+SLOT_NAMES = (
+    "problems",
+    "past-illness",
+    "procedures",
+    "allergies",
+    "adverse-reactions",
+    "medications",
+    "devices",
+    "vigilance",
+    "functional-status",
+    "vital-signs",
+    "lifestyle",
+    "occupation",
+    "family-history",
+    "immunizations",
+    "pregnancies",
+    "care-plan",
+    "advance-directives",
+    "results",
+    "documents",
+)
+"""The 19 sections of the summary (IPS-FR 2024.01), in its order."""
+
+
+def last_review(patient: Patient, slot: str | None = None) -> Event | None:
+    """The last review of the whole summary, or one that read ``slot`` too; None for never."""
+    read = [
+        event
+        for event in patient.standing(patient.told(SummaryReviewed))
+        if isinstance(event.payload, SummaryReviewed)
+        and (not event.payload.slots or slot in event.payload.slots)
+    ]
+    return max(read, key=lambda event: event.recency, default=None)
+
+
+# Decisions
+
+
+def review_summary(patient: Patient, command: ReviewSummary, ctx: Context) -> tuple[Fact, ...]:
+    """Slots that exist, each named once; a next review that is still to come."""
+    for place, slot in enumerate(command.slots):
+        if slot not in SLOT_NAMES or slot in command.slots[:place]:
+            raise Invalid(
+                "invalid-field",
+                field=f"slots[{place}]",
+                why="Cette rubrique n'existe pas, ou est citée deux fois.",
+            )
+    if command.next_review is not None and _last_day(command.next_review) <= ctx.today:
+        raise Invalid("in-the-past", field="next_review", why="La prochaine relecture est à venir.")
+    return (Fact(SummaryReviewed(slots=command.slots, next_review=command.next_review)),)
+
+
+def _last_day(value: str) -> date:
+    return PartialDate(value, field="next_review").last_day
