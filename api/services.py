@@ -32,6 +32,7 @@ from releve.domain.errors import Unavailable
 from releve.projections.directory import DirectoryCache
 from releve.projections.editions import Editions
 from releve.projections.feed import Feed
+from releve.projections.inbox import InboxRecords
 from releve.projections.records import CentreRecords
 from releve.security.access import AccessLog
 from releve.security.errors import Denied
@@ -111,6 +112,7 @@ class Services:
     feed: Feed
     directory: DirectoryCache
     records: CentreRecords
+    inbox: InboxRecords
     editions: Editions
     access: AccessLog
     identity: Identity
@@ -252,6 +254,7 @@ def _services(
             feed=Feed(worker_pool, reader, data_keys),
             directory=directory,
             records=records,
+            inbox=InboxRecords(pool, data_keys),
             editions=Editions(pool, data_keys, records, reader.known_at),
             access=access,
             identity=Identity(provider=chooser, sessions=sessions, demo=chooser),

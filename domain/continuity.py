@@ -355,6 +355,15 @@ class Continuity(Application[UUID]):
         """The practitioner as they stand. Raises NotFound."""
         return self._state("practitioner", practitioner, Practitioner)
 
+    def stream_of(self, context: CommandContext) -> UUID:
+        """The stream that a request opens, whether it was sent before or not."""
+        return self._identifiers.stream(context.actor, context.key)
+
+    def centre_of_document(self, document: UUID) -> UUID | None:
+        """The centre that a document came in at; None for an unknown one."""
+        state = self._load("inbox", document)
+        return state.centre if isinstance(state, InboxDocument) else None
+
     def _state(self, target: Target, stream: UUID, expected: type[_S]) -> _S:
         state = self._load(target, stream)
         if not isinstance(state, expected):

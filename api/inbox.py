@@ -1,0 +1,409 @@
+"""The inbox at work: a document comes in, is proposed to a record, matched, and delivered to it.
+
+Nothing that came in is lost: it is durable with its bytes before anything else happens, matching is
+durable before the record is written, and :class:`Repair` finishes what a crash left between the
+two. The same bytes for the same centre are the same document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from releve.domain.aggregates.inbox_document import Compared, compare
+from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.commands import (
+    ImportedDocument,
+    ImportedEntry,
+    ImportRecord,
+    ReceiveDocument,
+)
+from releve.domain.continuity import CommandContext, Outcome
+from releve.domain.errors import Invalid, NotFound, Refused, Reused
+from releve.domain.events import Author, Channel, Source
+from releve.domain.values import IdentityTraits, InboxDoor, ResultLine
+from releve.fhir.import_files import IDENTIFIER, identifier_value
+from releve.fhir.received_document import ReadDocument, read_document
+from releve.projections.inbox import InboxLine, fold_line
+from releve.projections.patient_summary import PatientSummary
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
+
+BOX: Final = Author(role="system", name="Boîte d'arrivée")
+"""Who brings in what no person did: the watched folder, a machine."""
+
+_ACTOR: Final = b"inbox"
+_CHANNELS: Final[Mapping[str, Channel]] = {
+    "pdf": "pdf", "cda": "cda", "fhir": "fhir", "hprim": "hprim", "text": "paste", "phone": "phone",
+}  # fmt: skip
+_TITLE: Final = 160
+
+KINDS: Final[Mapping[str, str]] = {
+    "11502-2": "Compte rendu de biologie",
+    "60591-5": "Synthèse médicale",
+    "11506-3": "Note d'évolution",
+    "34133-9": "Synthèse d'épisode",
+    "11488-4": "Compte rendu de consultation",
+    "18842-5": "Compte rendu d'hospitalisation",
+    "34105-7": "Compte rendu d'hospitalisation",
+    "18748-4": "Compte rendu d'imagerie",
+    "57133-1": "Lettre d'adressage",
+    "57833-6": "Ordonnance",
+}
+"""Kinds of documents in the reader's words, by LOINC code: what the desk may see of one."""
+
+FORMATS: Final[Mapping[str, str]] = {
+    "pdf": "PDF", "cda": "CDA", "fhir": "FHIR", "hprim": "HPRIM", "text": "texte",
+    "phone": "téléphone",
+}  # fmt: skip
+
+
+class Received(NamedTuple):
+    """A document that is kept now; ``known`` when it already was."""
+
+    document: UUID
+    known: bool
+    outcome: Outcome | None
+    read: ReadDocument
+
+
+def receive(
+    services: Services,
+    raw: bytes,
+    *,
+    centre: UUID,
+    door: InboxDoor,
+    author: Author = BOX,
+    identity: IdentityTraits | None = None,
+    title: str = "",
+    media_type: str | None = None,
+    name_hint: str | None = None,
+    zone: str = "Europe/Paris",
+) -> Received:
+    """Read a document and keep it with its bytes, durable when this returns.
+
+    ``identity`` is what a person typed of the patient: it fills in what the document does not say.
+
+    Raises:
+        Unreadable: empty, too large or made to harm; nothing was kept.
+        Invalid: a typed field.
+    """
+    read = read_document(raw, media_type=media_type, name_hint=name_hint)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    command = ReceiveDocument(
+        sha256=sha256,
+        size=len(raw),
+        media_type=read.media_type,
+        format=read.format,
+        door=door,
+        title=(title.strip() or read.title)[:_TITLE],
+        kind=read.kind,
+        one_liner=read.one_liner,
+        identity=_filled(read.identity, identity),
+        issued_at=read.issued_at,
+        results=read.results,
+        result_status=read.result_status,
+        coded_lines=read.coded_lines,
+        unmapped=read.unmapped,
+        warnings=read.warnings,
+    )
+    source = Source(
+        channel=_CHANNELS[read.format],
+        system=read.system,
+        source_id=read.source_id,
+        original_sha256=sha256,
+        author=read.author,
+    )
+    document, known, outcome = _kept(services, command, raw, centre, author, source, zone)
+    return Received(document, known, outcome, read)
+
+
+def receive_phoned(
+    services: Services,
+    *,
+    centre: UUID,
+    author: Author,
+    identity: IdentityTraits,
+    line: ResultLine,
+    caller: str,
+    read_back: bool,
+    occurred_at: str,
+    zone: str = "Europe/Paris",
+) -> UUID:
+    """Keep a result told by phone for somebody who has no record here; gives its document.
+
+    The same value, caller and time told twice is one document.
+
+    Raises:
+        Invalid, Refused: what is missing; nothing was kept.
+    """
+    told = {
+        "identity": identity, "result": line, "caller": caller, "read_back": read_back,
+        "occurred_at": occurred_at,
+    }  # fmt: skip
+    raw = msgspec.json.encode(told)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    command = ReceiveDocument(
+        sha256=sha256,
+        size=len(raw),
+        media_type="application/json",
+        format="phone",
+        door="phone",
+        title="Résultat dicté par téléphone",
+        identity=identity,
+        issued_at=occurred_at,
+        results=(line,),
+        result_status="phoned",
+        coded_lines=1,
+        caller=caller,
+        read_back=read_back,
+    )
+    source = Source(channel="phone", original_sha256=sha256, author=caller)
+    return _kept(services, command, raw, centre, author, source, zone)[0]
+
+
+def _kept(
+    services: Services,
+    command: ReceiveDocument,
+    raw: bytes,
+    centre: UUID,
+    author: Author,
+    source: Source,
+    zone: str,
+) -> tuple[UUID, bool, Outcome | None]:
+    """The document's stream is named by its centre and bytes: sent twice, it is found again."""
+    actor = _ACTOR + centre.bytes
+    context = CommandContext(
+        author=author,
+        now=services.clock.for_write(),
+        key=services.blind_index.import_key(bytes.fromhex(command.sha256), actor),
+        actor=actor,
+        centre=centre,
+        source=source,
+        zone=zone,
+    )
+    try:
+        outcome = services.continuity.execute(command, context, attachments=[raw])
+    except Reused:  # the same bytes, with another identity typed or read by another release
+        return services.continuity.stream_of(context), True, None
+    return outcome.stream, outcome.replayed, outcome
+
+
+def _filled(said: IdentityTraits | None, typed: IdentityTraits | None) -> IdentityTraits | None:
+    """What the document says, and for what it does not say, what was typed."""
+    if said is None or typed is None:
+        return said or typed
+    given = {name: getattr(typed, name) for name in typed.__struct_fields__}
+    missing = {name: value for name, value in given.items() if value and not getattr(said, name)}
+    return msgspec.structs.replace(said, **missing)
+
+
+# Whose it may be
+
+
+class Proposal(NamedTuple):
+    """A record that a document may belong to, and what the two identities say of each other."""
+
+    patient: UUID
+    compared: Compared
+
+    @property
+    def fits(self) -> bool:
+        """True when nobody would have to look twice."""
+        return not self.compared.differing and self.compared.enough
+
+
+def proposals(services: Services, line: InboxLine) -> list[Proposal]:
+    """Records of the centre that a document may belong to, best first; never by name alone.
+
+    One that bears the same identifier is told even where a strict trait differs, since somebody
+    has to look at that; it cannot be matched.
+    """
+    said = line.received.identity
+    if said is None:
+        return []
+    summaries = services.records.summaries(line.centre)[1]
+    named = _holders(services, said)
+    found = []
+    for patient, summary in summaries.items():
+        who = summary.identity
+        if patient not in named and (
+            who is None or not said.birth_date or who.birth_date != said.birth_date
+        ):
+            continue  # the birth date tells nearly everybody apart; names are compared after it
+        known = _traits(summary)
+        if known is None:
+            continue
+        compared = compare(said, known)
+        if patient in named and "identifiers" not in (*compared.agreed, *compared.differing):
+            compared = Compared((*compared.agreed, "identifiers"), compared.differing)
+        if patient in named or (compared.enough and not compared.differing):
+            found.append(Proposal(patient, compared))
+    return sorted(
+        found, key=lambda each: (not each.fits, -len(each.compared.agreed), each.patient.hex)
+    )
+
+
+def _holders(services: Services, said: IdentityTraits) -> set[UUID]:
+    """Records that hold one of these identifiers, compared as blind-index values."""
+    macs = [services.blind_index.mac(IDENTIFIER, identifier_value(i)) for i in said.identifiers]
+    if not macs:
+        return set()
+    with services.pool.connection() as connection:
+        rows = connection.execute(
+            "SELECT stream FROM ledger.claim WHERE kind = %s AND mac = ANY(%s)", (IDENTIFIER, macs)
+        ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _traits(summary: PatientSummary) -> IdentityTraits | None:
+    who = summary.identity
+    if who is None:
+        return None
+    return IdentityTraits(
+        birth_name=who.birth_name,
+        first_names=who.first_names,
+        used_name=who.used_name,
+        used_first_name=who.used_first_name,
+        birth_date=who.birth_date,
+        sex=who.sex,
+        birth_place=who.birth_place,
+        identifiers=who.identifiers,
+    )
+
+
+# To the record
+
+
+def line_of(services: Services, document: UUID) -> InboxLine:
+    """A document as its own events tell it, whatever projections have reached.
+
+    Raises:
+        NotFound: there is none.
+    """
+    line: InboxLine | None = None
+    for event in services.reader.stream(document):
+        line = fold_line(line, event)
+    if line is None:
+        raise NotFound
+    return line
+
+
+def original(services: Services, line: InboxLine) -> bytes:
+    """The bytes as they came in."""
+    return services.reader.attachment(line.event, line.document)
+
+
+def deliver(services: Services, document: UUID) -> Outcome | None:
+    """Write a matched document on its record; the second time nothing happens.
+
+    None while the document is matched with nobody. Where a rule of the record refuses a coded
+    line, the document goes in alone and says so: its original holds every line.
+    """
+    line = line_of(services, document)
+    if line.patient is None:
+        return None
+    raw = original(services, line)
+    command = _phoned(line) if line.received.format == "phone" else _import(line, raw)
+    try:
+        return _delivered(services, line, command, raw)
+    except Reused:
+        return None  # delivered before, by a release that read the bytes otherwise
+    except (Invalid, Refused) as refused:
+        if not command.entries or command.document is None:
+            raise
+        told = f"Lignes codées non reprises : {refused.why or refused.what}"
+        alone = msgspec.structs.replace(
+            command.document, warnings=(*command.document.warnings, told)
+        )
+        return _delivered(services, line, ImportRecord(document=alone), raw, b".alone")
+
+
+def _phoned(line: InboxLine) -> ImportRecord:
+    told = line.received
+    result = ResultReceived(
+        status="phoned",
+        title=told.title,
+        lines=told.results,
+        laboratory=told.caller,
+        caller=told.caller,
+        read_back=told.read_back,
+    )
+    return ImportRecord(entries=(ImportedEntry(payload=result, occurred_at=told.issued_at),))
+
+
+def _import(line: InboxLine, raw: bytes) -> ImportRecord:
+    told = line.received
+    read = read_document(raw, media_type=told.media_type)
+    title = told.title or KINDS.get(told.kind or "", "")
+    return ImportRecord(
+        entries=read.entries,
+        document=ImportedDocument(
+            sha256=told.sha256,
+            size=told.size,
+            media_type=told.media_type,
+            title=" : ".join(part for part in (title, told.one_liner) if part)[:_TITLE],
+            kind=told.kind,
+            source_id=line.source.source_id,
+            unmapped=told.unmapped,
+            warnings=told.warnings,
+        ),
+    )
+
+
+def _delivered(
+    services: Services, line: InboxLine, command: ImportRecord, raw: bytes, suffix: bytes = b""
+) -> Outcome:
+    context = CommandContext(
+        author=Author(role="ehr", name=line.source.author or line.source.system or BOX.name),
+        now=services.clock.for_write(),
+        key=delivery_key(services, line.document, suffix),
+        actor=_ACTOR,
+        centre=line.centre,
+        source=line.source,
+        entered_by=line.matched_by,
+        causation_id=line.event,
+    )
+    return services.continuity.execute(
+        command, context, target=line.patient, attachments=[raw] if command.document else []
+    )
+
+
+def delivery_key(services: Services, document: UUID, suffix: bytes = b"") -> bytes:
+    """The request under which a document is delivered: the same one for ever."""
+    return services.blind_index.request_key(_ACTOR, b"deliver:" + document.bytes + suffix)
+
+
+@dataclass
+class Repair:
+    """Delivers matched documents whose delivery never happened; one per worker."""
+
+    services: Services
+
+    def __post_init__(self) -> None:
+        """Nothing is known yet: the first pass looks at every matched document once."""
+        self._done: set[UUID] = set()
+
+    def run_once(self) -> int:
+        """Deliver what waits; give how many documents were written now.
+
+        A document that is refused is left for the next start: its record tells nothing of it, and
+        the inbox shows it as matched.
+        """
+        written = 0
+        for document in self.services.inbox.matched():
+            if document in self._done:
+                continue
+            try:
+                outcome = deliver(self.services, document)
+            except (Invalid, Refused):
+                outcome = None
+            self._done.add(document)
+            written += outcome is not None and not outcome.replayed and bool(outcome.events)
+        return written
