@@ -25,11 +25,17 @@ if TYPE_CHECKING:
 LATE_ENTRY_WINDOW = timedelta(hours=72)
 """How long after the end of a stint its doctor may still write what happened in it."""
 
+ANSWER_WINDOW = timedelta(days=14)
+"""How long after the end of a stint its doctor may still answer what a colleague asks."""
+
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far ahead of the record's clock a device may say that something happened."""
 
 NEEDS_STINT = frozenset({"doctor", "intern"})
 """Roles whose every entry belongs to a stint; the référent médical and the team are permanent."""
+
+RELEVE = Author(role="system", name="Relève")
+"""Answerable for what follows from a fact by rule alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +86,20 @@ class Fact:
 
 
 def require_stint(
-    command: Command, ctx: Context, *, before: bool = False, afterwards: bool = False
+    command: Command,
+    ctx: Context,
+    *,
+    before: bool = False,
+    afterwards: bool = False,
+    answering: bool = False,
 ) -> None:
     """Refuse a doctor's entry that no stint of theirs covers.
 
     The entry is written during the stint, or in the 72 hours after it with a reason; what it tells
     happened in the stint. ``before`` is for measures, which may have been taken before it;
-    ``afterwards`` for addenda and handovers, which may themselves happen in those 72 hours.
+    ``afterwards`` for addenda and handovers, which may themselves happen in those 72 hours;
+    ``answering`` for the answer to a colleague, which is no late entry and may come until 14 days
+    after the stint.
     """
     happened = ctx.happened(command)
     begins, ends = (ctx.now, ctx.now)
@@ -101,11 +114,19 @@ def require_stint(
     stint = ctx.stint
     if stint is None or stint.practitioner != ctx.author.person:
         raise _outside("Un médecin écrit pendant un séjour qui est le sien.")
+    if stint.cancelled:
+        raise _outside("Ce séjour a été annulé.")
     if ctx.centre is not None and stint.centre != ctx.centre:
         raise _outside("Ce séjour se passe dans un autre centre.")
     start, end = stint.window
     if ctx.now < start:
         raise _outside("Ce séjour n'a pas commencé.")
+    if answering:
+        if ctx.now > end + ANSWER_WINDOW:
+            raise _outside("Ce séjour est fini depuis plus de 14 jours.")
+        if begins < start and ends < start:
+            raise _outside("Une réponse ne précède pas le séjour.")
+        return
     if ctx.now > end:
         if ctx.now > end + LATE_ENTRY_WINDOW:
             raise _outside("Ce séjour est fini depuis plus de 72 heures.")

@@ -40,24 +40,47 @@ from releve.domain.aggregates.patient.imports import import_record
 from releve.domain.aggregates.patient.record import Fold, Patient
 from releve.domain.commands import (
     AmendNote,
+    AnswerQuestion,
+    AskQuestion,
     AssertAbsence,
     AttachDocument,
+    ChangeAldStatus,
+    ChangeContactDetails,
+    ChangeInsStatus,
+    ChangeMedication,
     CloseItem,
     Command,
     DeclareMedecinTraitant,
+    EndMedecinTraitant,
     ImportRecord,
+    LiftVigilancePoint,
     MarkEntryInError,
+    NoticeAppointment,
     OpenItem,
     ReadBackHandover,
+    ReconcileMedications,
     RecordAllergy,
     RecordConsultation,
+    RecordDeath,
+    RecordDevice,
+    RecordHistory,
+    RecordImmunization,
     RecordObservation,
+    RecordOpinion,
     RecordProblem,
+    RecordProcedure,
     RegisterPatient,
+    ReinstateEntry,
+    ReviewSummary,
+    ReviseAllergy,
+    ReviseProblem,
     SetContingency,
     SetIllnessSeverity,
+    SetVigilancePoint,
     SignNote,
     StartMedication,
+    StopMedication,
+    ValidateEntry,
     WriteHandover,
 )
 from releve.domain.events import Event, Payload
@@ -126,10 +149,13 @@ def decide(patient: Patient | None, command: Command, ctx: Context) -> tuple[Fac
         )
     if not isinstance(command, ImportRecord):
         afterwards = isinstance(
-            command, AmendNote | WriteHandover | MarkEntryInError | AttachDocument
+            command,
+            AmendNote | WriteHandover | MarkEntryInError | ReinstateEntry | AttachDocument,
         )
         measured = isinstance(command, RecordObservation)
-        require_stint(command, ctx, before=measured, afterwards=afterwards)
+        answering = isinstance(command, AnswerQuestion)
+        require_stint(command, ctx, before=measured, afterwards=afterwards, answering=answering)
+        death.refuse_care_after(patient, command, ctx)
     match command:
         case RegisterPatient():
             return identity.register(patient, command, ctx)
@@ -169,5 +195,51 @@ def decide(patient: Patient | None, command: Command, ctx: Context) -> tuple[Fac
             return handover.read_back(patient, command, ctx)
         case MarkEntryInError():
             return corrections.mark_in_error(patient, command, ctx)
+        case ReinstateEntry():
+            return corrections.reinstate_entry(patient, command, ctx)
+        case EndMedecinTraitant():
+            return identity.end_medecin_traitant(patient, command, ctx)
+        case ChangeInsStatus():
+            return ins.change_ins_status(patient, command, ctx)
+        case ChangeContactDetails():
+            return contact_details.change_contact_details(patient, command, ctx)
+        case RecordDeath():
+            return death.record_death(patient, command, ctx)
+        case NoticeAppointment():
+            return appointments.notice_appointment(patient, command, ctx)
+        case ReviseProblem():
+            return problems.revise_problem(patient, command, ctx)
+        case ReviseAllergy():
+            return allergies.revise_allergy(patient, command, ctx)
+        case ChangeMedication():
+            return medications.change_medication(patient, command, ctx)
+        case StopMedication():
+            return medications.stop_medication(patient, command, ctx)
+        case ReconcileMedications():
+            return medications.reconcile_medications(patient, command, ctx)
+        case RecordImmunization():
+            return history.record_immunization(patient, command, ctx)
+        case RecordProcedure():
+            return history.record_procedure(patient, command, ctx)
+        case RecordDevice():
+            return history.record_device(patient, command, ctx)
+        case RecordHistory():
+            return history.record_history(patient, command, ctx)
+        case SetVigilancePoint():
+            return vigilance.set_vigilance_point(patient, command, ctx)
+        case LiftVigilancePoint():
+            return vigilance.lift_vigilance_point(patient, command, ctx)
+        case ChangeAldStatus():
+            return ald.change_ald_status(patient, command, ctx)
+        case ReviewSummary():
+            return summary_review.review_summary(patient, command, ctx)
+        case ValidateEntry():
+            return validation.validate_entry(patient, command, ctx)
+        case AskQuestion():
+            return questions.ask_question(patient, command, ctx)
+        case AnswerQuestion():
+            return questions.answer_question(patient, command, ctx)
+        case RecordOpinion():
+            return questions.record_opinion(patient, command, ctx)
         case _:
             raise TypeError(f"{command.name} is not a patient's command")

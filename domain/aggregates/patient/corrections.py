@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient import allergies, problems
+from releve.domain.aggregates.patient.allergies import AllergyRecorded, allergy_in_force
+from releve.domain.aggregates.patient.death import DeathRecorded, death_of
+from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.problems import ProblemRecorded, problem_in_force
 from releve.domain.aggregates.patient.record import Fold, Patient
-from releve.domain.commands import MarkEntryInError
+from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.commands import MarkEntryInError, ReinstateEntry
+from releve.domain.errors import Refused
 from releve.domain.events import Event, Payload
 from releve.domain.values import words
 
@@ -50,7 +57,9 @@ FOLDS: dict[type[Payload], Fold] = {EntryMarkedInError: _marked, EntryReinstated
 def mark_in_error(patient: Patient, command: MarkEntryInError, ctx: Context) -> tuple[Fact, ...]:
     """Any entry but the identity and a correction, once, with a reason."""
     entry = patient.entries.get(command.entry)
-    if entry is None or isinstance(entry.payload, Registered | EntryMarkedInError):
+    if entry is None or isinstance(
+        entry.payload, Registered | EntryMarkedInError | EntryReinstated
+    ):
         raise refuse(
             "unknown-entry",
             "Cette entrée n'existe pas.",
@@ -72,4 +81,49 @@ def mark_in_error(patient: Patient, command: MarkEntryInError, ctx: Context) -> 
             target=command.entry,
             reason=words(command.reason, field="reason", limit=400),
         ),
+    )
+
+
+def reinstate_entry(patient: Patient, command: ReinstateEntry, ctx: Context) -> tuple[Fact, ...]:
+    """Only what is marked in error, for a reason; it comes back with its first author and time.
+
+    Not while something was written since that it would contradict.
+    """
+    entry = patient.entries.get(command.entry)
+    if entry is None or command.entry not in patient.in_error:
+        raise refuse(
+            "not-in-error",
+            "Cette entrée n'est pas rétablie.",
+            "Elle n'est pas marquée erronée.",
+            "Relire le dossier.",
+            field="entry",
+        )
+    reason = words(command.reason, field="reason", limit=400)
+    system = entry.envelope.source.system
+    if not patient.is_replaced(command.entry):
+        match entry.payload:
+            case ProblemRecorded():
+                problems.refuse_second_active(
+                    patient, problem_in_force(patient, entry), system, but=entry, field="entry"
+                )
+            case AllergyRecorded():
+                allergies.refuse_second_active(
+                    patient, allergy_in_force(patient, entry), system, but=entry, field="entry"
+                )
+            case DeathRecorded() if death_of(patient) is not None:
+                raise _replaced_since()
+            case EntryValidated() if entry.envelope.target is not None and any(
+                True for _ in about(patient, EntryValidated, entry.envelope.target)
+            ):
+                raise _replaced_since()
+    return (Fact(EntryReinstated(), target=command.entry, reason=reason),)
+
+
+def _replaced_since() -> Refused:
+    return refuse(
+        "written-again",
+        "Cette entrée n'est pas rétablie.",
+        "Une autre a été écrite à sa place depuis.",
+        "Marquer d'abord la nouvelle erronée, ou laisser celle-ci.",
+        field="entry",
     )

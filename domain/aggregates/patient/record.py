@@ -27,8 +27,8 @@ class Patient:
     in_error: set[UUID] = field(default_factory=set)
     superseded: dict[UUID, UUID] = field(default_factory=dict)
     """Entry -> the newer version that replaced it."""
-    refused: dict[UUID, UUID] = field(default_factory=dict)
-    """Imported entry -> the verdict by which a doctor refused it."""
+    refused: dict[UUID, tuple[UUID, ...]] = field(default_factory=dict)
+    """Imported entry -> the verdicts by which doctors refused it."""
 
     registered: Event | None = None
     medecins_traitants: list[Event] = field(default_factory=list)
@@ -62,8 +62,7 @@ class Patient:
         """True for what was marked in error, or refused by a verdict that was not itself one."""
         if entry in self.in_error:
             return True
-        verdict = self.refused.get(entry)
-        return verdict is not None and verdict not in self.in_error
+        return any(verdict not in self.in_error for verdict in self.refused.get(entry, ()))
 
     def is_replaced(self, entry: UUID) -> bool:
         """True while a newer version of ``entry`` stands; one that is out gives it back."""

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from releve.domain.aggregates.patient.record import Fold, file
-from releve.domain.events import Payload
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.ald import AldStatusChanged
+from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
+from releve.domain.aggregates.patient.entries import about, standing_entry
+from releve.domain.aggregates.patient.history import (
+    DeviceRecorded,
+    HistoryRecorded,
+    ImmunizationRecorded,
+    ProcedureRecorded,
+)
+from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.domain.aggregates.patient.record import Fold, Patient, file
+from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.aggregates.patient.vigilance import VigilancePointSet
+from releve.domain.commands import ValidateEntry
+from releve.domain.events import Channel, Event, Payload
+from releve.domain.values import readable
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -20,6 +38,114 @@ class EntryValidated(Payload, frozen=True, kw_only=True, omit_defaults=True):
 
 # State
 
+
+def _validated(patient: Patient, event: Event) -> None:
+    file(patient, event)
+    verdict, target = event.payload, event.envelope.target
+    refused = isinstance(verdict, EntryValidated) and verdict.verdict == "refused"
+    if refused and target is not None:
+        patient.refused[target] = (*patient.refused.get(target, ()), event.event_id)
+
+
 FOLDS: dict[type[Payload], Fold] = {
-    EntryValidated: file,
+    EntryValidated: _validated,
 }
+
+Validation = Literal["", "to-validate", "accepted", "refused"]
+"""Where an imported line stands; nothing for a line that was written here."""
+
+IMPORT_CHANNELS: frozenset[Channel] = frozenset({"fhir", "cda", "hprim", "pdf"})
+"""Doors through which another system speaks."""
+
+LINES: tuple[type[Payload], ...] = (
+    ProblemRecorded,
+    AllergyRecorded,
+    AbsenceAsserted,
+    MedicationStarted,
+    ObservationRecorded,
+    ResultReceived,
+    ImmunizationRecorded,
+    ProcedureRecorded,
+    DeviceRecorded,
+    HistoryRecorded,
+    VigilancePointSet,
+    AldStatusChanged,
+)
+"""What a source's coded lines become; its documents and identities are nobody's line to accept."""
+
+
+def is_imported(event: Event) -> bool:
+    """True for a line that came from elsewhere: another system's, or a paste of somebody else's.
+
+    What the secretary hears on the phone is no import: the doctor's review is its validation.
+    """
+    source = event.envelope.source
+    return isinstance(event.payload, LINES) and (
+        source.channel in IMPORT_CHANNELS
+        or (source.channel == "paste" and source.author is not None)
+    )
+
+
+def validation_of(patient: Patient, event: Event) -> Validation:
+    """Whether a doctor accepted or refused an imported line, or has still to."""
+    if not is_imported(event):
+        return ""
+    verdict = _verdict(patient, event)
+    return "to-validate" if verdict is None else verdict.verdict
+
+
+def awaiting_validation(patient: Patient) -> Iterator[Event]:
+    """Imported lines that stand and nobody has judged, oldest first."""
+    judged = {verdict.envelope.target for verdict in patient.standing(patient.told(EntryValidated))}
+    return (
+        event
+        for event in patient.entries.values()
+        if is_imported(event) and event.event_id not in judged and patient.stands(event)
+    )
+
+
+def _verdict(patient: Patient, event: Event) -> EntryValidated | None:
+    for judged in about(patient, EntryValidated, event.event_id):
+        if isinstance(judged.payload, EntryValidated):
+            return judged.payload
+    return None
+
+
+# Decisions
+
+
+def validate_entry(patient: Patient, command: ValidateEntry, ctx: Context) -> tuple[Fact, ...]:
+    """An imported line, once; refused for a reason, it leaves every current view.
+
+    A verdict given by mistake is marked in error, and the line is to be judged again.
+    """
+    event = patient.entries.get(command.entry)
+    if event is not None and _verdict(patient, event) is not None:
+        raise refuse(
+            "already-validated",
+            "Cette ligne est déjà jugée.",
+            "Un médecin l'a acceptée ou refusée.",
+            "Relire le dossier ; si le jugement est faux, le marquer erroné.",
+            field="entry",
+        )
+    event, _ = standing_entry(patient, command.entry, Payload, field="entry")
+    if not is_imported(event):
+        raise refuse(
+            "not-imported",
+            "Cette ligne n'est pas à valider.",
+            "Elle a été écrite ici, ou n'est pas une ligne du dossier.",
+            "La compléter, ou la marquer erronée.",
+            field="entry",
+        )
+    reason = readable(command.reason, field="reason", limit=400)
+    if command.verdict == "refused" and not reason:
+        raise refuse(
+            "reason-missing",
+            "La ligne n'est pas refusée.",
+            "Un refus dit pourquoi.",
+            "Dire en quelques mots pourquoi.",
+            field="reason",
+        )
+    return (
+        Fact(EntryValidated(verdict=command.verdict), target=command.entry, reason=reason or None),
+    )
