@@ -16,6 +16,10 @@ from releve.api.logs import where
 from releve.api.problems import Problem, problem_for, refuse
 
 BODY_LIMIT = 1024 * 1024
+UPLOAD_LIMIT = 32 * 1024 * 1024
+"""Body of a request that brings a document into the inbox: a scanned letter has many pages."""
+UPLOADS = frozenset({"/api/v1/inbox", "/arrivees"})
+"""The paths that take one; whoever is not signed in is refused before a byte of it is read."""
 HEADER_LIMIT = 16 * 1024
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -98,7 +102,7 @@ class Frame:
             if refused is not None:
                 await self.failed(scope, refused)(scope, receive, framed)
             else:
-                await self.app(scope, _limited(receive), framed)
+                await self.app(scope, _limited(receive, _body_limit(scope)), framed)
         except Exception as error:
             _log.error("request-failed", request=request, error=type(error).__name__,
                        where=where(error))  # fmt: skip
@@ -129,10 +133,15 @@ def _too_large(scope: Scope) -> Problem | None:
     length = Headers(scope=scope).get("content-length", "0")
     if not length.isascii() or not length.isdigit() or len(length) > 12:
         return refuse(400).problem
-    return refuse(413).problem if int(length) > BODY_LIMIT else None
+    return refuse(413).problem if int(length) > _body_limit(scope) else None
 
 
-def _limited(receive: Receive) -> Receive:
+def _body_limit(scope: Scope) -> int:
+    upload = scope["method"] == "POST" and scope["path"] in UPLOADS
+    return UPLOAD_LIMIT if upload else BODY_LIMIT
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
     """The same stream of messages, refused past the limit even when no length was announced."""
     seen = 0
 
@@ -141,7 +150,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         if message["type"] == "http.request":
             seen += len(message.get("body", b""))
-            if seen > BODY_LIMIT:
+            if seen > limit:
                 raise refuse(413)
         return message
 

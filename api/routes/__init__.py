@@ -1,6 +1,6 @@
 """The machine doors: JSON under ``/api/v1``, FHIR under ``/fhir``, and what operators probe."""
 
-from releve.api.routes import commands, fhir, operating, readings
+from releve.api.routes import commands, fhir, inbox, operating, readings
 
-DOORS = (operating.router, commands.router, readings.router, fhir.router)
+DOORS = (operating.router, commands.router, inbox.router, readings.router, fhir.router)
 """Routers in the order they are asked."""

@@ -25,6 +25,7 @@ from releve.api.frame import (
     HEADER_LIMIT,
     SECURITY_HEADERS,
     STRICT_TRANSPORT,
+    UPLOAD_LIMIT,
 )
 from releve.api.gate import PUBLIC
 from releve.api.routes.bodies import DEPTH_LIMIT, NOTE_LIMIT
@@ -282,6 +283,7 @@ def test_the_limits_are_the_codes_own() -> None:
     life, idle = _minutes(kept["lifetime"]), _minutes(kept["idle"])
     assert [[name, value] for name, value, _ in rows("limits")] == [
         ["body of a request", _mib(BODY_LIMIT)],
+        ["document sent to the inbox", _mib(UPLOAD_LIMIT)],
         ["headers of a request", f"{HEADER_LIMIT // 1024} KiB"],
         ["one text in a JSON body", f"{NOTE_LIMIT // 1024} KiB"],
         ["depth of a JSON body", f"{DEPTH_LIMIT} levels"],

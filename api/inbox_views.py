@@ -1,0 +1,161 @@
+"""What of an inbox document may be shown to whom: the header to the desk, the content to a doctor.
+
+The header is built from named fields only, so that a field which is added later stays content
+until somebody says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from releve.api.inbox import FORMATS, KINDS, Proposal, original, proposals
+from releve.domain.values import IdentityTraits, ResultLine
+from releve.fhir.received_document import ReadDocument, Unreadable, read_document
+from releve.projections.inbox import InboxLine, SourceState, last_by_system, sources
+from releve.projections.patient_summary import PatientSummary
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
+
+
+def header(services: Services, line: InboxLine) -> dict[str, Any]:
+    """What anybody who sorts the post may see: whose, which kind, how, when, from whom, status."""
+    received = line.received
+    summaries = services.records.summaries(line.centre)[1]
+    found = proposals(services, line) if line.state != "matched" else []
+    return {
+        "inbox": line.document,
+        "state": line.state,
+        "kind": kind_of(line),
+        "format": received.format,
+        "door": received.door,
+        "sender": line.source.author or line.source.system or "",
+        "received_at": line.received_at,
+        "entered_by": line.entered_by,
+        "identity": identity(received.identity),
+        "patient": line.patient,
+        "patient_name": _name(summaries.get(line.patient)) if line.patient else "",
+        "decided_by": line.decided_by,
+        "decided_at": line.decided_at,
+        "reason": line.reason,
+        "sender_told": line.sender_told,
+        "proposals": [
+            _proposal(each, summaries[each.patient]) for each in found if each.patient in summaries
+        ],
+    }
+
+
+def patients_in(headers: Iterable[dict[str, Any]]) -> list[UUID]:
+    """Every record that headers name, matched or proposed, once."""
+    named = []
+    for each in headers:
+        named += [each["patient"]] if each["patient"] else []
+        named += [proposal["patient"] for proposal in each["proposals"]]
+    return list(dict.fromkeys(named))
+
+
+def kind_of(line: InboxLine) -> str:
+    """The kind of document in words: by its LOINC code where that is a known one."""
+    received = line.received
+    if received.format == "phone":
+        return "Résultat dicté"
+    return KINDS.get(received.kind or "", f"Document {FORMATS[received.format]}")
+
+
+def identity(said: IdentityTraits | None) -> dict[str, Any]:
+    """Name, birth date and sex as the document, or whoever brought it in, says them."""
+    if said is None:
+        return {"name": "", "birth_name": "", "first_names": [], "birth_date": "", "sex": ""}
+    first = said.used_first_name or (said.first_names[0] if said.first_names else "")
+    return {
+        "name": " ".join(p for p in (first, said.used_name or said.birth_name) if p),
+        "birth_name": said.birth_name or "",
+        "first_names": list(said.first_names),
+        "birth_date": said.birth_date or "",
+        "sex": said.sex or "",
+    }
+
+
+def _proposal(found: Proposal, summary: PatientSummary) -> dict[str, Any]:
+    who = summary.identity
+    return {
+        "patient": found.patient,
+        "name": _name(summary),
+        "birth_date": (who.birth_date or "") if who else "",
+        "agreed": list(found.compared.agreed),
+        "differing": list(found.compared.differing),
+        "fits": found.fits,
+    }
+
+
+def _name(summary: PatientSummary | None) -> str:
+    return summary.full_name() if summary else ""
+
+
+def content(services: Services, line: InboxLine) -> dict[str, Any]:
+    """Everything the document says, for who may read the record; its bytes are fetched apart."""
+    received = line.received
+    read = reread(services, line)
+    return {
+        "title": received.title,
+        "one_liner": received.one_liner,
+        "loinc": received.kind or "",
+        "issued_at": received.issued_at or "",
+        "size": received.size,
+        "sha256": received.sha256,
+        "media_type": received.media_type,
+        "results": [result(each) for each in received.results],
+        "result_status": received.result_status or "",
+        "coded_lines": received.coded_lines,
+        "entries": [_entry_text(each.payload) for each in read.entries] if read else [],
+        "text": read.text if read else "",
+        "embedded": [each.media_type for each in read.embedded] if read else [],
+        "unmapped": [{"path": each.path, "type": each.type} for each in received.unmapped],
+        "warnings": list(received.warnings),
+        "caller": received.caller,
+        "read_back": received.read_back,
+    }
+
+
+def reread(services: Services, line: InboxLine) -> ReadDocument | None:
+    """What the reader of today finds in the original; None for what was told by phone."""
+    if line.received.format == "phone":
+        return None
+    try:
+        return read_document(original(services, line), media_type=line.received.media_type)
+    except Unreadable:
+        return None
+
+
+def _entry_text(payload: Any) -> str:
+    """One coded line in the words of its source."""
+    for name in ("concept", "substance", "code", "vaccine", "title", "text"):
+        found = getattr(payload, name, None)
+        if found:
+            return str(getattr(found, "text", found))
+    return str(payload.topic)
+
+
+def result(line: ResultLine) -> dict[str, Any]:
+    """One line of a result as its source wrote it."""
+    value = line.value
+    shown = " ".join(p for p in (line.comparator, value.value, value.unit) if p) if value else ""
+    return {
+        "test": line.code.text,
+        "value": shown.replace(".", ",") if value else (line.text or ""),
+        "text": line.text or "",
+        "reference": line.reference_range or "",
+        "interpretation": line.interpretation or "",
+    }
+
+
+def senders(services: Services, centre: UUID, at: datetime) -> list[SourceState]:
+    """The centre's expected senders, silent ones first; names of systems, never of patients."""
+    entry = services.directory.load().centre(centre)
+    expected = entry.expected_sources if entry else ()
+    if not expected:
+        return []
+    return sources(expected, last_by_system(services.inbox.lines(centre)), at)

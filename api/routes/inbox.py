@@ -1,0 +1,231 @@
+"""The inbox for machines: send a document, list headers, read one; commands stand elsewhere.
+
+``GET /api/v1/inbox`` and ``GET /api/v1/inbox/{document}`` hold no content; ``/content`` and
+``/original`` are refused to whoever may not read the record.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import Response
+
+from releve.api.acting import settle
+from releve.api.disclosure import read_clinical
+from releve.api.gate import Granted, Guard, services_of, uploaded
+from releve.api.inbox import original, receive
+from releve.api.inbox_views import content, header, patients_in, senders
+from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
+from releve.api.routes.bodies import AtPosition, as_json, clinical_json
+from releve.domain.events import Author
+from releve.domain.values import IdentityTraits
+from releve.projections.inbox import InboxLine
+from releve.security.policy import Action
+
+router = APIRouter(prefix="/api/v1")
+
+Sending = Annotated[Granted, Depends(Guard(Action.IMPORT, "centre"))]
+Sorting = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "centre"))]
+Header = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "inbox", param="document"))]
+Content = Annotated[Granted, Depends(Guard(Action.READ_INBOX, "inbox", param="document"))]
+
+SAFE_TYPES: Final = frozenset({"application/pdf", "image/jpeg", "image/png", "image/tiff"})
+"""Media types an original may be given as; any other one leaves as plain bytes."""
+
+
+async def _sent(request: Request, granted: Sending) -> tuple[Granted, bytes, dict[str, Any]]:
+    """The bytes and what was said of them; read only for who may send."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "multipart/form-data":
+        return granted, await request.body(), {"media_type": media_type or None}
+    form = await uploaded(request)
+    sent = form.get("document")
+    if not isinstance(sent, UploadFile):
+        raise refuse(400, "document-missing", do="Envoyer les octets dans la partie « document ».")
+    return (
+        granted,
+        await sent.read(),
+        {
+            "media_type": sent.content_type,
+            "name_hint": sent.filename,
+            "title": _text(form, "title"),
+            "identity": _typed(_text(form, "identity")),
+        },
+    )
+
+
+Sent = Annotated[tuple[Granted, bytes, dict[str, Any]], Depends(_sent)]
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _typed(text: str) -> IdentityTraits | None:
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text.encode(), type=IdentityTraits)
+    except msgspec.MsgspecError:
+        raise refuse(
+            400, "bad-identity", why="La partie « identity » n'est pas une identité en JSON."
+        ) from None
+
+
+@router.post("/inbox", status_code=201, response_model=None)
+def send(request: Request, sent: Sent) -> Response:
+    """Send one document: its bytes as the body, or multipart with ``identity`` and ``title``.
+
+    The bytes name the request: sent again they answer 200 and the same document.
+    """
+    granted, raw, said = sent
+    services, principal = services_of(request), granted.principal
+    author = Author(
+        role=principal.role,  # type: ignore[arg-type]  # the policy knows the same words
+        name=principal.name,
+        person=principal.person,
+        stint=granted.decision.stint,
+    )
+    kept = receive(
+        services, raw, centre=granted.centre, door="api", author=author, zone=principal.zone, **said
+    )
+    position = settle(services, kept.outcome) if kept.outcome else services.feed.position()
+    body = {
+        "inbox": kept.document,
+        "known": kept.known,
+        "format": kept.read.format,
+        "coded_lines": kept.read.coded_lines,
+        "unmapped": len(kept.read.unmapped),
+        "warnings": len(kept.read.warnings),
+        "position": position,
+    }
+    headers = {"Cache-Control": "no-store", "Location": f"/api/v1/inbox/{kept.document}"}
+    if position is not None:
+        headers["Releve-Position"] = str(position)
+    return Response(
+        as_json(body), 200 if kept.known else 201, headers, media_type="application/json"
+    )
+
+
+@router.get("/inbox", dependencies=[AtPosition], response_model=None)
+def listed(request: Request, granted: Sorting) -> Response:
+    """Headers of what waits and of the newest others, newest first; expected senders."""
+    services = services_of(request)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        position = services.feed.position()
+        lines = services.inbox.lines(granted.centre)
+        return {
+            "documents": [header(services, line) for line in lines],
+            "sources": [
+                {
+                    "system": each.system,
+                    "last": each.last,
+                    "within_hours": each.within.total_seconds() / 3600,
+                    "silent": each.silent,
+                }
+                for each in senders(services, granted.centre, services.clock())
+            ],
+        }, position
+
+    return clinical_json(
+        read_clinical(
+            services,
+            granted,
+            produce,
+            what="inbox.list",
+            patients=lambda found: patients_in(found["documents"]),
+        )
+    )
+
+
+@router.get("/inbox/{document}", dependencies=[AtPosition], response_model=None)
+def one(request: Request, granted: Header) -> Response:
+    """One document's header."""
+    services = services_of(request)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        position = services.feed.position()
+        return header(services, known(request, granted)), position
+
+    return clinical_json(
+        read_clinical(
+            services,
+            granted,
+            produce,
+            what="inbox.header",
+            purpose=str(granted.document),
+            patients=lambda found: patients_in([found]),
+        )
+    )
+
+
+@router.get("/inbox/{document}/content", dependencies=[AtPosition], response_model=None)
+def read(request: Request, granted: Content) -> Response:
+    """What the document says: title, values, words, what could not be read."""
+    services = services_of(request)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        position = services.feed.position()
+        line = known(request, granted)
+        return {"patient": line.patient, **content(services, line)}, position
+
+    return clinical_json(
+        read_clinical(
+            services,
+            granted,
+            produce,
+            what="inbox.content",
+            purpose=str(granted.document),
+            patients=lambda found: [found["patient"]] if found["patient"] else [],
+        )
+    )
+
+
+@router.get("/inbox/{document}/original", response_model=None)
+def bytes_of(request: Request, granted: Content) -> Response:
+    """The bytes as they came in, never shown by the browser itself."""
+    return send_original(request, granted)
+
+
+def send_original(request: Request, granted: Granted) -> Response:
+    """The original as a download, once the access entry is durable."""
+    services = services_of(request)
+
+    def produce() -> tuple[tuple[InboxLine, bytes], int]:
+        line = known(request, granted)
+        return (line, original(services, line)), services.feed.position()
+
+    disclosed = read_clinical(
+        services, granted, produce, what="inbox.original", purpose=str(granted.document),
+        patients=lambda found: [found[0].patient] if found[0].patient else [],
+    )  # fmt: skip
+    line, raw = disclosed.content
+    return download(raw, line.received.media_type)
+
+
+def download(raw: bytes, media_type: str) -> Response:
+    """Bytes as a file with a name that says nothing; what could run in a page leaves as bytes."""
+    safe = media_type in SAFE_TYPES
+    suffix = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png"}
+    return Response(
+        raw,
+        200,
+        {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="document{suffix.get(media_type, "")}"',
+        },
+        media_type=media_type if safe else "application/octet-stream",
+    )
+
+
+def known(request: Request, granted: Granted) -> InboxLine:
+    """The document that was granted, as projected."""
+    line = services_of(request).inbox.one(granted.document)
+    if line is None:
+        raise RequestRefused(NOT_AVAILABLE)
+    return line
