@@ -9,13 +9,35 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from releve.api.gate import Granted
-from releve.domain.commands import COMMANDS, Command, CommandSpec, RegisterPatient, WriteHandover
+from releve.api import inbox
+from releve.api.gate import Granted, Principal, authorise, instant
+from releve.domain.commands import (
+    COMMANDS,
+    AmendNote,
+    ChangeAldStatus,
+    CloseItem,
+    Command,
+    CommandSpec,
+    GrantRole,
+    InformPatient,
+    MarkEntryInError,
+    MatchDocument,
+    OfferItem,
+    PlanStint,
+    ReceiveResult,
+    RegisterPatient,
+    ReinstateEntry,
+    ReopenItem,
+    ReviewResult,
+    ReviseItem,
+    RevokeRole,
+    WriteHandover,
+)
 from releve.domain.continuity import CommandContext, Outcome
 from releve.domain.events import Author, Channel, Source
 from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.security.ledger.store import Claim
-from releve.security.policy import Action
+from releve.security.policy import Action, Kind
 
 if TYPE_CHECKING:
     from releve.api.services import Services
@@ -23,35 +45,59 @@ if TYPE_CHECKING:
 SETTLES_WITHIN = timedelta(seconds=2)
 """How long an answer waits for its own events to be numbered and shown."""
 
-ACTIONS: Mapping[str, Action] = {
-    "register-patient": Action.WRITE_IDENTITY,
-    "declare-medecin-traitant": Action.WRITE_IDENTITY,
-    "record-consultation": Action.WRITE_CLINICAL,
-    "sign-note": Action.WRITE_NOTE,
-    "amend-note": Action.AMEND_NOTE,
-    "record-observation": Action.WRITE_VITALS,
-    "record-problem": Action.WRITE_CLINICAL,
-    "record-allergy": Action.WRITE_CLINICAL,
-    "assert-absence": Action.WRITE_CLINICAL,
-    "start-medication": Action.WRITE_CLINICAL,
-    "set-illness-severity": Action.WRITE_CLINICAL,
-    "attach-document": Action.IMPORT,
-    "open-item": Action.OPEN_ITEM,
-    "close-item": Action.CLOSE_ITEM,
-    "set-contingency": Action.WRITE_CLINICAL,
-    "write-handover": Action.WRITE_HANDOVER,
-    "read-back-handover": Action.READ_BACK,
-    "mark-entry-in-error": Action.MARK_IN_ERROR,
-    "import-record": Action.IMPORT,
-    "open-centre": Action.ADMINISTER,
-    "onboard-practitioner": Action.ADMINISTER,
-    "plan-stint": Action.WRITE_AGENDA,
-    "start-stint": Action.WRITE_AGENDA,
-    "end-stint": Action.WRITE_AGENDA,
-    "issue-briefing": Action.ISSUE_BRIEFING,
-    "open-briefing": Action.READ_BRIEFING,
-}
-"""What the policy is asked for each command; a command that is missing here has no door."""
+_ASKED: Mapping[Action, tuple[str, ...]] = {
+    Action.WRITE_IDENTITY: (
+        "register-patient", "declare-medecin-traitant", "end-medecin-traitant",
+        "change-ins-status",
+    ),
+    Action.WRITE_CONTACT: ("change-contact-details",),
+    Action.RECORD_CONTACT: ("record-contact-attempt",),
+    Action.WRITE_AGENDA: (
+        "notice-appointment", "plan-stint", "revise-stint", "cancel-stint", "start-stint",
+        "end-stint",
+    ),
+    Action.WRITE_CLINICAL: (
+        "record-consultation", "record-problem", "revise-problem", "record-allergy",
+        "revise-allergy", "assert-absence", "start-medication", "change-medication",
+        "stop-medication", "reconcile-medications", "record-procedure", "record-device",
+        "record-history", "record-death", "set-illness-severity", "set-vigilance-point",
+        "lift-vigilance-point", "review-summary", "validate-entry", "set-contingency",
+        "withdraw-contingency", "order-investigation", "record-opinion",
+    ),
+    Action.WRITE_VITALS: ("record-observation", "record-immunization"),
+    Action.WRITE_ALD: ("change-ald-status",),
+    Action.WRITE_NOTE: ("sign-note",),
+    Action.AMEND_NOTE: ("amend-note",),
+    Action.MARK_IN_ERROR: ("mark-entry-in-error", "reinstate-entry"),
+    Action.REVIEW_RESULT: ("receive-result", "review-result", "inform-patient"),
+    Action.IMPORT: ("attach-document", "import-record", "receive-document"),
+    Action.MATCH_DOCUMENT: ("match-document",),
+    Action.REJECT_DOCUMENT: ("reject-document",),
+    Action.OPEN_ITEM: ("open-item", "accept-item", "decline-item"),
+    Action.CLOSE_ITEM: ("close-item", "revise-item", "reopen-item", "offer-item"),
+    Action.WRITE_HANDOVER: ("write-handover",),
+    Action.READ_BACK: ("read-back-handover",),
+    Action.CLOSE_HANDOVER: ("close-handover",),
+    Action.TAKE_WATCH: ("take-watch",),
+    Action.ASK_QUESTION: ("ask-question",),
+    Action.ANSWER_QUESTION: ("answer-question",),
+    Action.ISSUE_BRIEFING: ("issue-briefing",),
+    Action.READ_BRIEFING: ("open-briefing",),
+    Action.RUN_CENTRE: (
+        "add-site", "change-policy", "change-roster", "record-closure", "record-gap",
+    ),
+    Action.ADMINISTER: (
+        "open-centre", "onboard-practitioner", "verify-practitioner", "suspend-practitioner",
+        "grant-role", "revoke-role", "activate-rules-release",
+    ),
+}  # fmt: skip
+ACTIONS: Mapping[str, Action] = {name: action for action, names in _ASKED.items() for name in names}
+"""What the policy is asked for each command; :func:`action_for` knows the exceptions."""
+
+_OFFICE = frozenset({"coordinator", "secretary"})
+_OF_ITEMS = frozenset(
+    {"open-item", "close-item", "revise-item", "offer-item", "accept-item", "decline-item"}
+)
 
 
 def public_commands(target: str) -> list[CommandSpec]:
@@ -104,7 +150,7 @@ def perform(
         zone=principal.zone,
         seen_position=seen_position,
         expected_version=expected_version,
-        source=Source(channel=channel),
+        source=Source(channel=_channel(principal, command, channel)),
         read_backs_requested=_read_backs_requested(services, granted, command),
     )
     outcome = services.continuity.execute(
@@ -114,6 +160,10 @@ def perform(
         claims=[*_claims(services, command), *claims],
         attachments=attachments,
     )
+    if isinstance(command, MatchDocument):
+        delivered = inbox.deliver(services, outcome.stream)
+        if wait and delivered is not None:
+            settle(services, delivered)
     return Performed(outcome, settle(services, outcome) if wait else None)
 
 
@@ -132,11 +182,80 @@ def settle(services: Services, outcome: Outcome) -> int | None:
     return position
 
 
-def action_for(command: str, role: str) -> Action:
-    """What the policy is asked for a command: the office closes administrative items only."""
-    if command == "close-item" and role in ("coordinator", "secretary"):
+def action_for(command: Command, role: str) -> Action:
+    """What the policy is asked for a command in a role.
+
+    The office acts on administrative items only; whoever answers the laboratory's telephone drops
+    a result without reading any; other software brings results and long-term conditions in as an
+    import does.
+    """
+    if isinstance(command, ReceiveResult) and command.status == "phoned":
+        return Action.DROP_RESULT
+    if role == "ehr" and isinstance(command, ReceiveResult | ChangeAldStatus):
+        return Action.IMPORT
+    if role in _OFFICE and command.name in _OF_ITEMS:
         return Action.CLOSE_ADMIN_ITEM
-    return ACTIONS[command]
+    return ACTIONS[command.name]
+
+
+def authorise_command(
+    services: Services, principal: Principal, command: Command, target: UUID | None
+) -> Granted:
+    """Ask the policy for a command addressed to ``target`` (None where it opens a stream).
+
+    A command that names a second record or centre is asked about there too: a document is matched
+    with a record one may open, a role granted at a centre one administers.
+
+    Raises:
+        RequestRefused: refused, or unknown: the same 404.
+    """
+    spec = COMMANDS[command.name]
+    action = action_for(command, principal.role)
+    granted = authorise(
+        services,
+        principal,
+        action,
+        "centre" if target is None else kind_of(spec),
+        target if target is not None or not isinstance(command, PlanStint) else command.centre,
+        occurred_at=instant(command.occurred_at),
+        entry=_acted_on(command),
+    )
+    if isinstance(command, MatchDocument):
+        authorise(services, principal, Action.READ_IDENTITY, "patient", command.patient)
+    elif isinstance(command, GrantRole | RevokeRole):
+        authorise(services, principal, action, "centre", command.centre)
+    return granted
+
+
+def kind_of(spec: CommandSpec) -> Kind:
+    """What the policy is asked about for a command that is addressed to something."""
+    return "service" if spec.target == "rules" else spec.target
+
+
+def _acted_on(command: Command) -> UUID | None:
+    """The entry that a command changes, where the policy may ask whose it is."""
+    match command:
+        case (
+            AmendNote(note=entry)
+            | MarkEntryInError(entry=entry)
+            | ReinstateEntry(entry=entry)
+            | CloseItem(item=entry)
+            | ReviseItem(item=entry)
+            | ReopenItem(item=entry)
+            | OfferItem(item=entry)
+            | ReviewResult(result=entry)
+            | InformPatient(result=entry)
+        ):
+            return entry
+        case _:
+            return None
+
+
+def _channel(principal: Principal, command: Command, channel: Channel) -> Channel:
+    """Where an entry came from: a result that was phoned in, or other software, say so."""
+    if isinstance(command, ReceiveResult) and command.status == "phoned":
+        return "phone"
+    return "fhir" if principal.role == "ehr" and channel == "ui" else channel
 
 
 def _claims(services: Services, command: Command) -> list[Claim]:

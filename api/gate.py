@@ -8,17 +8,23 @@ durable before it hands the content over.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
 
+from releve.api.frame import UPLOAD_LIMIT, UPLOADS
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError
+from releve.domain.aggregates.patient.questions import QuestionAnswered, QuestionAsked
+from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.events import Event
 from releve.projections.directory import Directory
 from releve.projections.records import centres_of_patient
 from releve.security.access import AccessEntry, Accessor
@@ -29,6 +35,7 @@ from releve.security.policy import (
     Actor,
     Context,
     Decision,
+    Kind,
     Resource,
     StintWindow,
     decide,
@@ -38,7 +45,8 @@ from releve.security.policy import (
 if TYPE_CHECKING:
     from releve.api.services import Services
 
-Kind = Literal["patient", "stint", "centre", "ledger", "service"]
+MOST_FILES = 20
+"""Documents that one form may bring."""
 
 PUBLIC = frozenset(
     {
@@ -90,17 +98,24 @@ def principal_of(services: Services, session: Session) -> Principal:
     demo = services.identity.demo
     if demo is None:
         raise NotAuthenticated("no identity provider knows this subject")
-    return _from_persona(demo.persona(session.subject), services.directory.load(), session)
+    persona = demo.persona(session.subject)
+    return _from_persona(persona, services.directory.load(), session, services.clock())
 
 
-def _from_persona(persona: Persona, directory: Directory, session: Session) -> Principal:
+def _from_persona(
+    persona: Persona, directory: Directory, session: Session, now: datetime
+) -> Principal:
     centre = directory.centre(persona.centre)
     standing = persona.role not in ("doctor", "intern")
+    known = directory.practitioners.get(persona.person)
     actor = Actor(
         role=persona.role,
         person=persona.person,
-        centres=frozenset({persona.centre}) if standing else frozenset(),
+        centres=directory.standing_at(persona.person, persona.role, now, {persona.centre})
+        if standing
+        else frozenset(),
         stints=tuple(windows_of(directory, persona.person)),
+        suspended=known is not None and known.suspended,
     )
     return Principal(
         subject=session.subject,
@@ -115,8 +130,13 @@ def _from_persona(persona: Persona, directory: Directory, session: Session) -> P
 
 
 def windows_of(directory: Directory, person: UUID) -> Iterable[StintWindow]:
-    """Give a person's stints as windows of the policy, each in its centre's zone."""
+    """Give a person's stints as windows of the policy, each in its centre's zone.
+
+    A cancelled stint is no window.
+    """
     for line in directory.stints_of_practitioner(person):
+        if line.cancelled:
+            continue
         centre = directory.centre(line.centre)
         zone = centre.zone if centre else "Europe/Paris"
         yield StintWindow(line.stint, line.centre, line.starts_at, line.over_at, zone)
@@ -201,9 +221,22 @@ async def submission(request: Request) -> FormData | None:
     """Give the form a page was posted with, read once; None for any other request."""
     if request.method != "POST" or is_machine_path(request.url.path):
         return None
-    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    media_type = request.headers.get("content-type", "")
+    if media_type.startswith("multipart/form-data") and request.url.path in UPLOADS:
+        return await uploaded(request)
+    if not media_type.startswith("application/x-www-form-urlencoded"):
         raise refuse(415)
     return await request.form(max_files=0, max_fields=2000)
+
+
+async def uploaded(request: Request) -> FormData:
+    """Read a multipart form whose files stay in memory: a temporary file would be in the clear."""
+    parser = MultiPartParser(request.headers, request.stream(), max_files=MOST_FILES, max_fields=50)
+    parser.spool_max_size = UPLOAD_LIMIT
+    try:
+        return await parser.parse()
+    except MultiPartException:
+        raise refuse(400, "not-multipart") from None
 
 
 Submission = Annotated[FormData | None, Depends(submission)]
@@ -241,6 +274,13 @@ class Granted:
     def stint(self) -> UUID:
         """The stint that a grant of that kind names."""
         if self.kind != "stint" or self.target is None:
+            raise RequestRefused(NOT_AVAILABLE)
+        return self.target
+
+    @property
+    def document(self) -> UUID:
+        """The document of the inbox that a grant of that kind names."""
+        if self.kind != "inbox" or self.target is None:
             raise RequestRefused(NOT_AVAILABLE)
         return self.target
 
@@ -320,7 +360,7 @@ def authorise(
                 principal, action, decision, kind, target,
                 _centre_of(services, principal, resource, decision),
             )  # fmt: skip
-    if kind in ("patient", "stint"):
+    if kind in ("patient", "stint", "inbox"):
         services.access.record(
             AccessEntry(
                 accessor(principal),
@@ -351,7 +391,7 @@ def _decided(
     decision = decide(principal.actor, action, resource, context)
     if decision.allowed or resource.kind != "patient" or target is None:
         return decision
-    part = _with_part(services, principal, target, context, entry)
+    part = _with_part(services, principal, action, target, context, entry)
     return decision if part is context else decide(principal.actor, action, resource, part)
 
 
@@ -381,26 +421,65 @@ def _resource(
         case "patient":
             centres = centres_of_patient(services.pool, target) if target else frozenset()
             return Resource("patient", centres) if centres else None
+        case "practitioner":
+            worked = services.directory.load().centres_of_practitioner(target) if target else ()
+            return Resource("practitioner", frozenset(worked)) if worked else None
+        case "inbox":
+            centre = services.continuity.centre_of_document(target) if target else None
+            return Resource("inbox", frozenset({centre})) if centre else None
 
 
 def _with_part(
-    services: Services, principal: Principal, patient: UUID, context: Context, entry: UUID | None
+    services: Services,
+    principal: Principal,
+    action: Action,
+    patient: UUID,
+    context: Context,
+    entry: UUID | None,
 ) -> Context:
-    """Add what the asker wrote on this record: during a stint just over, and the entry itself."""
+    """Add the asker's part in this record: what they wrote, the entry itself, what is asked."""
     windows = {
         window.stint
         for window in principal.actor.stints
         if phase(window, context.now) in ("grace", "questions")
     }
-    if not windows and entry is None:
+    if not windows and entry is None and action not in _OF_QUESTIONS:
         return context
-    events = services.reader.stream(patient)
+    return part_of(services.reader.stream(patient), principal.person, windows, context, entry)
+
+
+_OF_QUESTIONS = frozenset({Action.READ_ASKED_CARD, Action.ANSWER_QUESTION})
+
+
+def part_of(
+    events: Sequence[Event],
+    person: UUID,
+    windows: Collection[UUID],
+    context: Context,
+    entry: UUID | None,
+) -> Context:
+    """``context`` with a person's part in a record (pure).
+
+    A result is its orderer's, who reviews it after the stint too; a question is asked until it is
+    answered, or marked as entered in error.
+    """
+    by_id = {event.event_id: event for event in events}
+    acted_on = by_id.get(entry) if entry is not None else None
+    if acted_on is not None and isinstance(acted_on.payload, ResultReceived):
+        acted_on = by_id.get(acted_on.payload.order) if acted_on.payload.order else None
+    settled = {
+        event.envelope.target
+        for event in events
+        if isinstance(event.payload, QuestionAnswered | EntryMarkedInError)
+    }
     return replace(
         context,
         treated=any(event.envelope.author.stint in windows for event in events),
-        authored=entry is not None
-        and any(
-            event.event_id == entry and event.envelope.author.person == principal.person
+        authored=acted_on is not None and acted_on.envelope.author.person == person,
+        asked=any(
+            isinstance(event.payload, QuestionAsked)
+            and event.payload.to == person
+            and event.event_id not in settled
             for event in events
         ),
     )

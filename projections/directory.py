@@ -9,206 +9,63 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from psycopg_pool import ConnectionPool
 
-from releve.domain.aggregates.health_centre import CentreOpened
 from releve.domain.aggregates.patient.open_items import Holder, in_post, owner_at
-from releve.domain.aggregates.practitioner import PractitionerOnboarded
 from releve.domain.aggregates.stint import (
-    BriefingIssued,
-    BriefingOpened,
     Stint,
-    StintEnded,
-    StintPlanned,
-    StintStarted,
 )
-from releve.domain.events import Event
-from releve.domain.values import NamedPerson, Owner, StintMode, StintPeriod
-from releve.projections.dates import first_instant
+from releve.domain.values import (
+    NamedPerson,
+    Owner,
+    time_zone,
+)
+from releve.projections.directory_entries import (
+    CentreEntry,
+    ClosedHandover,
+    DirectoryEntry,
+    IssuedEdition,
+    PractitionerEntry,
+    RulesEntry,
+    Site,
+    StandingRole,
+    StintLine,
+    WatchKept,
+    fold_entry,
+    from_bytes,
+    to_bytes,
+)
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
 
+__all__ = (
+    "KIND",
+    "CentreEntry",
+    "ClosedHandover",
+    "Directory",
+    "DirectoryCache",
+    "DirectoryEntry",
+    "IssuedEdition",
+    "PractitionerEntry",
+    "RulesEntry",
+    "Site",
+    "StandingRole",
+    "StintLine",
+    "WatchKept",
+    "fold_entry",
+    "from_bytes",
+    "load",
+    "to_bytes",
+)
+"""Entries are imported from here, beside what answers questions about them."""
+
 KIND: Final = "directory"
 """Label under which directory rows are sealed."""
-
-
-class CentreEntry(msgspec.Struct, frozen=True, kw_only=True, tag="centre"):
-    """A health centre, its référent and its on-call chain."""
-
-    centre: UUID
-    name: str
-    finess: str
-    referent: NamedPerson
-    on_call_chain: tuple[NamedPerson, ...]
-    zone: str = "Europe/Paris"
-    address: str = ""
-    phones: tuple[tuple[str, str], ...] = ()
-
-
-class PractitionerEntry(msgspec.Struct, frozen=True, kw_only=True, tag="practitioner"):
-    """A practitioner, or another member of a team."""
-
-    practitioner: UUID
-    name: str
-    given: str
-    title: str = "Dr"
-    rpps: str | None = None
-    qualification: str = ""
-    role: str = "doctor"
-
-    @property
-    def full_name(self) -> str:
-        """``Dr Camille Exemple``."""
-        return " ".join(part for part in (self.title, self.given, self.name) if part)
-
-
-class IssuedEdition(msgspec.Struct, frozen=True, kw_only=True):
-    """An edition that the stint's stream says was issued; ``manifest`` is hex SHA-256."""
-
-    edition: UUID
-    number: int
-    manifest: str
-    position: int
-    rule_release: str
-    patients: int
-    issued_at: datetime
-
-
-class StintLine(msgspec.Struct, frozen=True, kw_only=True, tag="stint"):
-    """One doctor's time at one centre; instants are UTC."""
-
-    stint: UUID
-    practitioner: UUID
-    practitioner_name: str
-    centre: UUID
-    starts_at: datetime
-    ends_at: datetime
-    mode: StintMode = "volontaire"
-    zone: str = "Europe/Paris"
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    editions: tuple[IssuedEdition, ...] = ()
-    opened: tuple[UUID, ...] = ()
-
-    @property
-    def over_at(self) -> datetime:
-        """When the stint stops: its end as planned, or earlier when it was cut short."""
-        return self.as_stint().window[1]
-
-    def active(self, at: datetime) -> bool:
-        """Whether the doctor is in post at that moment."""
-        return self.as_stint().active(at)
-
-    def as_stint(self) -> Stint:
-        """The domain's own view of it: its rules decide who is in post and who holds what."""
-        return Stint(
-            id=self.stint,
-            version=0,
-            practitioner=self.practitioner,
-            practitioner_name=self.practitioner_name,
-            centre=self.centre,
-            planned=StintPeriod(self.starts_at, self.ends_at),
-            mode=self.mode,
-            zone=self.zone,
-            started_at=self.started_at,
-            ended_at=self.ended_at,
-        )
-
-
-DirectoryEntry = CentreEntry | PractitionerEntry | StintLine
-
-_ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
-_DECODER: msgspec.msgpack.Decoder[DirectoryEntry] = msgspec.msgpack.Decoder(DirectoryEntry)
-
-
-def to_bytes(entry: DirectoryEntry) -> bytes:
-    """The entry as MessagePack."""
-    return _ENCODER.encode(entry)
-
-
-def from_bytes(raw: bytes) -> DirectoryEntry:
-    """The entry that :func:`to_bytes` wrote."""
-    return _DECODER.decode(raw)
-
-
-def fold_entry(entry: DirectoryEntry | None, event: Event) -> DirectoryEntry:
-    """The entry after ``event`` (pure).
-
-    Raises:
-        ValueError: the event does not belong to a directory stream, or not after that entry.
-    """
-    payload = event.payload
-    stream = event.originator_id
-    match payload, entry:
-        case CentreOpened(), None:
-            return CentreEntry(
-                centre=stream,
-                name=payload.name,
-                finess=payload.finess,
-                referent=payload.referent,
-                on_call_chain=payload.on_call_chain,
-                zone=payload.zone,
-                address=payload.address,
-                phones=payload.phones,
-            )
-        case PractitionerOnboarded(), None:
-            return PractitionerEntry(
-                practitioner=stream,
-                name=payload.name,
-                given=payload.given,
-                title=payload.title,
-                rpps=payload.rpps,
-                qualification=payload.qualification,
-                role=payload.role,
-            )
-        case StintPlanned(), None:
-            zone = event.envelope.zone
-            return StintLine(
-                stint=stream,
-                practitioner=payload.practitioner,
-                practitioner_name=payload.practitioner_name,
-                centre=payload.centre,
-                starts_at=_instant(payload.starts_at, zone),
-                ends_at=_instant(payload.ends_at, zone),
-                mode=payload.mode,
-                zone=zone,
-            )
-        case StintStarted(), StintLine():
-            began = first_instant(event.envelope.occurred_at, event.envelope.zone)
-            return msgspec.structs.replace(entry, started_at=began or event.recorded_at)
-        case StintEnded(), StintLine():
-            ended = first_instant(event.envelope.occurred_at, event.envelope.zone)
-            return msgspec.structs.replace(entry, ended_at=ended or event.recorded_at)
-        case BriefingIssued(), StintLine():
-            issued = IssuedEdition(
-                edition=payload.edition,
-                number=payload.number,
-                manifest=payload.manifest,
-                position=payload.position,
-                rule_release=payload.rule_release,
-                patients=payload.patients,
-                issued_at=event.recorded_at,
-            )
-            return msgspec.structs.replace(entry, editions=(*entry.editions, issued))
-        case BriefingOpened(), StintLine():
-            if payload.edition in entry.opened:
-                return entry
-            return msgspec.structs.replace(entry, opened=(*entry.opened, payload.edition))
-        case _:
-            raise ValueError(f"{payload.topic} has no place in the directory here")
-
-
-def _instant(text: str, zone: str) -> datetime:
-    moment = first_instant(text, zone)
-    if moment is None:
-        raise ValueError("a stint's period is not a date")
-    return moment.astimezone(UTC)
 
 
 class Directory:
@@ -219,6 +76,9 @@ class Directory:
         self.centres: dict[UUID, CentreEntry] = {}
         self.practitioners: dict[UUID, PractitionerEntry] = {}
         self.stints: dict[UUID, StintLine] = {}
+        """Every stint, cancelled ones among them."""
+        self.rules: RulesEntry | None = None
+        """The release of the rules that was activated last; None: the one shipped."""
         self._by_centre: dict[UUID, list[StintLine]] = {}
         self._domain: dict[UUID, dict[UUID, Stint]] = {}
         for entry in entries:
@@ -229,7 +89,12 @@ class Directory:
                     self.practitioners[entry.practitioner] = entry
                 case StintLine():
                     self.stints[entry.stint] = entry
-                    self._by_centre.setdefault(entry.centre, []).append(entry)
+                    self._by_centre.setdefault(entry.centre, [])
+                    if not entry.cancelled:
+                        self._by_centre[entry.centre].append(entry)
+                case RulesEntry():
+                    if self.rules is None or entry.since > self.rules.since:
+                        self.rules = entry
         for stints in self._by_centre.values():
             stints.sort(key=lambda line: (line.starts_at, line.ends_at, line.stint))
 
@@ -246,13 +111,55 @@ class Directory:
         return self.stints.get(stint)
 
     def stints_of(self, centre: UUID) -> list[StintLine]:
-        """Every stint of a centre, earliest first."""
+        """Every stint of a centre that takes place or took place, earliest first."""
         return list(self._by_centre.get(centre, ()))
 
     def stints_of_practitioner(self, practitioner: UUID) -> list[StintLine]:
         """Every stint of a person, whatever the centre, earliest first."""
         found = [line for line in self.stints.values() if line.practitioner == practitioner]
         return sorted(found, key=lambda line: (line.starts_at, line.stint))
+
+    def centres_of_practitioner(self, practitioner: UUID) -> frozenset[UUID]:
+        """The centres that a person was made known by, has a role at, or a stint."""
+        known = self.practitioners.get(practitioner)
+        if known is None:
+            return frozenset()
+        found = {each.centre for each in known.roles}
+        found |= {line.centre for line in self.stints_of_practitioner(practitioner)}
+        return frozenset(found | ({known.centre} if known.centre else set()))
+
+    def standing_at(
+        self, person: UUID, role: str, at: datetime, known: Iterable[UUID] = ()
+    ) -> frozenset[UUID]:
+        """Where a person holds a standing role at that moment.
+
+        ``known`` are the centres at which somebody else vouches for it (a sign-in): a role that
+        was revoked there is not held whoever says so.
+        """
+        entry = self.practitioners.get(person)
+        if entry is None:
+            return frozenset(known)
+        granted = {
+            each.centre
+            for each in entry.roles
+            if each.role == role
+            and (each.until is None or self._today(each.centre, at).isoformat() <= each.until)
+        }
+        ended = {each.centre for each in (*entry.roles, *entry.revoked) if each.role == role}
+        return frozenset(granted | (set(known) - ended))
+
+    def _today(self, centre: UUID, at: datetime) -> date:
+        here = self.centres.get(centre)
+        return at.astimezone(time_zone(here.zone if here else "Europe/Paris")).date()
+
+    def without_doctor(self, centre: UUID, at: datetime) -> NamedPerson | None:
+        """The référent who answers when no doctor is in post; None while one is.
+
+        A page that gets a person here says « aucun médecin : 15 / 116 117 » beside the name
+        (:data:`releve.domain.aggregates.health_centre.NO_DOCTOR`).
+        """
+        here = self.centres.get(centre)
+        return None if here is None or self.in_post(centre, at) else here.referent
 
     def in_post(self, centre: UUID, at: datetime) -> list[StintLine]:
         """Who is in post at a centre at that moment, longest there first; two may overlap."""

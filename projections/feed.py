@@ -24,7 +24,7 @@ import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from releve.domain.events import CENTRE, INTAKE, PATIENT, PRACTITIONER, STINT, Event
+from releve.domain.events import ADMINISTRATION, CENTRE, INTAKE, PATIENT, PRACTITIONER, STINT, Event
 from releve.projections import directory, inbox
 from releve.projections.directory import DirectoryEntry, fold_entry
 from releve.projections.inbox import InboxLine, fold_line
@@ -46,7 +46,7 @@ from releve.security.keys.sealed_rows import open_row
 from releve.security.ledger.reader import LedgerReader, Read
 
 _SHREDDED = 0xFFF1
-_FOLDED = (PATIENT, CENTRE, PRACTITIONER, STINT, INTAKE)
+_FOLDED = (PATIENT, CENTRE, PRACTITIONER, STINT, INTAKE, ADMINISTRATION)
 
 
 class Lag(NamedTuple):

@@ -6,10 +6,11 @@ access entry before anything is printed.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from releve.domain.commands import (
     OpenCentre,
     PlanStint,
     StartStint,
+    Target,
 )
 from releve.domain.continuity import CommandContext
 from releve.domain.errors import NotFound
@@ -280,8 +282,7 @@ def speak_as(
     name: str,
     data: Any,
     *,
-    patient: UUID | None,
-    stint: UUID | None,
+    targets: Mapping[Target, UUID | None],
     client_key: str | None,
     originals: Sequence[bytes] = (),
 ) -> dict[str, Any]:
@@ -291,8 +292,8 @@ def speak_as(
         CommandError: no such command, or its target is missing.
     """
     # The doors' machinery takes longer to load than everything else a command needs.
-    from releve.api.acting import action_for, perform
-    from releve.api.gate import authorise, instant, principal_of
+    from releve.api.acting import authorise_command, perform
+    from releve.api.gate import principal_of
 
     spec = COMMANDS.get(name)
     if spec is None or not spec.public:
@@ -304,29 +305,21 @@ def speak_as(
             "releve command --list",
         )
     command = spec.parse(data)
-    target = {"patient": patient, "stint": stint}.get(spec.target)
+    target = targets.get(spec.target)
     if target is None and not spec.creates:
+        option, called = _TARGETS[spec.target]
         raise CommandError(
             USAGE,
             "missing-target",
-            f"Cette commande s'adresse à un {_TARGETS[spec.target]}.",
+            f"Cette commande s'adresse à un {called}.",
             "Son identifiant n'est pas donné.",
-            f"Ajouter --{spec.target} IDENTIFIANT.",
+            f"Ajouter --{option} IDENTIFIANT.",
         )
     session = Session(
         persona.persona, b"", b"", bearer=True, expires_at=datetime.now(UTC) + timedelta(hours=1)
     )
     principal = principal_of(services, session)
-    entry = getattr(command, "note", None)
-    granted = authorise(
-        services,
-        principal,
-        action_for(name, principal.role),
-        "centre" if target is None else spec.target,  # type: ignore[arg-type] # patient or stint
-        target,
-        occurred_at=instant(command.occurred_at),
-        entry=entry if isinstance(entry, UUID) else None,
-    )
+    granted = authorise_command(services, principal, command, target)
     done = perform(
         services,
         granted,
@@ -344,12 +337,28 @@ def speak_as(
     }
 
 
-_TARGETS = {
-    "patient": "dossier",
-    "stint": "séjour",
-    "centre": "centre",
-    "practitioner": "praticien",
+_TARGETS: Mapping[Target, tuple[str, str]] = {
+    "patient": ("patient", "dossier"),
+    "stint": ("stint", "séjour"),
+    "centre": ("centre", "centre"),
+    "practitioner": ("practitioner", "praticien"),
+    "inbox": ("document", "document de la boîte d'arrivée"),
 }
+"""The option that names each kind of target, and what a reader calls it."""
+
+
+def centre_called(services: Services, name: str) -> UUID:
+    """The centre of that id or FINESS number.
+
+    Raises:
+        CommandError: no centre has that FINESS number.
+    """
+    with contextlib.suppress(ValueError):
+        return UUID(name)
+    found = services.directory.load().centre_by_finess(name)
+    if found is None:
+        raise _unknown_centre()
+    return found.centre
 
 
 def import_fhir(

@@ -100,6 +100,9 @@ def speak(
     persona: Annotated[str | None, typer.Option("--as", help="Une persona de la démo.")] = None,
     patient: Annotated[str | None, typer.Option("--patient")] = None,
     stint: Annotated[str | None, typer.Option("--stint")] = None,
+    centre: Annotated[str | None, typer.Option("--centre", help="Identifiant ou FINESS.")] = None,
+    practitioner: Annotated[str | None, typer.Option("--practitioner")] = None,
+    document: Annotated[str | None, typer.Option("--document", help="Boîte d'arrivée.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="Fichier JSON, ou - .")] = None,
     original: Annotated[
         Path | None, typer.Option("--original", help="Le document lui-même (attach-document).")
@@ -131,8 +134,13 @@ def speak(
             services.persona(persona),
             name,
             _json(data),
-            patient=identifier(patient) if patient else None,
-            stint=identifier(stint) if stint else None,
+            targets={
+                "patient": identifier(patient) if patient else None,
+                "stint": identifier(stint) if stint else None,
+                "centre": acts.centre_called(services, centre) if centre else None,
+                "practitioner": identifier(practitioner) if practitioner else None,
+                "inbox": identifier(document) if document else None,
+            },
             client_key=idempotency_key,
             originals=[original.read_bytes()] if original else [],
         )

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.acting import action_for, perform, public_commands
-from releve.api.gate import Granted, SignedIn, authorise, identifier, instant, services_of
+from releve.api.acting import authorise_command, perform, public_commands
+from releve.api.gate import Granted, SignedIn, identifier, services_of
+from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.routes.bodies import JsonBody, as_json, idempotency_key, if_match, seen_position
-from releve.domain.commands import (
-    AmendNote,
-    CloseItem,
-    Command,
-    CommandSpec,
-    MarkEntryInError,
-)
+from releve.domain.commands import Command, CommandSpec, Target
 
 router = APIRouter(prefix="/api/v1")
-Target = Literal["patient", "stint"]
 
 
 class CommandGuard:
@@ -34,42 +28,36 @@ class CommandGuard:
         self, request: Request, principal: SignedIn, body: JsonBody
     ) -> tuple[Granted, Command]:
         """Give the grant and the command that the body describes, or refuse."""
-        spec = self.spec
-        command = spec.parse(body)
-        creates = spec.creates and "target" not in request.path_params
-        granted = authorise(
-            services_of(request),
-            principal,
-            action_for(spec.name, principal.role),
-            "centre" if creates else spec.target,  # type: ignore[arg-type]  # patient or stint here
-            None if creates else identifier(request.path_params["target"]),
-            occurred_at=instant(command.occurred_at),
-            entry=_acted_on(command),
-        )
-        return granted, command
+        command = self.spec.parse(body)
+        target: UUID | None = None
+        if "target" in request.path_params:
+            target = identifier(request.path_params["target"])
+            if target is None:
+                raise RequestRefused(NOT_AVAILABLE)
+        return authorise_command(services_of(request), principal, command, target), command
 
 
-def _acted_on(command: Command) -> UUID | None:
-    """The entry that a command changes, where the policy may ask whose it is."""
-    match command:
-        case AmendNote(note=entry) | MarkEntryInError(entry=entry) | CloseItem(item=entry):
-            return entry
-        case _:
-            return None
+_BASES: Mapping[Target, str] = {
+    "patient": "/patients",
+    "stint": "/stints",
+    "centre": "/centres",
+    "practitioner": "/practitioners",
+    "inbox": "/inbox",
+}
+"""Where the commands of each kind of target stand; rules are put in force by the product."""
 
 
-def _route(spec: CommandSpec) -> Callable[..., Response]:
+def _route(spec: CommandSpec, base: str) -> Callable[..., Response]:
     guard = CommandGuard(spec)
 
     def write(request: Request, allowed: tuple[Granted, Command]) -> Response:
         granted, command = allowed
-        creates = granted.kind == "centre"
         done = perform(
             services_of(request),
             granted,
             command,
             client_key=idempotency_key(request),
-            target=None if creates else granted.target,
+            target=identifier(request.path_params.get("target")),
             expected_version=if_match(request),
             seen_position=seen_position(request),
         )
@@ -80,11 +68,10 @@ def _route(spec: CommandSpec) -> Callable[..., Response]:
             "version": outcome.version,
             "position": done.position,
         }
-        where = "patients" if spec.target == "patient" else "stints"
         headers = {
             "Cache-Control": "no-store",
             "ETag": f'"{outcome.version}"',
-            "Location": f"/api/v1/{where}/{outcome.stream}",
+            "Location": f"/api/v1{base}/{outcome.stream}",
         }
         if done.position is not None:
             headers["Releve-Position"] = str(done.position)
@@ -98,12 +85,10 @@ def _route(spec: CommandSpec) -> Callable[..., Response]:
     return write
 
 
-def _add(spec: CommandSpec) -> None:
-    base = "/patients" if spec.target == "patient" else "/stints"
-    path = base if spec.creates else f"{base}/{{target}}/{spec.name}"
+def _add(spec: CommandSpec, base: str) -> None:
     router.add_api_route(
-        path,
-        _route(spec),
+        base if spec.creates else f"{base}/{{target}}/{spec.name}",
+        _route(spec, base),
         methods=["POST"],
         name=spec.name,
         summary=spec.summary,
@@ -112,6 +97,6 @@ def _add(spec: CommandSpec) -> None:
     )
 
 
-for _target in ("patient", "stint"):
+for _target, _base in _BASES.items():
     for _spec in public_commands(_target):
-        _add(_spec)
+        _add(_spec, _base)

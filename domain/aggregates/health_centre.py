@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import ClassVar, Literal
 from uuid import UUID
 
+import msgspec
+
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.commands import Command, OpenCentre
+from releve.domain.commands import (
+    AddSite,
+    ChangePolicy,
+    ChangeRoster,
+    Command,
+    OpenCentre,
+    RecordClosure,
+    RecordGap,
+)
+from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
     ExpectedSource,
     Finess,
     NamedPerson,
     OpeningSlot,
+    PartialDate,
     readable,
     time_zone,
     words,
@@ -92,6 +107,18 @@ class GapRecorded(Payload, frozen=True, kw_only=True, omit_defaults=True):
 # State
 
 
+class Days(msgspec.Struct, frozen=True):
+    """Civil days at the centre, first and last included, and why nobody is there."""
+
+    first: date
+    last: date
+    reason: str
+
+    def covers(self, day: date) -> bool:
+        """Whether ``day`` is one of them."""
+        return self.first <= day <= self.last
+
+
 @dataclass(slots=True)
 class HealthCentre:
     """One centre as its events tell it; ``referent`` answers when no doctor is in post."""
@@ -103,6 +130,12 @@ class HealthCentre:
     referent: NamedPerson
     on_call_chain: tuple[NamedPerson, ...]
     zone: str
+    coordinators: tuple[NamedPerson, ...] = ()
+    sites: tuple[SiteAdded, ...] = ()
+    opening: tuple[OpeningSlot, ...] = ()
+    expected_sources: tuple[ExpectedSource, ...] = ()
+    closures: tuple[Days, ...] = ()
+    gaps: tuple[Days, ...] = ()
     event_ids: dict[UUID, int] = field(default_factory=dict)
     last: Event | None = None
 
@@ -121,14 +154,46 @@ def fold(centre: HealthCentre | None, events: Iterable[Event]) -> HealthCentre |
                 on_call_chain=payload.on_call_chain,
                 zone=payload.zone,
             )
-        if centre is not None:
-            centre.version = event.originator_version
-            centre.event_ids[event.event_id] = event.originator_version
-            centre.last = event
+        if centre is None:
+            continue
+        match payload:
+            case SiteAdded():
+                centre.sites = (*centre.sites, payload)
+            case PolicyChanged():
+                centre.opening = payload.opening
+                centre.expected_sources = payload.expected_sources
+            case RosterChanged():
+                centre.referent = payload.referent
+                centre.on_call_chain = payload.on_call_chain
+                centre.coordinators = payload.coordinators
+            case ClosureRecorded():
+                centre.closures = (*centre.closures, _as_days(payload))
+            case GapRecorded():
+                centre.gaps = (*centre.gaps, _as_days(payload))
+            case _:
+                pass
+        centre.version = event.originator_version
+        centre.event_ids[event.event_id] = event.originator_version
+        centre.last = event
     return centre
 
 
+def _as_days(payload: ClosureRecorded | GapRecorded) -> Days:
+    return Days(
+        date.fromisoformat(payload.first_day), date.fromisoformat(payload.last_day), payload.reason
+    )
+
+
 # Decisions
+
+NO_DOCTOR = "aucun médecin : 15 / 116 117"
+"""What every page says when no doctor is in post: emergencies, and out-of-hours care."""
+
+LONGEST_SILENCE = 24 * 31
+"""Hours a source may be silent at most before it is shown: a month."""
+
+LONGEST_DAYS = 366
+"""Days that one closure or gap may last: longer is a mistyped year."""
 
 SHORTEST_CHAIN = 2
 """People in the on-call chain: an alarm that one person misses must reach another."""
@@ -138,7 +203,21 @@ def decide(centre: HealthCentre | None, command: Command, ctx: Context) -> tuple
     """The facts that ``command`` makes of ``centre``, or the reason why it makes none."""
     if isinstance(command, OpenCentre):
         return open_centre(centre, command)
-    raise TypeError(f"{command.name} is not a centre's command")
+    if centre is None:
+        raise TypeError(f"{command.name} needs a centre")
+    match command:
+        case AddSite():
+            return add_site(centre, command)
+        case ChangePolicy():
+            return change_policy(centre, command)
+        case ChangeRoster():
+            return change_roster(centre, command)
+        case RecordClosure():
+            return record_closure(centre, command)
+        case RecordGap():
+            return record_gap(centre, command)
+        case _:
+            raise TypeError(f"{command.name} is not a centre's command")
 
 
 def open_centre(centre: HealthCentre | None, command: OpenCentre) -> tuple[Fact, ...]:
@@ -150,18 +229,7 @@ def open_centre(centre: HealthCentre | None, command: OpenCentre) -> tuple[Fact,
             "Un centre s'ouvre une seule fois.",
             "Relire le centre.",
         )
-    chain = tuple(
-        _reachable(person, f"on_call_chain[{place}]")
-        for place, person in enumerate(command.on_call_chain)
-    )
-    if len({person.name.casefold() for person in chain}) < SHORTEST_CHAIN:
-        raise refuse(
-            "chain-too-short",
-            "Ce centre ne peut pas ouvrir.",
-            "La chaîne d'astreinte compte au moins deux personnes nommées.",
-            "Ajouter une personne à la chaîne.",
-            field="on_call_chain",
-        )
+    chain = _chain(command.on_call_chain, "Ce centre ne peut pas ouvrir.")
     return (
         Fact(
             CentreOpened(
@@ -177,9 +245,245 @@ def open_centre(centre: HealthCentre | None, command: OpenCentre) -> tuple[Fact,
     )
 
 
+def add_site(centre: HealthCentre, command: AddSite) -> tuple[Fact, ...]:
+    """Named, once; the FINESS of an establishment is its own, never the centre's."""
+    name = words(command.site_name, field="site_name", limit=160)
+    finess = None if command.finess is None else str(Finess(command.finess))
+    if (
+        any(
+            site.name.casefold() == name.casefold() or (finess and site.finess == finess)
+            for site in centre.sites
+        )
+        or finess == centre.finess
+    ):
+        raise refuse(
+            "site-known",
+            "Ce lieu de soins est déjà connu.",
+            "Le centre, ou un de ses lieux, porte ce nom ou ce numéro.",
+            "Relire les lieux du centre.",
+            field="finess" if finess == centre.finess else "site_name",
+        )
+    return (
+        Fact(
+            SiteAdded(
+                name=name,
+                kind=command.kind,
+                address=readable(command.address, field="address", limit=400),
+                finess=finess,
+                phone=readable(command.phone, field="phone", limit=40),
+            )
+        ),
+    )
+
+
+def change_policy(centre: HealthCentre, command: ChangePolicy) -> tuple[Fact, ...]:
+    """Hours that exist and never overlap; each source once, silent for a positive time."""
+    slots = tuple(
+        OpeningSlot(
+            weekday=_weekday(slot.weekday, f"opening[{place}].weekday"),
+            opens=_hour(slot.opens, f"opening[{place}].opens"),
+            closes=_hour(slot.closes, f"opening[{place}].closes"),
+        )
+        for place, slot in enumerate(command.opening)
+    )
+    for place, slot in enumerate(slots):
+        if slot.closes <= slot.opens:
+            raise Invalid(
+                "invalid-field",
+                field=f"opening[{place}].closes",
+                why="La fermeture vient après l'ouverture.",
+            )
+    ordered = tuple(sorted(slots, key=lambda each: (each.weekday, each.opens)))
+    for before, after in itertools.pairwise(ordered):
+        if before.weekday == after.weekday and after.opens < before.closes:
+            raise refuse(
+                "slots-overlap",
+                "Ces horaires ne peuvent pas être enregistrés.",
+                "Deux plages du même jour se recouvrent.",
+                "Réunir les deux plages, ou corriger une heure.",
+                field="opening",
+            )
+    sources = tuple(
+        _expected(source, f"expected_sources[{place}]")
+        for place, source in enumerate(command.expected_sources)
+    )
+    if len({source.system.casefold() for source in sources}) < len(sources):
+        raise Invalid(
+            "invalid-field", field="expected_sources", why="Une source n'est attendue qu'une fois."
+        )
+    if (ordered, sources) == (centre.opening, centre.expected_sources):
+        return ()
+    return (Fact(PolicyChanged(opening=ordered, expected_sources=sources)),)
+
+
+def _expected(source: ExpectedSource, path: str) -> ExpectedSource:
+    if not 0 < source.within_hours <= LONGEST_SILENCE:
+        raise Invalid(
+            "invalid-field",
+            field=f"{path}.within_hours",
+            why=f"Entre 1 et {LONGEST_SILENCE} heures.",
+        )
+    return ExpectedSource(
+        system=words(source.system, field=f"{path}.system", limit=160),
+        within_hours=source.within_hours,
+    )
+
+
+def _weekday(day: int, path: str) -> int:
+    if not 1 <= day <= 7:
+        raise Invalid("invalid-field", field=path, why="Un jour va de 1, lundi, à 7, dimanche.")
+    return day
+
+
+def _hour(text: str, path: str) -> str:
+    if not re.fullmatch(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00", text, re.ASCII):
+        raise Invalid("invalid-field", field=path, why="Une heure s'écrit HH:MM.")
+    return text
+
+
+def change_roster(centre: HealthCentre, command: ChangeRoster) -> tuple[Fact, ...]:
+    """The same people as an opening asks for: the centre is never without them."""
+    roster = RosterChanged(
+        referent=_reachable(command.referent, "referent"),
+        on_call_chain=_chain(
+            command.on_call_chain, "La chaîne d'astreinte ne peut pas être changée."
+        ),
+        coordinators=tuple(
+            _reachable(person, f"coordinators[{place}]")
+            for place, person in enumerate(command.coordinators)
+        ),
+    )
+    held = (centre.referent, centre.on_call_chain, centre.coordinators)
+    if held == (roster.referent, roster.on_call_chain, roster.coordinators):
+        return ()
+    return (Fact(roster),)
+
+
+def record_closure(centre: HealthCentre, command: RecordClosure) -> tuple[Fact, ...]:
+    """Days that exist, in order, not recorded before."""
+    days = _read_days(command.first_day, command.last_day, command.reason)
+    if days in centre.closures:
+        return ()
+    _apart(days, centre.closures)
+    return (
+        Fact(
+            ClosureRecorded(
+                first_day=days.first.isoformat(), last_day=days.last.isoformat(), reason=days.reason
+            )
+        ),
+    )
+
+
+def record_gap(centre: HealthCentre, command: RecordGap) -> tuple[Fact, ...]:
+    """Days that exist, in order, not recorded before.
+
+    A stint planned on one of these days is no contradiction that is refused: who is in post
+    follows from stints alone (a doctor found at the last moment fills the gap), and a gap only
+    says why nobody was planned.
+    """
+    days = _read_days(command.first_day, command.last_day, command.reason)
+    if days in centre.gaps:
+        return ()
+    _apart(days, centre.gaps)
+    return (
+        Fact(
+            GapRecorded(
+                first_day=days.first.isoformat(), last_day=days.last.isoformat(), reason=days.reason
+            )
+        ),
+    )
+
+
+def _read_days(first: str, last: str, reason: str) -> Days:
+    days = Days(_day(first, "first_day"), _day(last, "last_day"), words(reason, field="reason"))
+    if days.last < days.first:
+        raise Invalid("invalid-field", field="last_day", why="Le dernier jour suit le premier.")
+    if (days.last - days.first).days >= LONGEST_DAYS:
+        raise Invalid("invalid-field", field="last_day", why="Au plus une année.")
+    return days
+
+
+def _day(text: str, field: str) -> date:
+    day = PartialDate(text, field=field)
+    if len(day) != 10:
+        raise Invalid("invalid-field", field=field, why="Un jour s'écrit AAAA-MM-JJ.")
+    return day.first_day
+
+
+def _apart(days: Days, known: tuple[Days, ...]) -> None:
+    if any(days.first <= each.last and each.first <= days.last for each in known):
+        raise refuse(
+            "days-overlap",
+            "Ces jours sont déjà enregistrés.",
+            "Une partie d'entre eux l'est déjà, pour une autre période.",
+            "N'enregistrer que les jours qui manquent.",
+            field="first_day",
+        )
+
+
+def _chain(people: tuple[NamedPerson, ...], what: str) -> tuple[NamedPerson, ...]:
+    chain = tuple(
+        _reachable(person, f"on_call_chain[{place}]") for place, person in enumerate(people)
+    )
+    if len({person.name.casefold() for person in chain}) < SHORTEST_CHAIN:
+        raise refuse(
+            "chain-too-short",
+            what,
+            "La chaîne d'astreinte compte au moins deux personnes nommées.",
+            "Ajouter une personne à la chaîne.",
+            field="on_call_chain",
+        )
+    return chain
+
+
 def _reachable(person: NamedPerson, path: str) -> NamedPerson:
     return NamedPerson(
         name=words(person.name, field=f"{path}.name", limit=160),
         phone=words(person.phone, field=f"{path}.phone", limit=40),
         person=person.person,
+    )
+
+
+# Hours
+
+
+def public_holidays(year: int) -> frozenset[date]:
+    """The eleven public holidays of mainland France (Code du travail, L3133-1)."""
+    easter = _easter(year)
+    fixed = ((1, 1), (5, 1), (5, 8), (7, 14), (8, 15), (11, 1), (11, 11), (12, 25))
+    moving = (1, 39, 50)  # Easter Monday, Ascension, Whit Monday
+    return frozenset(
+        [date(year, month, day) for month, day in fixed]
+        + [easter + timedelta(days=days) for days in moving]
+    )
+
+
+def _easter(year: int) -> date:
+    """Easter Sunday of the Gregorian calendar (Meeus, Astronomical Algorithms, ch. 8)."""
+    golden = year % 19
+    century, of_century = divmod(year, 100)
+    leap, leap_rest = divmod(century, 4)
+    moon = (century - (century + 8) // 25 + 1) // 3
+    epact = (19 * golden + century - leap - moon + 15) % 30
+    quarter, rest = divmod(of_century, 4)
+    weekday = (32 + 2 * leap_rest + 2 * quarter - epact - rest) % 7
+    correction = (golden + 11 * epact + 22 * weekday) // 451
+    month, day = divmod(epact + weekday - 7 * correction + 114, 31)
+    return date(year, month, day + 1)
+
+
+def is_open(opening: Sequence[OpeningSlot], closures: Sequence[Days], at: datetime) -> bool | None:
+    """Whether a centre with these hours is open at ``at``, in civil time of the centre.
+
+    Closed on its closed days and on public holidays, whatever the weekday. None where the centre
+    has no hours recorded: nobody knows.
+    """
+    if not opening:
+        return None
+    day = at.date()
+    if day in public_holidays(day.year) or any(each.covers(day) for each in closures):
+        return False
+    time = f"{at:%H:%M}"
+    return any(
+        slot.weekday == day.isoweekday() and slot.opens <= time < slot.closes for slot in opening
     )

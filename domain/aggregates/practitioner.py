@@ -8,9 +8,17 @@ from typing import ClassVar
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.commands import Command, OnboardPractitioner
+from releve.domain.commands import (
+    Command,
+    GrantRole,
+    OnboardPractitioner,
+    RevokeRole,
+    SuspendPractitioner,
+    VerifyPractitioner,
+)
+from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import Rpps, readable, words
+from releve.domain.values import PartialDate, Rpps, readable, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -76,6 +84,10 @@ class Practitioner:
     title: str
     role: str
     rpps: str | None = None
+    verified: bool = False
+    suspended: bool = False
+    roles: dict[tuple[str, UUID], str | None] = field(default_factory=dict)
+    """Standing roles by (role, centre), with their last day."""
     event_ids: dict[UUID, int] = field(default_factory=dict)
     last: Event | None = None
 
@@ -94,10 +106,23 @@ def fold(practitioner: Practitioner | None, events: Iterable[Event]) -> Practiti
                 role=payload.role,
                 rpps=payload.rpps,
             )
-        if practitioner is not None:
-            practitioner.version = event.originator_version
-            practitioner.event_ids[event.event_id] = event.originator_version
-            practitioner.last = event
+        if practitioner is None:
+            continue
+        match payload:
+            case PractitionerVerified():
+                practitioner.verified, practitioner.suspended = True, False
+                practitioner.rpps = payload.rpps or practitioner.rpps
+            case PractitionerSuspended():
+                practitioner.suspended = True
+            case RoleGranted():
+                practitioner.roles[payload.role, payload.centre] = payload.until
+            case RoleRevoked():
+                practitioner.roles.pop((payload.role, payload.centre), None)
+            case _:
+                pass
+        practitioner.version = event.originator_version
+        practitioner.event_ids[event.event_id] = event.originator_version
+        practitioner.last = event
     return practitioner
 
 
@@ -108,7 +133,19 @@ def decide(practitioner: Practitioner | None, command: Command, ctx: Context) ->
     """The facts that ``command`` makes of ``practitioner``, or the reason why it makes none."""
     if isinstance(command, OnboardPractitioner):
         return onboard(practitioner, command)
-    raise TypeError(f"{command.name} is not a practitioner's command")
+    if practitioner is None:
+        raise TypeError(f"{command.name} needs a practitioner")
+    match command:
+        case VerifyPractitioner():
+            return verify(practitioner, command)
+        case SuspendPractitioner():
+            return suspend(practitioner, command)
+        case GrantRole():
+            return grant_role(practitioner, command, ctx)
+        case RevokeRole():
+            return revoke_role(practitioner, command)
+        case _:
+            raise TypeError(f"{command.name} is not a practitioner's command")
 
 
 def onboard(practitioner: Practitioner | None, command: OnboardPractitioner) -> tuple[Fact, ...]:
@@ -130,5 +167,83 @@ def onboard(practitioner: Practitioner | None, command: OnboardPractitioner) -> 
                 qualification=readable(command.qualification, field="qualification", limit=160),
                 role=command.role,
             )
+        ),
+    )
+
+
+def verify(practitioner: Practitioner, command: VerifyPractitioner) -> tuple[Fact, ...]:
+    """With its proof; a number given again is the one known. Ends a suspension."""
+    rpps = None if command.rpps is None else str(Rpps(command.rpps))
+    if rpps is not None and practitioner.rpps not in (None, rpps):
+        raise refuse(
+            "other-rpps",
+            "Cette vérification ne peut pas être enregistrée.",
+            "Un autre numéro RPPS est connu pour cette personne.",
+            "Vérifier le numéro ; une autre personne a sa propre fiche.",
+            field="rpps",
+        )
+    return (
+        Fact(PractitionerVerified(proof=words(command.proof, field="proof", limit=400), rpps=rpps)),
+    )
+
+
+def suspend(practitioner: Practitioner, command: SuspendPractitioner) -> tuple[Fact, ...]:
+    """For a reason; once, until verified again."""
+    reason = words(command.reason, field="reason", limit=400)
+    if practitioner.suspended:
+        return ()
+    return (Fact(PractitionerSuspended(), reason=reason),)
+
+
+STANDING_ROLES = frozenset(
+    {"referent", "nurse", "coordinator", "secretary", "auditor", "dpo", "administrator"}
+)
+"""Roles that are held at a centre; a doctor's and a trainee's rights come from stints alone."""
+
+
+def grant_role(practitioner: Practitioner, command: GrantRole, ctx: Context) -> tuple[Fact, ...]:
+    """A role that is held at a centre, until a day to come or without end."""
+    if command.role not in STANDING_ROLES:
+        raise refuse(
+            "not-a-standing-role",
+            "Ce rôle ne s'attribue pas à un centre.",
+            "Un médecin ou un interne tient ses droits de ses séjours.",
+            "Prévoir un séjour.",
+            field="role",
+        )
+    if practitioner.suspended:
+        raise refuse(
+            "suspended",
+            "Ce rôle ne peut pas être attribué.",
+            "Cette personne est suspendue.",
+            "Vérifier d'abord son droit d'exercer.",
+        )
+    until = None
+    if command.until is not None:
+        until = PartialDate(command.until, field="until")
+        if len(until) != 10 or until.first_day < ctx.today:
+            raise Invalid("invalid-field", field="until", why="Un jour à venir, AAAA-MM-JJ.")
+    held = (command.role, command.centre)
+    granted = None if until is None else str(until)
+    if held in practitioner.roles and practitioner.roles[held] == granted:
+        return ()
+    return (Fact(RoleGranted(role=command.role, centre=command.centre, until=granted)),)
+
+
+def revoke_role(practitioner: Practitioner, command: RevokeRole) -> tuple[Fact, ...]:
+    """A role that is held: granted at that centre, or the one the person was made known with."""
+    held = (command.role, command.centre)
+    if held not in practitioner.roles and command.role != practitioner.role:
+        raise refuse(
+            "role-not-held",
+            "Ce rôle ne peut pas être retiré.",
+            "Cette personne ne l'a pas dans ce centre.",
+            "Relire ses rôles.",
+            field="role",
+        )
+    return (
+        Fact(
+            RoleRevoked(role=command.role, centre=command.centre),
+            reason=words(command.reason, field="reason", limit=400),
         ),
     )

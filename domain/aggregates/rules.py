@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
-from releve.domain.aggregates.deciding import Context, Fact
-from releve.domain.commands import Command
+from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.commands import ActivateRulesRelease, Command
 from releve.domain.events import Event, Payload
+from releve.domain.values import Sha256, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -36,6 +37,8 @@ class RulesInForce:
     version: int
     release: str
     sha256: str
+    known: dict[str, str] = field(default_factory=dict)
+    """Every release that was in force, with the hash of its bytes."""
     event_ids: dict[UUID, int] = field(default_factory=dict)
     last: Event | None = None
 
@@ -48,6 +51,7 @@ def fold(rules: RulesInForce | None, events: Iterable[Event]) -> RulesInForce | 
             if rules is None:
                 rules = RulesInForce(event.originator_id, 0, payload.release, payload.sha256)
             rules.release, rules.sha256 = payload.release, payload.sha256
+            rules.known[payload.release] = payload.sha256
         if rules is not None:
             rules.version = event.originator_version
             rules.event_ids[event.event_id] = event.originator_version
@@ -60,4 +64,35 @@ def fold(rules: RulesInForce | None, events: Iterable[Event]) -> RulesInForce | 
 
 def decide(rules: RulesInForce | None, command: Command, ctx: Context) -> tuple[Fact, ...]:
     """The facts that ``command`` makes of ``rules``, or the reason why it makes none."""
+    if isinstance(command, ActivateRulesRelease):
+        return activate(rules, command)
     raise TypeError(f"{command.name} is not a command about rules")
+
+
+def activate(rules: RulesInForce | None, command: ActivateRulesRelease) -> tuple[Fact, ...]:
+    """Once while it is in force; a release that was replaced may be put in force again.
+
+    The same name with other bytes is refused: what a briefing names must stay what it was.
+    """
+    release = words(command.release, field="release", limit=40)
+    sha256 = str(Sha256(command.sha256))
+    if rules is not None and rules.release == release and rules.sha256 == sha256:
+        return ()
+    if rules is not None and rules.known.get(release, sha256) != sha256:
+        raise refuse(
+            "other-release",
+            "Cette version des règles ne peut pas entrer en vigueur.",
+            "Une autre version a déjà porté ce nom.",
+            "Donner un nouveau nom à la version.",
+            field="release",
+        )
+    return (
+        Fact(
+            RulesReleaseActivated(
+                release=release,
+                sha256=sha256,
+                signer=words(command.signer, field="signer", limit=200),
+                reviewed_by=words(command.reviewed_by, field="reviewed_by", limit=400),
+            )
+        ),
+    )

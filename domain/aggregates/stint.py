@@ -8,18 +8,28 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from releve.domain.aggregates.deciding import CLOCK_TOLERANCE, Context, Fact, refuse
+from releve.domain.aggregates.deciding import (
+    CLOCK_TOLERANCE,
+    LATE_ENTRY_WINDOW,
+    Context,
+    Fact,
+    refuse,
+)
 from releve.domain.commands import (
+    CancelStint,
+    CloseHandover,
     Command,
     EndStint,
     IssueBriefing,
     OpenBriefing,
     PlanStint,
+    ReviseStint,
     StartStint,
+    TakeWatch,
 )
-from releve.domain.errors import Invalid
+from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Event, Payload
-from releve.domain.values import Sha256, StintMode, StintPeriod, instant, span, words
+from releve.domain.values import Sha256, StintMode, StintPeriod, instant, readable, span, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -114,6 +124,9 @@ class WatchTaken(Payload, frozen=True, kw_only=True, omit_defaults=True):
 
 # State
 
+MOST_COUNTED = 100_000
+"""Patients or items that a handover may count: more is a mistyped number."""
+
 
 @dataclass(slots=True)
 class Stint:
@@ -129,6 +142,10 @@ class Stint:
     zone: str
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    confirmed: bool = False
+    cancelled: bool = False
+    handover: HandoverClosed | None = None
+    watch: WatchTaken | None = None
     editions: list[UUID] = field(default_factory=list)
     event_ids: dict[UUID, int] = field(default_factory=dict)
     last: Event | None = None
@@ -146,7 +163,7 @@ class Stint:
     def active(self, at: datetime) -> bool:
         """True while the doctor is in post: from the first instant, up to the last one excluded."""
         start, end = self.window
-        return start <= at < end
+        return not self.cancelled and start <= at < end
 
 
 def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
@@ -174,6 +191,16 @@ def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
                 stint.started_at = _earliest(stint.started_at, event, stint.zone)
             case StintEnded():
                 stint.ended_at = _earliest(stint.ended_at, event, stint.zone)
+            case StintRevised():
+                stint.planned = _revised(stint.planned, payload)
+                if payload.confirmed is not None:
+                    stint.confirmed = payload.confirmed
+            case StintCancelled():
+                stint.cancelled = True
+            case HandoverClosed():
+                stint.handover = payload
+            case WatchTaken():
+                stint.watch = payload
             case BriefingIssued():
                 stint.editions.append(payload.edition)
             case _:
@@ -182,6 +209,13 @@ def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
         stint.event_ids[event.event_id] = event.originator_version
         stint.last = event
     return stint
+
+
+def _revised(period: StintPeriod, payload: StintRevised) -> StintPeriod:
+    return StintPeriod(
+        instant(payload.starts_at, field="starts_at") if payload.starts_at else period.starts_at,
+        instant(payload.ends_at, field="ends_at") if payload.ends_at else period.ends_at,
+    )
 
 
 def _earliest(known: datetime | None, event: Event, zone: str) -> datetime:
@@ -198,7 +232,22 @@ def decide(stint: Stint | None, command: Command, ctx: Context) -> tuple[Fact, .
         return plan(stint, command)
     if stint is None:
         raise TypeError(f"{command.name} needs a stint")
+    if stint.cancelled and not isinstance(command, CancelStint):
+        raise refuse(
+            "cancelled",
+            "Ce séjour est annulé.",
+            "Un séjour annulé ne donne aucun droit et ne se modifie plus.",
+            "Prévoir un autre séjour.",
+        )
     match command:
+        case ReviseStint():
+            return revise(stint, command, ctx)
+        case CancelStint():
+            return cancel(stint, command, ctx)
+        case CloseHandover():
+            return close_handover(stint, command, ctx)
+        case TakeWatch():
+            return take_watch(stint, command, ctx)
         case StartStint():
             return start(stint, command, ctx)
         case EndStint():
@@ -317,6 +366,144 @@ def open_briefing(stint: Stint, command: OpenBriefing, ctx: Context) -> tuple[Fa
             "Ouvrir le briefing de son propre séjour.",
         )
     return (Fact(BriefingOpened(edition=command.edition, device=command.device)),)
+
+
+def revise(stint: Stint, command: ReviseStint, ctx: Context) -> tuple[Fact, ...]:
+    """Before the stint is over; a beginning that has passed stays, an end lies ahead.
+
+    The period obeys the rules of a planned one; other stints may overlap it. A stint is cut short
+    in the past by ``end-stint``, which says when it really ended.
+    """
+    reason = words(command.reason, field="reason", limit=400)
+    start, end = stint.window
+    if stint.ended_at is not None or ctx.now >= end:
+        raise refuse(
+            "already-ended",
+            "Ce séjour est fini.",
+            "Ses dates ne changent plus : des droits en ont dépendu.",
+            "Prévoir un autre séjour.",
+        )
+    planned = stint.planned
+    period = StintPeriod.read(
+        command.starts_at or planned.starts_at.isoformat(),
+        command.ends_at or planned.ends_at.isoformat(),
+        stint.mode,
+    )
+    begun = stint.started_at is not None or ctx.now >= start
+    if period.starts_at != planned.starts_at and (begun or period.starts_at < ctx.now):
+        raise refuse(
+            "already-started",
+            "Le début de ce séjour ne peut pas changer ainsi.",
+            "Un début passé ne change plus, et un nouveau début est à venir.",
+            "Ne changer que la fin.",
+            field="starts_at",
+        )
+    if period.ends_at != planned.ends_at and period.ends_at < ctx.now:
+        raise refuse(
+            "end-in-the-past",
+            "La fin de ce séjour ne peut pas changer ainsi.",
+            "Une nouvelle fin est à venir.",
+            "Finir le séjour (end-stint), avec la date de sa fin.",
+            field="ends_at",
+        )
+    revised = StintRevised(
+        starts_at=command.starts_at if period.starts_at != planned.starts_at else None,
+        ends_at=command.ends_at if period.ends_at != planned.ends_at else None,
+        confirmed=command.confirmed if command.confirmed != stint.confirmed else None,
+    )
+    return () if revised == StintRevised() else (Fact(revised, reason=reason),)
+
+
+def cancel(stint: Stint, command: CancelStint, ctx: Context) -> tuple[Fact, ...]:
+    """Before it starts, for a reason; once. A stint that began is ended instead."""
+    reason = words(command.reason, field="reason", limit=400)
+    if stint.cancelled:
+        return ()
+    if stint.started_at is not None or stint.ended_at is not None or ctx.now >= stint.window[0]:
+        raise refuse(
+            "already-started",
+            "Ce séjour ne peut pas être annulé.",
+            "Il a commencé : ce qui s'y est fait reste.",
+            "Le finir (end-stint), écourté.",
+        )
+    return (Fact(StintCancelled(), reason=reason),)
+
+
+def close_handover(stint: Stint, command: CloseHandover, ctx: Context) -> tuple[Fact, ...]:
+    """By the stint's own doctor, from its start to 72 hours after its end.
+
+    May be said again: the last one stands, since a doctor who finished at noon may still see
+    somebody in the afternoon.
+    """
+    _own(stint, ctx)
+    start, end = stint.window
+    if not start <= ctx.now <= end + LATE_ENTRY_WINDOW:
+        raise _out_of_window("Les transmissions se finissent pendant le séjour, ou dans les 72 h.")
+    for name, count in (("patients", command.patients), ("items_left", command.items_left)):
+        if not 0 <= count <= MOST_COUNTED:
+            raise Invalid("invalid-field", field=name, why=f"Entre 0 et {MOST_COUNTED}.")
+    closed = HandoverClosed(
+        patients=command.patients,
+        items_left=command.items_left,
+        message=readable(command.message, field="message", limit=2000),
+    )
+    return () if closed == stint.handover else (Fact(closed),)
+
+
+def take_watch(stint: Stint, command: TakeWatch, ctx: Context) -> tuple[Fact, ...]:
+    """By the stint's own doctor while in post, once, saying what comes first or what is unclear."""
+    _own(stint, ctx)
+    start, end = stint.window
+    if not start <= ctx.now <= end:
+        raise _out_of_window("La relève se prend pendant le séjour.")
+    first = readable(command.first_action, field="first_action", limit=400)
+    question = readable(command.question, field="question", limit=400)
+    if not first and not question:
+        raise refuse(
+            "first-action-missing",
+            "La relève n'est pas prise.",
+            "Prendre la relève, c'est dire ce que l'on fait d'abord, ou ce qui n'est pas clair.",
+            "Écrire la première action, ou une question.",
+            field="first_action",
+        )
+    if command.edition is not None and command.edition not in stint.editions:
+        raise refuse(
+            "unknown-edition",
+            "Cette édition n'existe pas.",
+            "Aucune édition de ce séjour ne porte ce nom.",
+            "Ouvrir la dernière édition.",
+            field="edition",
+        )
+    taken = WatchTaken(edition=command.edition, first_action=first, question=question)
+    if stint.watch is not None:
+        if stint.watch == taken:
+            return ()
+        raise refuse(
+            "watch-taken",
+            "La relève est déjà prise.",
+            "Elle se prend une fois par séjour.",
+            "Écrire une question à un confrère, ou une note.",
+        )
+    return (Fact(taken),)
+
+
+def _own(stint: Stint, ctx: Context) -> None:
+    if ctx.author.person != stint.practitioner:
+        raise refuse(
+            "not-own-stint",
+            "Cette action revient au médecin du séjour.",
+            "Le séjour est celui d'un autre médecin.",
+            "Ouvrir son propre séjour.",
+        )
+
+
+def _out_of_window(why: str) -> Refused:
+    return refuse(
+        "outside-stint",
+        "Ce séjour n'est pas en cours.",
+        why,
+        "Vérifier les dates du séjour.",
+    )
 
 
 def _not_future(command: Command, ctx: Context) -> datetime:
