@@ -49,8 +49,14 @@ def item_opened_1_to_2(payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
+def item_opened_2_to_3(payload: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 says which order or result an item follows; before, none was told."""
+    return payload
+
+
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("patient.item-opened", 1): item_opened_1_to_2,
+    ("patient.item-opened", 2): item_opened_2_to_3,
 }
 """One step per (topic, schema it starts from)."""
 

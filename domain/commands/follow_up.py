@@ -358,6 +358,8 @@ class ReviewResult(Command, frozen=True, kw_only=True, omit_defaults=True):
     inform_patient: bool = True
     """The patient must still be told; false only with a reason."""
     reason: str = ""
+    order: UUID | None = None
+    """The order that it answers, where the result did not say."""
 
 
 class RecordContactAttempt(Command, frozen=True, kw_only=True, omit_defaults=True):

@@ -35,10 +35,12 @@ from releve.domain.aggregates.patient import (
     validation,
     vigilance,
 )
+from releve.domain.aggregates.patient import result_follow_up as follow_up
 from releve.domain.aggregates.patient.consultation import record_consultation
 from releve.domain.aggregates.patient.imports import import_record
 from releve.domain.aggregates.patient.record import Fold, Patient
 from releve.domain.commands import (
+    AcceptItem,
     AmendNote,
     AnswerQuestion,
     AskQuestion,
@@ -51,16 +53,22 @@ from releve.domain.commands import (
     CloseItem,
     Command,
     DeclareMedecinTraitant,
+    DeclineItem,
     EndMedecinTraitant,
     ImportRecord,
+    InformPatient,
     LiftVigilancePoint,
     MarkEntryInError,
     NoticeAppointment,
+    OfferItem,
     OpenItem,
+    OrderInvestigation,
     ReadBackHandover,
+    ReceiveResult,
     ReconcileMedications,
     RecordAllergy,
     RecordConsultation,
+    RecordContactAttempt,
     RecordDeath,
     RecordDevice,
     RecordHistory,
@@ -71,8 +79,11 @@ from releve.domain.commands import (
     RecordProcedure,
     RegisterPatient,
     ReinstateEntry,
+    ReopenItem,
+    ReviewResult,
     ReviewSummary,
     ReviseAllergy,
+    ReviseItem,
     ReviseProblem,
     SetContingency,
     SetIllnessSeverity,
@@ -81,6 +92,7 @@ from releve.domain.commands import (
     StartMedication,
     StopMedication,
     ValidateEntry,
+    WithdrawContingency,
     WriteHandover,
 )
 from releve.domain.events import Event, Payload
@@ -150,12 +162,24 @@ def decide(patient: Patient | None, command: Command, ctx: Context) -> tuple[Fac
     if not isinstance(command, ImportRecord):
         afterwards = isinstance(
             command,
-            AmendNote | WriteHandover | MarkEntryInError | ReinstateEntry | AttachDocument,
+            AmendNote
+            | WriteHandover
+            | MarkEntryInError
+            | ReinstateEntry
+            | AttachDocument
+            | ReviewResult
+            | RecordContactAttempt
+            | InformPatient,
         )
-        measured = isinstance(command, RecordObservation)
+        measured = isinstance(command, RecordObservation | ReceiveResult)
         answering = isinstance(command, AnswerQuestion)
         require_stint(command, ctx, before=measured, afterwards=afterwards, answering=answering)
         death.refuse_care_after(patient, command, ctx)
+    facts = _decided(patient, command, ctx)
+    return (*facts, *follow_up.by_rule(patient, facts, ctx, happened=ctx.happened(command)))
+
+
+def _decided(patient: Patient, command: Command, ctx: Context) -> tuple[Fact, ...]:
     match command:
         case RegisterPatient():
             return identity.register(patient, command, ctx)
@@ -184,9 +208,31 @@ def decide(patient: Patient | None, command: Command, ctx: Context) -> tuple[Fac
         case OpenItem():
             return open_items.open_item(patient, command, ctx)
         case CloseItem():
-            return open_items.close_item(patient, command, ctx)
+            return follow_up.close_item(patient, command, ctx)
+        case ReviseItem():
+            return open_items.revise_item(patient, command, ctx)
+        case ReopenItem():
+            return open_items.reopen_item(patient, command, ctx)
+        case OfferItem():
+            return offers.offer_item(patient, command, ctx)
+        case AcceptItem():
+            return offers.accept_item(patient, command, ctx)
+        case DeclineItem():
+            return offers.decline_item(patient, command, ctx)
+        case OrderInvestigation():
+            return follow_up.order_investigation(patient, command, ctx)
+        case ReceiveResult():
+            return follow_up.receive_result(patient, command, ctx)
+        case ReviewResult():
+            return follow_up.review_result(patient, command, ctx)
+        case RecordContactAttempt():
+            return follow_up.record_contact_attempt(patient, command, ctx)
+        case InformPatient():
+            return follow_up.inform_patient(patient, command, ctx)
         case SetContingency():
             return contingencies.set_contingency(patient, command, ctx)
+        case WithdrawContingency():
+            return contingencies.withdraw_contingency(patient, command, ctx)
         case SetIllnessSeverity():
             return severity.set_illness_severity(patient, command, ctx)
         case WriteHandover():

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
 
-from releve.domain.aggregates.deciding import Context, Fact
+from releve.domain.aggregates.deciding import RELEVE, Context, Fact, refuse
+from releve.domain.aggregates.patient.observations import (
+    ObservationRecorded,
+    loincs_of,
+    tells_the_past,
+)
 from releve.domain.aggregates.patient.record import Fold, Patient, file
-from releve.domain.commands import SetContingency
+from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_past
+from releve.domain.commands import SetContingency, WithdrawContingency
+from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
     ExactDecimal,
@@ -62,8 +69,9 @@ FOLDS: dict[type[Payload], Fold] = {
 
 
 def current_contingencies(patient: Patient) -> Iterator[Event]:
-    """Those that stand, expired ones included: nothing expires into calm."""
-    return patient.standing(patient.contingencies)
+    """Those that stand and were not withdrawn, expired ones included: nothing expires into calm."""
+    withdrawn = {e.envelope.target for e in patient.standing(patient.told(ContingencyWithdrawn))}
+    return (e for e in patient.standing(patient.contingencies) if e.event_id not in withdrawn)
 
 
 def is_expired(contingency: ContingencySet, at: datetime, zone: str) -> bool:
@@ -76,19 +84,127 @@ def is_expired(contingency: ContingencySet, at: datetime, zone: str) -> bool:
 Match = Literal["met", "not-met", "unit-error"]
 
 
-def matches(threshold: Threshold, value: Quantity) -> Match:
-    """Whether a value of the threshold's LOINC code meets it; another unit is an error."""
+def matches(threshold: Threshold, value: Quantity, comparator: str | None = None) -> Match:
+    """Whether a value of the threshold's LOINC code meets it.
+
+    ``unit-error`` is for whatever cannot be compared: another unit, no number, or a bound (``> 4``,
+    its ``comparator`` before it) that leaves both answers possible.
+    """
     if (value.code or value.unit) != threshold.unit:
         return "unit-error"
-    measured = ExactDecimal(value.value).number
-    limit = ExactDecimal(threshold.value).number
-    met = {
-        ">": measured > limit,
-        ">=": measured >= limit,
-        "<": measured < limit,
-        "<=": measured <= limit,
+    try:
+        measured = ExactDecimal(value.value).number
+        limit = ExactDecimal(threshold.value).number
+    except Invalid:
+        return "unit-error"
+    # A strict bound lies a hair beyond its number.
+    at = (measured, {">": 1, "<": -1}.get(comparator or "", 0))
+    edge = (limit, 0)
+    holds = {
+        ">": at > edge,
+        ">=": at >= edge,
+        "<": at < edge,
+        "<=": at <= edge,
     }[threshold.comparator]
-    return "met" if met else "not-met"
+    if comparator is None:
+        return "met" if holds else "not-met"
+    if comparator[0] == threshold.comparator[0]:
+        return "met" if holds else "unit-error"
+    return "unit-error" if holds else "not-met"
+
+
+_VOID = frozenset({"entered-in-error", "cancelled"})
+
+
+def answers(threshold: Threshold, measure: Payload) -> Match | None:
+    """What an observation or a result says to a threshold; None where it does not measure that.
+
+    A result line of that code with words in the place of its number is a ``unit-error`` too.
+    """
+    said: list[Match] = []
+    match measure:
+        case ObservationRecorded():
+            parts = [(measure.code, measure.value)]
+            parts += [(part.code, part.value) for part in measure.components]
+            for code, value in parts if measure.status not in _VOID else ():
+                if value is not None and threshold.loinc in loincs_of(code):
+                    said.append(matches(threshold, value))
+        case ResultReceived():
+            for line in measure.lines:
+                if threshold.loinc not in loincs_of(line.code) or line.status in _VOID:
+                    continue
+                if line.value is None:
+                    said.append("unit-error")
+                else:
+                    said.append(matches(threshold, line.value, line.comparator))
+        case _:
+            pass
+    return next((each for each in ("met", "unit-error", "not-met") if each in said), None)
+
+
+class Activation(NamedTuple):
+    """An if/then that a measure met."""
+
+    event: Event
+    contingency: Event
+    measure: Event
+
+
+def activations(patient: Patient) -> Iterator[Activation]:
+    """Activations of current if/thens whose measure still stands, oldest first."""
+    current = {event.event_id: event for event in current_contingencies(patient)}
+    for event in patient.standing(patient.told(ContingencyActivated)):
+        if isinstance(event.payload, ContingencyActivated) and event.envelope.target in current:
+            measure = patient.entries.get(event.payload.by)
+            if measure is not None and patient.stands(measure):
+                yield Activation(event, current[event.envelope.target], measure)
+
+
+def unread_activations(patient: Patient) -> Iterator[Activation]:
+    """Those whose measure no doctor has read since; withdrawing the if/then ends them too."""
+    read = {e.envelope.target for e in patient.standing(patient.told(ResultReviewed))}
+    return (each for each in activations(patient) if each.measure.event_id not in read)
+
+
+def has_activated(patient: Patient, measure: UUID) -> bool:
+    """True while that measure stands and met a current if/then."""
+    return any(each.measure.event_id == measure for each in activations(patient))
+
+
+class UnitError(NamedTuple):
+    """A measure that a current if/then waits for and that cannot be compared with it."""
+
+    contingency: Event
+    measure: Event
+
+
+def unit_errors(patient: Patient) -> Iterator[UnitError]:
+    """Measures that came in after an if/then was set and cannot be compared: for a doctor to read.
+
+    Never taken for "not met"; one that a doctor read is not listed any more.
+    """
+    read = {e.envelope.target for e in patient.standing(patient.told(ResultReviewed))}
+    for contingency in current_contingencies(patient):
+        said = contingency.payload
+        if not isinstance(said, ContingencySet) or said.threshold is None:
+            continue
+        for measures in (patient.observations, patient.told(ResultReceived)):
+            for measure in measures:
+                if (
+                    measure.originator_version > contingency.originator_version
+                    and measure.event_id not in read
+                    and patient.stands(measure)
+                    and not _is_past(measure)
+                    and answers(said.threshold, measure.payload) == "unit-error"
+                ):
+                    yield UnitError(contingency, measure)
+
+
+def _is_past(measure: Event) -> bool:
+    if isinstance(measure.payload, ResultReceived):
+        return is_past(measure)
+    envelope = measure.envelope
+    return tells_the_past(envelope.occurred_at, envelope.zone, measure.recorded_at)
 
 
 # Decisions
@@ -113,3 +229,65 @@ def set_contingency(patient: Patient, command: SetContingency, ctx: Context) -> 
             )
         ),
     )
+
+
+def withdraw_contingency(
+    patient: Patient, command: WithdrawContingency, ctx: Context
+) -> tuple[Fact, ...]:
+    """A current if/then is no longer so, for a reason; what it activated ends with it."""
+    find_contingency(patient, command.contingency, "contingency")
+    reason = words(command.reason, field="reason", limit=400)
+    return (Fact(ContingencyWithdrawn(), target=command.contingency, reason=reason),)
+
+
+def find_contingency(patient: Patient, contingency: UUID, field: str) -> Event:
+    """The current if/then of that id. Refuses ``unknown-contingency``."""
+    for event in current_contingencies(patient):
+        if event.event_id == contingency:
+            return event
+    raise refuse(
+        "unknown-contingency",
+        "Cette conduite à tenir n'a pas cours.",
+        "Aucun « si… alors » en cours de ce dossier ne porte ce nom.",
+        "Relire le dossier.",
+        field=field,
+    )
+
+
+def activated(
+    patient: Patient, facts: Sequence[Fact], ctx: Context, *, happened: str | None
+) -> tuple[Fact, ...]:
+    """One activation for each current if/then that a measure among ``facts`` meets.
+
+    By the rule itself, whatever door the measure came through; what tells the past meets none.
+    ``happened`` is when, for facts that do not say it themselves.
+    """
+    waiting = [
+        (event.event_id, event.payload.threshold)
+        for event in current_contingencies(patient)
+        if isinstance(event.payload, ContingencySet) and event.payload.threshold is not None
+    ]
+    found = []
+    for place, fact in enumerate(facts if waiting else ()):
+        if _tells_the_past(fact, ctx, happened):
+            continue
+        for contingency, threshold in waiting:
+            if answers(threshold, fact.payload) == "met":
+                found.append(
+                    Fact(
+                        ContingencyActivated(by=ctx.event_id(place)),
+                        occurred_at=ctx.now.isoformat(timespec="seconds"),
+                        target=contingency,
+                        author=RELEVE,
+                    )
+                )
+    return tuple(found)
+
+
+def _tells_the_past(fact: Fact, ctx: Context, happened: str | None) -> bool:
+    happened = fact.occurred_at or happened
+    if isinstance(fact.payload, ResultReceived):
+        if fact.payload.status == "phoned":
+            return False
+        happened = fact.payload.sampled_at or happened
+    return happened is not None and tells_the_past(happened, ctx.zone, ctx.now)

@@ -7,9 +7,18 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse, under
-from releve.domain.aggregates.patient.contingencies import ContingencySet, set_contingency
+from releve.domain.aggregates.patient.contingencies import (
+    current_contingencies,
+    set_contingency,
+    unread_activations,
+)
 from releve.domain.aggregates.patient.open_items import ItemOpened, closed_items, open_item
 from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.aggregates.patient.results import (
+    ResultReceived,
+    current_results,
+    stage_of,
+)
 from releve.domain.aggregates.patient.severity import current_severity, set_illness_severity
 from releve.domain.commands import ReadBackHandover, SetIllnessSeverity, WriteHandover
 from releve.domain.errors import Invalid, Refused
@@ -83,11 +92,26 @@ def read_backs_of(patient: Patient, handover: UUID) -> Iterator[Event]:
 
 
 def must_be_restated(patient: Patient, handover: HandoverWritten) -> bool:
-    """True where one key is not enough: an unstable patient, or a read-back its author asked."""
+    """True where one key is not enough.
+
+    For an unstable patient, a read-back its author asked for, an if/then that a measure met and a
+    result told on the phone, both unread.
+    """
     return (
         handover.read_back_requested
         or handover.severity == "unstable"
         or current_severity(patient) == "unstable"
+        or any(True for _ in unread_activations(patient))
+        or any(_told_on_the_phone(patient, result) for result in current_results(patient))
+    )
+
+
+def _told_on_the_phone(patient: Patient, result: Event) -> bool:
+    told = result.payload
+    return (
+        isinstance(told, ResultReceived)
+        and told.status == "phoned"
+        and stage_of(patient, result) == "to-read"
     )
 
 
@@ -119,13 +143,9 @@ def write_handover(patient: Patient, command: WriteHandover, ctx: Context) -> tu
             raise Invalid("invalid-field", field=f"items[{place}]", why="Point inconnu.")
         if item in closed:
             raise Invalid("invalid-field", field=f"items[{place}]", why="Point déjà clos.")
+    current_ones = {event.event_id for event in current_contingencies(patient)}
     for place, contingency in enumerate(command.contingencies):
-        known = patient.entries.get(contingency)
-        if (
-            known is None
-            or not isinstance(known.payload, ContingencySet)
-            or not patient.stands(known)
-        ):
+        if contingency not in current_ones:
             raise Invalid("invalid-field", field=f"contingencies[{place}]", why="Inconnu.")
     items, contingencies = list(command.items), list(command.contingencies)
     for place, new in enumerate(command.new_items):
@@ -175,9 +195,8 @@ def write_handover(patient: Patient, command: WriteHandover, ctx: Context) -> tu
 def read_back(patient: Patient, command: ReadBackHandover, ctx: Context) -> tuple[Fact, ...]:
     """An answer that commits to something.
 
-    An unstable patient, and a note whose author asked for it, take words: a first action or a
-    question. The receiver is not the sender, unless it is the same doctor's next stint, which is a
-    continuation.
+    What must be restated (:func:`must_be_restated`) takes words: a first action or a question. The
+    receiver is not the sender, unless it is the same doctor's next stint: a continuation.
     """
     handover = patient.entries.get(command.handover)
     if handover is None or not isinstance(handover.payload, HandoverWritten):
@@ -221,7 +240,8 @@ def read_back(patient: Patient, command: ReadBackHandover, ctx: Context) -> tupl
         raise refuse(
             "read-back-required",
             "Ce patient n'est pas repris.",
-            "Un patient instable, ou signalé par son médecin, se restitue avec des mots.",
+            "Un patient instable, signalé par son médecin, ou dont un seuil est atteint ou un "
+            "résultat dicté non lu, se restitue avec des mots.",
             "Dire la première action, ou poser une question.",
             field="kind",
         )

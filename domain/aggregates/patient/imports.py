@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
+import msgspec
+
 from releve.domain.aggregates.deciding import Context, Fact
 from releve.domain.aggregates.patient.allergies import (
     AbsenceAsserted,
@@ -23,7 +25,8 @@ from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.record import Patient
-from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.aggregates.patient.result_follow_up import Arrival, kept_in_sight
+from releve.domain.aggregates.patient.results import ResultReceived, earlier_version, order_of
 from releve.domain.commands import ImportedDocument, ImportedEntry, ImportRecord
 from releve.domain.errors import Invalid
 from releve.domain.events import Payload, Source
@@ -52,10 +55,12 @@ def import_record(patient: Patient, command: ImportRecord, ctx: Context) -> tupl
 
     A line is known when the record holds one of the same topic, code, onset and source that says
     the same; if the very resource it came from now says something else, the new line supersedes
-    the old one (its target). A known-absence code is an absence, never a substance. When nothing
-    is new, there are no facts.
+    the old one (its target), and so does another text of the same laboratory's report. A result is
+    kept in sight by an open item as if it had been received here. A known-absence code is an
+    absence, never a substance. When nothing is new, there are no facts.
     """
     facts: list[Fact] = []
+    happened = ctx.happened(command)
     if patient.registered is None:
         if command.registration is None:
             raise Invalid("missing-field", field="registration", why="Le dossier n'existe pas.")
@@ -63,8 +68,13 @@ def import_record(patient: Patient, command: ImportRecord, ctx: Context) -> tupl
     document = command.document
     if document is not None and not holds_document(patient, document.sha256, document.source_id):
         facts.append(_attach(document, ctx))
-    facts += _new_lines(patient, command.entries, ctx)
-    return tuple(facts)
+    lines = list(_new_lines(patient, command.entries, ctx, first=len(facts)))
+    results = [
+        Arrival(ctx.event_id(place), line.payload, line.target, line.occurred_at or happened)
+        for place, line in enumerate(lines, start=len(facts))
+        if isinstance(line.payload, ResultReceived)
+    ]
+    return (*facts, *lines, *kept_in_sight(patient, results, ctx))
 
 
 def _attach(document: ImportedDocument, ctx: Context) -> Fact:
@@ -85,10 +95,12 @@ def _attach(document: ImportedDocument, ctx: Context) -> Fact:
 
 
 def _new_lines(
-    patient: Patient, entries: tuple[ImportedEntry, ...], ctx: Context
+    patient: Patient, entries: tuple[ImportedEntry, ...], ctx: Context, *, first: int
 ) -> Iterator[Fact]:
+    """``first`` is the place in the append of the first line that is new."""
     known: set[tuple[Line, Line]] = set()
     by_resource: dict[tuple[Line, str | None, str], UUID] = {}
+    by_report: dict[Line, UUID] = {}
     filed = (
         patient.problems,
         patient.allergies,
@@ -101,28 +113,53 @@ def _new_lines(
         # What was superseded or marked in error stays known: the same file brings nothing back.
         for event in events:
             source = event.envelope.source
-            line = (_line(event.payload, event.envelope.occurred_at), source.system)
+            line = _known_as(event.payload, event.envelope.occurred_at, source.system)
             known.add((line, _content(event.payload)))
+            stands = patient.stands(event)
             if source.source_id is not None:
-                by_resource[line, source.system, source.source_id] = event.event_id
+                resource = (_kind(event.payload, line), source.system, source.source_id)
+                if stands or resource not in by_resource:
+                    by_resource[resource] = event.event_id
+            if _report(event.payload) and (stands or line not in by_report):
+                by_report[line] = event.event_id
+    new = 0
     for place, entry in enumerate(entries):
         payload = _as_absence(entry.payload)
         if not isinstance(payload, IMPORTED):
             raise Invalid("invalid-field", field=f"entries[{place}].payload")
-        line = (_line(payload, entry.occurred_at), ctx.source.system)
+        line = _known_as(payload, entry.occurred_at, ctx.source.system)
         content = _content(payload)
         if (line, content) in known:
             continue
         known.add((line, content))
         older = None
         if entry.source_id is not None:
-            older = by_resource.get((line, ctx.source.system, entry.source_id))
+            resource = (_kind(payload, line), ctx.source.system, entry.source_id)
+            older = by_resource.get(resource)
+        if isinstance(payload, ResultReceived):
+            payload, older = _versioned(patient, payload, older or by_report.get(line), ctx)
+            if payload.report:
+                by_report[line] = ctx.event_id(first + new)
+        new += 1
         yield Fact(
             payload,
             occurred_at=entry.occurred_at,
             target=older,
             source=_source(ctx, entry.source_id, entry.author, None),
         )
+
+
+def _versioned(
+    patient: Patient, result: ResultReceived, older: UUID | None, ctx: Context
+) -> tuple[ResultReceived, UUID | None]:
+    """A result with the version that it replaces, and the order that both answer."""
+    if older is None:
+        before = earlier_version(patient, result, ctx.now)
+        older = None if before is None else before.event_id
+    order = result.order if result.order in patient.entries else None
+    if order is None and older is not None:
+        order = order_of(patient, older)
+    return msgspec.structs.replace(result, order=order), older
 
 
 def _as_absence(payload: Payload) -> Payload:
@@ -157,6 +194,22 @@ def _code(concept: Concept | None) -> Line:
         return ()
     codes = sorted((c.system or "", c.code) for c in concept.codings if c.code)
     return tuple(codes) or (concept.text.strip().casefold(),)
+
+
+def _known_as(payload: Payload, occurred_at: str | None, system: str | None) -> Line:
+    """A line and its source; a laboratory's report is the same whichever way it came."""
+    if isinstance(payload, ResultReceived) and payload.report:
+        return payload.topic, payload.report, payload.laboratory or system
+    return _line(payload, occurred_at), system
+
+
+def _report(payload: Payload) -> str | None:
+    return payload.report if isinstance(payload, ResultReceived) else None
+
+
+def _kind(payload: Payload, line: Line) -> Line:
+    """What one resource of a source says for ever: its line, but a result may gain tests."""
+    return (payload.topic,) if isinstance(payload, ResultReceived) else line
 
 
 def _line(payload: Payload, occurred_at: str | None) -> Line:

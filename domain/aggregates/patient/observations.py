@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.plausible import RANGES
 from releve.domain.aggregates.patient.problems import read_concept
 from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.clinical_time import moment
 from releve.domain.commands import RecordObservation
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
@@ -45,9 +47,26 @@ FOLDS: dict[type[Payload], Fold] = {ObservationRecorded: _recorded}
 LOINC = "http://loinc.org"
 
 
+_LOINC_SYSTEMS = frozenset({LOINC, "urn:oid:2.16.840.1.113883.6.1"})
+"""How FHIR and CDA name it."""
+
+HISTORY_AFTER = timedelta(days=60)
+"""A measure this much older than its arrival tells the past: nobody waits for it to act."""
+
+
 def loinc_of(concept: Concept) -> str | None:
     """The LOINC code of a concept, where it has one."""
     return next((c.code for c in concept.codings if c.system == LOINC and c.code), None)
+
+
+def loincs_of(concept: Concept) -> frozenset[str]:
+    """Every LOINC code of a concept, as received."""
+    return frozenset(c.code for c in concept.codings if c.system in _LOINC_SYSTEMS and c.code)
+
+
+def tells_the_past(happened: str, zone: str, arrived: datetime) -> bool:
+    """True for what was measured so long before it arrived that it is history, not news."""
+    return arrived - moment(happened, zone, arrived).latest > HISTORY_AFTER
 
 
 # Decisions
@@ -97,6 +116,26 @@ def _check(
     code: Concept, value: Quantity, code_field: str, value_field: str, *, confirmed: bool
 ) -> bool:
     """True when the value is unusual and its author confirmed it."""
+    if not possible(code, value, code_field, value_field):
+        return False
+    if not confirmed:
+        raise refuse(
+            "unusual-value",
+            "La mesure n'est pas enregistrée.",
+            "Cette valeur sort de l'ordinaire pour cette mesure.",
+            "La vérifier, puis la confirmer.",
+            field=f"{value_field}.value",
+        )
+    return True
+
+
+def possible(code: Concept, value: Quantity, code_field: str, value_field: str) -> bool:
+    """Whether a value written here, which is possible, is unusual for its LOINC code.
+
+    Raises:
+        Invalid: no LOINC code or a wrong one, no exact decimal, a unit that is not UCUM or not
+            this measure's, or a value that cannot be (``plausible``).
+    """
     loinc = _read_loinc(code, code_field)
     number, unit = measured(value, field=value_field)
     by_unit = RANGES.get(loinc)
@@ -117,14 +156,4 @@ def _check(
             why="Cette valeur n'est pas possible pour cette mesure.",
             do="Vérifier la valeur et l'unité.",
         )
-    if limits.soft_low <= number.number <= limits.soft_high:
-        return False
-    if not confirmed:
-        raise refuse(
-            "unusual-value",
-            "La mesure n'est pas enregistrée.",
-            "Cette valeur sort de l'ordinaire pour cette mesure.",
-            "La vérifier, puis la confirmer.",
-            field=f"{value_field}.value",
-        )
-    return True
+    return not limits.soft_low <= number.number <= limits.soft_high

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
-from releve.domain.aggregates.patient.record import Fold, file
-from releve.domain.events import Payload
-from releve.domain.values import (
-    Owner,
+from releve.domain.aggregates.deciding import NEEDS_STINT, Context, Fact, refuse
+from releve.domain.aggregates.patient.entries import about
+from releve.domain.aggregates.patient.open_items import (
+    Holder,
+    ItemClosed,
+    ItemOpened,
+    closed_items,
+    find_open_item,
+    owner_at,
 )
+from releve.domain.aggregates.patient.record import Fold, Patient, file
+from releve.domain.aggregates.stint import Stint
+from releve.domain.commands import AcceptItem, DeclineItem, OfferItem
+from releve.domain.errors import Invalid, Refused
+from releve.domain.events import Event, Payload
+from releve.domain.values import NamedPerson, Owner, readable, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -45,3 +59,129 @@ FOLDS: dict[type[Payload], Fold] = {
     ItemAccepted: file,
     ItemDeclined: file,
 }
+
+
+def owner_of(patient: Patient, item: Event) -> Owner:
+    """Who an item belongs to: whoever accepted it last, else whom it was opened for.
+
+    The person may have left since: :func:`holder_of` says who answers at an instant.
+    """
+    if not isinstance(item.payload, ItemOpened):
+        raise TypeError(f"{item.topic} opens no item")
+    owner = item.payload.owner
+    for event in about(patient, ItemAccepted, item.event_id):
+        if isinstance(event.payload, ItemAccepted):
+            owner = event.payload.owner
+    return owner
+
+
+def holder_of(
+    patient: Patient,
+    item: Event,
+    centre: UUID,
+    at: datetime,
+    stints: Mapping[UUID, Stint],
+    referent: NamedPerson,
+) -> Holder:
+    """The one who answers for an item at ``at``, as :func:`~.open_items.owner_at` gives it."""
+    return owner_at(owner_of(patient, item), centre, at, stints, referent)
+
+
+def pending_offer(patient: Patient, item: UUID) -> Event | None:
+    """The offer of an open item that nobody has answered; a later offer takes its place."""
+    if item in closed_items(patient):
+        return None
+    told = (
+        event
+        for kind in (ItemOffered, ItemAccepted, ItemDeclined)
+        for event in about(patient, kind, item)
+    )
+    closings = (e for e in patient.standing(patient.closings) if e.envelope.target == item)
+    last = max((*told, *closings), key=lambda event: event.originator_version, default=None)
+    if last is None or isinstance(last.payload, ItemAccepted | ItemDeclined | ItemClosed):
+        return None
+    return last
+
+
+# Decisions
+
+
+def offer_item(patient: Patient, command: OfferItem, ctx: Context) -> tuple[Fact, ...]:
+    """An open item, to a role or to a named person; it stays whose it is until they accept."""
+    item, _ = find_open_item(patient, command.item)
+    to, name = command.to, readable(command.to_name, field="to_name", limit=160)
+    if to.stint is not None:
+        raise Invalid("invalid-field", field="to.stint", why="Le séjour est celui de qui accepte.")
+    if to.person is not None and not name:
+        raise Invalid("missing-field", field="to_name", why="Dire à qui le point est proposé.")
+    owner = owner_of(patient, item)
+    if to == Owner(role=owner.role, person=owner.person) and (
+        owner.person is None or owner.stint == ctx.author.stint
+    ):
+        raise refuse(
+            "already-theirs",
+            "Le point n'est pas proposé.",
+            "Il est déjà à qui il est proposé.",
+            "Choisir quelqu'un d'autre.",
+            field="to",
+        )
+    message = readable(command.message, field="message", limit=400)
+    offered = ItemOffered(to=to, to_name=name if to.person else "", message=message)
+    return (Fact(offered, target=command.item),)
+
+
+def accept_item(patient: Patient, command: AcceptItem, ctx: Context) -> tuple[Fact, ...]:
+    """By whom it was offered to, or who fills that role; binds the person and their stint."""
+    offered = _offered_to_author(patient, command.item, ctx)
+    author = ctx.author
+    if author.role in NEEDS_STINT:
+        owner = Owner(person=author.person, stint=author.stint)
+    elif author.role == "referent":
+        owner = Owner(role="referent", person=author.person if offered.to.person else None)
+    elif author.role == "coordinator":
+        owner = Owner(role="coordinator")
+    else:
+        raise refuse(
+            "cannot-answer-for-it",
+            "Le point n'est pas accepté.",
+            "Un médecin en séjour, le référent ou la coordination répondent d'un point.",
+            "Le laisser au médecin en poste, et y noter ce qui est fait.",
+            field="item",
+        )
+    return (Fact(ItemAccepted(owner=owner), target=command.item),)
+
+
+def decline_item(patient: Patient, command: DeclineItem, ctx: Context) -> tuple[Fact, ...]:
+    """By whom it was offered to, for a reason; it stays with who had it."""
+    _offered_to_author(patient, command.item, ctx)
+    reason = words(command.reason, field="reason", limit=400)
+    return (Fact(ItemDeclined(), target=command.item, reason=reason),)
+
+
+def _offered_to_author(patient: Patient, item: UUID, ctx: Context) -> ItemOffered:
+    find_open_item(patient, item)
+    offer = pending_offer(patient, item)
+    if offer is None or not isinstance(offer.payload, ItemOffered):
+        raise _not_offered("Aucune proposition n'attend de réponse pour ce point.")
+    to = offer.payload.to
+    fills = {
+        "medecin_en_poste": ("doctor", "intern", "referent"),
+        "referent": ("referent",),
+        "coordinator": ("coordinator",),
+    }[to.role]
+    if to.person is not None:
+        if to.person != ctx.author.person:
+            raise _not_offered("Il est proposé à quelqu'un d'autre.")
+    elif ctx.author.role not in fills:
+        raise _not_offered("Il est proposé à un autre rôle.")
+    return offer.payload
+
+
+def _not_offered(why: str) -> Refused:
+    return refuse(
+        "not-offered-to-you",
+        "La réponse n'est pas enregistrée.",
+        why,
+        "Relire le point : il reste à qui il est.",
+        field="item",
+    )

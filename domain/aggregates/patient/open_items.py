@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
+import msgspec
+
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.aggregates.stint import Stint
-from releve.domain.commands import CloseItem, OpenItem
+from releve.domain.commands import CloseItem, OpenItem, ReopenItem, ReviseItem
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
@@ -31,7 +34,7 @@ class ItemOpened(Payload, frozen=True, kw_only=True, omit_defaults=True):
     """Something must still happen. ``due`` is a date, or ``no_deadline`` says so explicitly."""
 
     topic: ClassVar[str] = "patient.item-opened"
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     kind: ItemKind
     text: str
@@ -82,18 +85,50 @@ FOLDS: dict[type[Payload], Fold] = {
 
 
 def closed_items(patient: Patient) -> set[UUID]:
-    """Items that a standing event closed; a closing marked in error opens its item again."""
-    return {
-        event.envelope.target
-        for event in patient.standing(patient.closings)
-        if event.envelope.target is not None
-    }
+    """Items whose last standing word is a closing.
+
+    A closing marked in error opens its item again; so does a reopening, until the next closing.
+    """
+    closed: dict[UUID, int] = {}
+    for event in patient.standing(patient.closings):
+        if event.envelope.target is not None:
+            closed[event.envelope.target] = event.originator_version
+    for event in patient.standing(patient.told(ItemReopened)):
+        if event.envelope.target is not None:
+            version = closed.get(event.envelope.target)
+            if version is not None and version < event.originator_version:
+                del closed[event.envelope.target]
+    return set(closed)
 
 
 def open_items(patient: Patient) -> Iterator[Event]:
     """Standing items that nothing has closed, oldest first."""
     closed = closed_items(patient)
     return (event for event in patient.standing(patient.items) if event.event_id not in closed)
+
+
+def current_item(patient: Patient, item: Event) -> ItemOpened:
+    """What an item says after its standing revisions; when it was opened stays in ``item``."""
+    said = item.payload
+    if not isinstance(said, ItemOpened):
+        raise TypeError(f"{item.topic} opens no item")
+    for event in about(patient, ItemRevised, item.event_id):
+        if isinstance(event.payload, ItemRevised):
+            said = _apply(said, event.payload)
+    return said
+
+
+def _apply(item: ItemOpened, change: ItemRevised) -> ItemOpened:
+    said = {
+        name: value
+        for name, value in msgspec.structs.asdict(change).items()
+        if value is not None and name not in ("due", "no_deadline")
+    }
+    if change.due is not None:
+        said |= {"due": change.due, "no_deadline": False}
+    elif change.no_deadline:
+        said |= {"due": None, "no_deadline": True}
+    return msgspec.structs.replace(item, **said)
 
 
 def due_by(item: ItemOpened, zone: str) -> datetime | None:
@@ -171,27 +206,13 @@ def open_item(patient: Patient, command: OpenItem, ctx: Context) -> tuple[Fact, 
             why="Un point ouvert a une échéance, ou dit qu'il n'en a pas.",
             do="Indiquer une date, ou cocher « sans échéance ».",
         )
-    if command.due is not None:
-        if command.no_deadline:
-            raise Invalid("invalid-field", field="no_deadline", why="Une échéance est donnée.")
-        span(command.due, ctx.zone, field="due")
-    owner = command.owner
-    if owner.person is not None and owner.person != ctx.author.person:
-        raise refuse(
-            "owner-has-not-accepted",
-            "Le point n'est pas ouvert.",
-            "Une personne ne répond que de ce qu'elle a accepté.",
-            "Le confier au médecin en poste, ou au référent.",
-            field="owner",
-        )
-    if owner.person is not None and owner.stint is None:
-        owner = Owner(role=owner.role, person=owner.person, stint=ctx.author.stint)
+    _check_due(command.due, command.no_deadline, ctx)
     return (
         Fact(
             ItemOpened(
                 kind=command.kind,
                 text=words(command.text, field="text", limit=400),
-                owner=owner,
+                owner=read_owner(command.owner, ctx),
                 due=command.due,
                 no_deadline=command.no_deadline,
                 harm_if_late=command.harm_if_late,
@@ -201,10 +222,32 @@ def open_item(patient: Patient, command: OpenItem, ctx: Context) -> tuple[Fact, 
     )
 
 
-def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact, ...]:
-    """An open item, with evidence; the coordinator closes only ``admin`` ones."""
-    item = patient.entries.get(command.item)
-    if item is None or not isinstance(item.payload, ItemOpened) or not patient.stands(item):
+def read_owner(owner: Owner, ctx: Context) -> Owner:
+    """Who answers for something new: a role, or the author under the stint that binds them."""
+    if owner.person is not None and owner.person != ctx.author.person:
+        raise refuse(
+            "owner-has-not-accepted",
+            "Le point n'est pas ouvert.",
+            "Une personne ne répond que de ce qu'elle a accepté.",
+            "Le confier au médecin en poste ou au référent, puis le lui proposer.",
+            field="owner",
+        )
+    if owner.person is not None and owner.stint is None:
+        return Owner(role=owner.role, person=owner.person, stint=ctx.author.stint)
+    return owner
+
+
+def _check_due(due: str | None, no_deadline: bool | None, ctx: Context) -> None:
+    if due is not None:
+        if no_deadline:
+            raise Invalid("invalid-field", field="no_deadline", why="Une échéance est donnée.")
+        span(due, ctx.zone, field="due")
+
+
+def find_item(patient: Patient, item: UUID) -> tuple[Event, ItemOpened]:
+    """A standing item, open or closed, with what it says now. Refuses ``unknown-item``."""
+    event = patient.entries.get(item)
+    if event is None or not isinstance(event.payload, ItemOpened) or not patient.stands(event):
         raise refuse(
             "unknown-item",
             "Ce point n'existe pas.",
@@ -212,7 +255,13 @@ def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact
             "Relire les points ouverts.",
             field="item",
         )
-    if command.item in closed_items(patient):
+    return event, current_item(patient, event)
+
+
+def find_open_item(patient: Patient, item: UUID) -> tuple[Event, ItemOpened]:
+    """As :func:`find_item`; refuses ``item-already-closed`` too."""
+    found = find_item(patient, item)
+    if item in closed_items(patient):
         raise refuse(
             "item-already-closed",
             "Ce point est déjà clos.",
@@ -220,7 +269,17 @@ def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact
             "Relire les points ouverts.",
             field="item",
         )
-    if ctx.author.role in ("coordinator", "secretary") and item.payload.kind != "admin":
+    return found
+
+
+def _at_the_desk(ctx: Context) -> bool:
+    return ctx.author.role in ("coordinator", "secretary")
+
+
+def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact, ...]:
+    """An open item, with evidence; the coordinator closes only ``admin`` ones."""
+    _, item = find_open_item(patient, command.item)
+    if _at_the_desk(ctx) and item.kind != "admin":
         raise refuse(
             "clinical-item",
             "Ce point n'est pas clos.",
@@ -237,3 +296,52 @@ def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact
             target=command.item,
         ),
     )
+
+
+def revise_item(patient: Patient, command: ReviseItem, ctx: Context) -> tuple[Fact, ...]:
+    """An open item says something else from now on, for a reason; its age is never reset.
+
+    The desk moves deadlines; the rest of a clinical item is a clinician's.
+    """
+    event, item = find_open_item(patient, command.item)
+    _check_due(command.due, command.no_deadline, ctx)
+    done_when = command.done_when
+    change = ItemRevised(
+        text=None if command.text is None else words(command.text, field="text", limit=400),
+        due=command.due,
+        no_deadline=command.no_deadline,
+        harm_if_late=command.harm_if_late,
+        done_when=(
+            None if done_when is None else readable(done_when, field="done_when", limit=400)
+        ),
+    )
+    more_than_due = msgspec.structs.replace(change, due=None) != ItemRevised()
+    if more_than_due and _at_the_desk(ctx) and item.kind != "admin":
+        raise refuse(
+            "clinical-item",
+            "Ce point n'est pas modifié.",
+            "D'un point clinique, le secrétariat déplace l'échéance ; le reste est médical.",
+            "Le signaler au médecin en poste.",
+            field="item",
+        )
+    if change == ItemRevised() or _apply(item, change) == item:
+        raise Invalid("missing-field", field="data", why="Rien n'est changé.")
+    if change.no_deadline is False and change.due is None:
+        raise Invalid("missing-field", field="due", why="Dire l'échéance du point.")
+    reason = words(command.reason, field="reason", limit=400)
+    return (Fact(change, target=event.event_id, reason=reason),)
+
+
+def reopen_item(patient: Patient, command: ReopenItem, ctx: Context) -> tuple[Fact, ...]:
+    """A closed item is open again, for a reason, as old as it was."""
+    event, _ = find_item(patient, command.item)
+    if command.item not in closed_items(patient):
+        raise refuse(
+            "item-not-closed",
+            "Ce point n'est pas rouvert.",
+            "Il est encore ouvert.",
+            "Le modifier, ou le clore.",
+            field="item",
+        )
+    reason = words(command.reason, field="reason", limit=400)
+    return (Fact(ItemReopened(), target=event.event_id, reason=reason),)

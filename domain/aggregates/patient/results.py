@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
 
-from releve.domain.aggregates.patient.record import Fold, file
-from releve.domain.events import Payload
+from releve.domain.aggregates.patient.entries import about
+from releve.domain.aggregates.patient.observations import loincs_of, tells_the_past
+from releve.domain.aggregates.patient.open_items import ItemOpened
+from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
+from releve.domain.events import Event, Payload
 from releve.domain.values import (
     Concept,
     ContactChannel,
@@ -60,6 +65,8 @@ class ResultReviewed(Payload, frozen=True, kw_only=True, omit_defaults=True):
     verdict: ResultVerdict
     action: str = ""
     inform_patient: bool = True
+    order: UUID | None = None
+    """The order that the result answers, where the reader said so."""
 
 
 class ContactAttempted(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,10 +91,215 @@ class Informed(Payload, frozen=True, kw_only=True, omit_defaults=True):
 
 # State
 
+DEFINITIVE = frozenset({"final", "corrected"})
+"""What a laboratory signs; a partial or phoned result is never the end of the matter."""
+
+CONFIRMED_WITHIN = timedelta(days=14)
+"""How long after a phoned or partial result the definitive one may come in unannounced."""
+
+
+def _received(patient: Patient, event: Event) -> None:
+    file(patient, event)
+    replaced = patient.entries.get(event.envelope.target) if event.envelope.target else None
+    if replaced is not None and comes_late(event.payload, replaced.payload):
+        # What was sent before the final report and arrives after it is history at once.
+        patient.superseded[event.event_id] = replaced.event_id
+    else:
+        supersede(patient, event)
+
+
+def comes_late(newcomer: Payload, known: Payload) -> bool:
+    """True for a partial or phoned result that arrives after the definitive one it prepared."""
+    return (
+        isinstance(newcomer, ResultReceived)
+        and isinstance(known, ResultReceived)
+        and newcomer.status not in DEFINITIVE
+        and known.status in DEFINITIVE
+    )
+
+
 FOLDS: dict[type[Payload], Fold] = {
     InvestigationOrdered: file,
-    ResultReceived: file,
+    ResultReceived: _received,
     ResultReviewed: file,
     ContactAttempted: file,
     Informed: file,
 }
+
+Stage = Literal["history", "partial", "phoned", "to-read", "to-tell", "done"]
+"""Where a result stands: an old one that a source told; expected to be completed or confirmed in
+writing; nobody read it; the patient does not know; done."""
+
+
+class Reading(NamedTuple):
+    """What was said of one version of a result."""
+
+    reviews: tuple[Event, ...]
+    informed: tuple[Event, ...]
+    inform: bool
+    """The patient is to be told, as the last review has it."""
+
+
+def current_orders(patient: Patient) -> Iterator[Event]:
+    """Orders that stand, oldest first."""
+    return patient.standing(patient.told(InvestigationOrdered))
+
+
+def current_results(patient: Patient) -> Iterator[Event]:
+    """The version in force of each result, oldest first."""
+    return patient.standing(patient.told(ResultReceived))
+
+
+def reading_of(patient: Patient, result: UUID) -> Reading:
+    """Standing reviews of exactly that version and who was told, oldest first."""
+    reviews = tuple(about(patient, ResultReviewed, result))
+    last = reviews[-1].payload if reviews else None
+    return Reading(
+        reviews=reviews,
+        informed=tuple(about(patient, Informed, result)),
+        inform=not isinstance(last, ResultReviewed) or last.inform_patient,
+    )
+
+
+def is_past(event: Event) -> bool:
+    """True for a result that was old when it came in, as a source's list of years is.
+
+    It stays "à valider" where it was imported; nobody is asked to act on it. A phoned one is news.
+    """
+    told = event.payload
+    if not isinstance(told, ResultReceived) or told.status == "phoned":
+        return False
+    envelope = event.envelope
+    return tells_the_past(told.sampled_at or envelope.occurred_at, envelope.zone, event.recorded_at)
+
+
+def stage_of(patient: Patient, result: Event) -> Stage:
+    """Where the version in force of a result stands."""
+    if not isinstance(result.payload, ResultReceived):
+        raise TypeError(f"{result.topic} is no result")
+    reading = reading_of(patient, result.event_id)
+    if not reading.reviews:
+        if is_past(result):
+            return "history"
+        return "partial" if result.payload.status == "partial" else "to-read"
+    if result.payload.status == "partial":
+        return "partial"
+    if reading.inform and not reading.informed:
+        return "to-tell"
+    return "phoned" if result.payload.status == "phoned" else "done"
+
+
+def versions_of(patient: Patient, result: UUID) -> Iterator[Event]:
+    """A result and the earlier versions that it replaces, newest first."""
+    at: UUID | None = result
+    while at is not None:
+        event = patient.entries.get(at)
+        if event is None or not isinstance(event.payload, ResultReceived):
+            return
+        yield event
+        at = event.envelope.target
+
+
+def order_of(patient: Patient, result: UUID) -> UUID | None:
+    """The order that a result answers: as it says, as an earlier version or its reader said."""
+    for event in versions_of(patient, result):
+        reviews = (
+            e.payload for e in reversed(list(about(patient, ResultReviewed, event.event_id)))
+        )
+        said = (r.order for r in reviews if isinstance(r, ResultReviewed) and r.order is not None)
+        order = next(said, None)
+        if order is None and isinstance(event.payload, ResultReceived):
+            order = event.payload.order
+        known = patient.entries.get(order) if order is not None else None
+        if known is not None and patient.stands(known):
+            return order
+    return None
+
+
+def results_of(patient: Patient, order: UUID) -> Iterator[Event]:
+    """Results in force that answer an order, oldest first."""
+    return (e for e in current_results(patient) if order_of(patient, e.event_id) == order)
+
+
+def items_of(patient: Patient, result: UUID) -> list[Event]:
+    """Standing items that end with a result: its order's, and the one that it opened itself."""
+    follows = {event.event_id for event in versions_of(patient, result)}
+    order = order_of(patient, result)
+    if order is not None:
+        follows.add(order)
+    return [
+        item
+        for item in patient.standing(patient.items)
+        if isinstance(item.payload, ItemOpened) and item.payload.follows in follows
+    ]
+
+
+def awaited_by(patient: Patient, item: ItemOpened) -> list[Event]:
+    """Results in force that an item waits for; none where none came in."""
+    if item.follows is None:
+        return []
+    order = patient.entries.get(item.follows)
+    if order is not None and isinstance(order.payload, InvestigationOrdered):
+        return list(results_of(patient, item.follows))
+    return [
+        event
+        for event in current_results(patient)
+        if any(version.event_id == item.follows for version in versions_of(patient, event.event_id))
+    ]
+
+
+def earlier_version(patient: Patient, received: ResultReceived, at: datetime) -> Event | None:
+    """The result in force that one that comes in at ``at`` is a newer version of.
+
+    It is of the same laboratory's report; or it is a phoned or partial one of the same order (or of
+    none) that the definitive one repeats line by line, as the written confirmation of a call does.
+    A value that differs makes two results, side by side.
+    """
+    return _same_report(patient, received) or _confirmed(patient, received, at)
+
+
+def _same_report(patient: Patient, received: ResultReceived) -> Event | None:
+    if received.report is None or not received.laboratory:
+        return None
+    named = (received.report, received.laboratory)
+    known = [
+        event
+        for event in patient.told(ResultReceived)
+        if isinstance(event.payload, ResultReceived)
+        and (event.payload.report, event.payload.laboratory) == named
+    ]
+    standing = [event for event in known if patient.stands(event)]
+    return next(reversed(standing or known), None)
+
+
+def _confirmed(patient: Patient, received: ResultReceived, at: datetime) -> Event | None:
+    if received.status not in DEFINITIVE:
+        return None
+    said = [_said(line) for line in received.lines]
+    for event in reversed(list(current_results(patient))):
+        told = event.payload
+        if (
+            isinstance(told, ResultReceived)
+            and told.status not in DEFINITIVE
+            and at - event.recorded_at <= CONFIRMED_WITHIN
+            and (received.order or told.order) == (told.order or received.order)
+            and told.lines
+            and all(_repeated(_said(line), said) for line in told.lines)
+        ):
+            return event
+    return None
+
+
+_Said = tuple[frozenset[str], tuple[str | None, ...]]
+
+
+def _said(line: ResultLine) -> _Said:
+    value = line.value
+    number = None if value is None else value.value.strip().replace(",", ".")
+    unit = None if value is None else value.code or value.unit
+    codes = loincs_of(line.code) or frozenset((line.code.text.strip().casefold(),))
+    return codes, (number, unit, line.comparator, line.text)
+
+
+def _repeated(line: _Said, lines: list[_Said]) -> bool:
+    return any(codes & line[0] and said == line[1] for codes, said in lines)
