@@ -75,16 +75,25 @@ def extract(summary: PatientSummary) -> PatientSummary:
     patients alone.
     """
     spoken = summary.one_liner()
+    unread = [each for each in summary.results if each.received and not each.review]
+    codes = [line["code"] for each in unread for line in each.lines]
     keep: list[Line] = [line for line in summary.lines if line.slot == "allergies" and line.current]
     for slot, most in (("medications", 20), ("problems", 4), ("vigilance", 4)):
         keep += [line for line in summary.slot(slot) if line.current][:most]
+    keep += [line for line in summary.slot("medications") if not line.current][:_STOPPED]
+    keep += [
+        line
+        for line in summary.slot("results")
+        if line.current and (line.detail["code"] in codes or line.validation == "to-validate")
+    ]
     if spoken is not None and spoken.older_than is not None and spoken.older_than not in keep:
         keep.append(spoken.older_than)
-    keep.sort(key=lambda line: line.version)
+    keep.sort(key=lambda line: (line.version, line.ordinal or 0))
     contact = summary.last_contact
     severity = summary.severity
     attending = summary.medecin_traitant
     handover = summary.handover
+    shown = {line.entry_id for line in keep}
     return msgspec.structs.replace(
         summary,
         registered=None,
@@ -92,37 +101,29 @@ def extract(summary: PatientSummary) -> PatientSummary:
         lines=[_thin(line) for line in keep],
         absences=[line for line in summary.absences if line.current],
         encounters=[contact] if contact else [],
-        notes=[
-            msgspec.structs.replace(
-                note,
-                line=_spoken_only(note.line),
-                amendments=tuple(_spoken_only(line) for line in note.amendments),
-            )
-            for note in summary.notes
-            if spoken is not None and note.spoken is spoken.line
-        ],
+        notes=[note for note in summary.notes if spoken is not None and note.spoken is spoken.line],
         handovers=[handover] if handover else [],
-        items=summary.open_items,
+        results=[each for each in summary.results if not each.settled or each.previous_review],
         contingencies=[line for line in summary.contingencies if line.current],
         severities=[severity] if severity else [],
         fired=[*summary.firing, *summary.older_measures],
-        changes=[msgspec.structs.replace(change, text="") for change in summary.changes],
+        opinions=[line for line in summary.opinions if line.current and line.target in shown],
+        appointments=summary.booked,
+        told=[line for line in (summary.ins, summary.death, summary.summary_review) if line],
     )
 
 
-_THIN = frozenset({"concept", "substance", "code", "status", "start", "end", "dose_text", "value"})
+_STOPPED = 4
+_THIN = frozenset(
+    {"concept", "substance", "code", "status", "start", "end", "dose_text", "dose", "value",
+     "frequency", "comparator", "interpretation", "reference_range", "text", "until"}
+)  # fmt: skip
 
 
 def _thin(line: Line) -> Line:
     detail = {name: value for name, value in line.detail.items() if name in _THIN}
-    return msgspec.structs.replace(line, detail=detail)
-
-
-def _spoken_only(line: Line) -> Line:
-    detail = {
-        name: value for name, value in line.detail.items() if name in ("one_liner", "kind", "text")
-    }
-    return msgspec.structs.replace(line, detail=detail, text="")
+    first = line.first and {}
+    return msgspec.structs.replace(line, detail=detail, first=first)
 
 
 def signals(summary: PatientSummary, view: Viewpoint) -> frozenset[Signal]:
@@ -394,8 +395,8 @@ def owner_label(
 
 
 def owner_of(item: Item) -> Owner:
-    """The owner that an item was given when it was opened."""
-    return msgspec.convert(item.line.detail.get("owner", {}), Owner)
+    """The owner that last accepted an item, else the one it was given when it was opened."""
+    return msgspec.convert(item.owner, Owner)
 
 
 def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[str, Any]:

@@ -9,48 +9,55 @@ nothing is rewritten.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.events import Event, Source
+from releve.projections import summary_corrections as corrections
+from releve.projections import summary_results as results
 from releve.projections import wording
-from releve.projections.summary_lines import (
-    FORMAT,
-    SLOTS,
+from releve.projections.summary_corrections import place, supersede
+from releve.projections.summary_courses import (
     Change,
     Fired,
     Handover,
     Item,
+    ItemState,
+    Question,
+    Result,
+    ResultState,
+)
+from releve.projections.summary_lines import (
+    SLOTS,
     Line,
     Note,
-    PatientSummary,
     Presence,
     Slot,
     Spoken,
     State,
+    Validation,
+)
+from releve.projections.summary_record import (
+    FORMAT,
+    INS,
+    PatientSummary,
     from_bytes,
+    starts,
     to_bytes,
 )
 
 __all__ = [
-    "FORMAT", "SLOTS", "Change", "Fired", "Handover", "Item", "Line", "Note", "PatientSummary",
-    "Presence", "Slot", "Spoken", "State", "apply", "fold", "fold_all", "from_bytes", "to_bytes",
+    "FORMAT", "SLOTS", "Change", "Fired", "Handover", "Item", "ItemState", "Line", "Note",
+    "PatientSummary", "Presence", "Question", "Result", "ResultState", "Slot", "Spoken", "State",
+    "Validation", "apply", "fold", "fold_all", "from_bytes", "to_bytes",
 ]  # fmt: skip
 
-VITAL_SIGNS: Final = frozenset(
-    {
-        "85354-9", "8480-6", "8462-4", "8867-4", "9279-1", "8310-5", "29463-7", "8302-2",
-        "39156-5", "59408-5", "2708-6", "8289-1", "9843-4", "72514-3",
-    }
-)  # fmt: skip
-"""LOINC codes that are vital signs whatever category came with them."""
-
-_PER_CODE, _DOCUMENTS, _ENCOUNTERS, _NOTES, _HANDOVERS, _CHANGES = 5, 30, 20, 10, 6, 40
-_CLOSED_ITEMS, _SEVERITIES, _FIRED = 20, 12, 6
+_ENCOUNTERS, _NOTES, _HANDOVERS, _CHANGES, _CLOSED_ITEMS = 10, 6, 4, 40, 12
+_SEVERITIES, _ANSWERED, _OPINIONS, _APPOINTMENTS, _ALD, _TOLD, _TREATED = 8, 6, 12, 24, 8, 3, 40
+_STEPS = 6
 
 
 def fold(summary: PatientSummary | None, event: Event) -> PatientSummary:
@@ -76,21 +83,18 @@ def apply(summary: PatientSummary, event: Event) -> None:
     """Change ``summary`` by one event, in place: for whoever owns it alone, as the feed does."""
     handler = _HANDLERS[event.payload.topic]
     envelope = event.envelope
-    detail = wording.detail_of(event.payload)
     author = envelope.author
     source = envelope.source
     line = Line(
         entry_id=event.event_id,
         topic=event.payload.topic,
-        slot="",
-        text=wording.entry_text(event.payload.topic, detail, envelope.zone),
         as_of=envelope.occurred_at,
         recorded_at=event.recorded_at,
         author=author.name,
         role=author.role,
         position=-1 if event.position is None else event.position,
         version=event.originator_version,
-        detail=detail,
+        detail=wording.detail_of(event.payload),
         zone=envelope.zone,
         person=author.person,
         stint=author.stint,
@@ -100,11 +104,19 @@ def apply(summary: PatientSummary, event: Event) -> None:
         reason=envelope.reason,
         source=None if source == _HERE else source,
     )
-    if line.target is not None and line.topic in _SUPERSEDING:
-        # The same line of the same source, said anew: what it replaces leaves current views.
-        for held in (summary.lines, summary.absences):
-            held[:] = [other for other in held if other.entry_id != line.target]
     handler(summary, line)
+    if line.topic not in _QUIET:
+        summary.changes.append(
+            Change(
+                entry_id=line.entry_id, position=line.position, topic=line.topic, person=line.person
+            )
+        )
+        del summary.changes[:-_CHANGES]
+    if line.topic in _CARE and line.person is not None and not line.imported:
+        if line.person in summary.treated_by:
+            summary.treated_by.remove(line.person)
+        summary.treated_by.append(line.person)
+        del summary.treated_by[:-_TREATED]
     summary.position = line.position
     summary.version = line.version
     summary.zone = line.zone
@@ -116,13 +128,26 @@ def apply(summary: PatientSummary, event: Event) -> None:
 
 _HERE = Source()
 
-_SUPERSEDING: Final = frozenset(
+_QUIET: Final = frozenset(
     {
-        "patient.problem-recorded", "patient.allergy-recorded", "patient.absence-asserted",
-        "patient.medication-started", "patient.observation-recorded",
+        "patient.registered", "patient.medecin-traitant-declared", "patient.note-signed",
+        "patient.document-attached", "patient.handover-read-back", "patient.item-offered",
+        "patient.item-declined", "patient.appointment-noticed", "patient.ins-status-changed",
+        "patient.contact-details-changed", "patient.contact-attempted",
     }
 )  # fmt: skip
-"""Topics whose target, on an import, is the older version of the line that they replace."""
+"""Topics that alone do not make a record "new": they say nothing clinical that is not beside."""
+
+_CARE: Final = frozenset(
+    {
+        "patient.encounter-recorded", "patient.note-signed", "patient.handover-written",
+        "patient.investigation-ordered", "patient.result-reviewed", "patient.medication-started",
+        "patient.medication-changed", "patient.medication-stopped", "patient.problem-recorded",
+        "patient.illness-severity-set", "patient.item-opened", "patient.contingency-set",
+        "patient.item-accepted",
+    }
+)  # fmt: skip
+"""Topics whose author takes part in the patient's care."""
 
 
 def _copied(summary: PatientSummary) -> PatientSummary:
@@ -134,16 +159,20 @@ def _copied(summary: PatientSummary) -> PatientSummary:
     return copy
 
 
-def _changed(summary: PatientSummary, line: Line) -> None:
-    summary.changes.append(
-        Change(entry_id=line.entry_id, position=line.position, text=line.text, stint=line.stint)
-    )
-    del summary.changes[:-_CHANGES]
-
-
 def _registered(summary: PatientSummary, line: Line) -> None:
     summary.registered = line
-    summary.identity = msgspec.convert(line.detail, Registered)
+    _identify(summary)
+
+
+def _identify(summary: PatientSummary) -> None:
+    """The traits as registered, with the INS status in force."""
+    if summary.registered is None:
+        return
+    who = msgspec.convert(summary.registered.detail, Registered)
+    status = summary.ins
+    if status is not None:
+        who = msgspec.structs.replace(who, identity_status=status.detail["status"])
+    summary.identity = who
 
 
 def _attending(summary: PatientSummary, line: Line) -> None:
@@ -151,17 +180,32 @@ def _attending(summary: PatientSummary, line: Line) -> None:
     declared = line.detail.get("centre")
     if declared and UUID(declared) not in summary.centres:
         summary.centres.append(UUID(declared))
+    bound(summary.attending, _TOLD + 3, keep=summary.medecin_traitant)
+
+
+def _attending_ended(summary: PatientSummary, line: Line) -> None:
+    if line.target is None and summary.medecin_traitant is not None:
+        line = msgspec.structs.replace(line, target=summary.medecin_traitant.entry_id)
+    corrections.revise(summary, line)
 
 
 def _encounter(summary: PatientSummary, line: Line) -> None:
     summary.encounters.append(line)
     summary.encounter_count += 1
-    _bounded(summary.encounters, _ENCOUNTERS)
-    _changed(summary, line)
+    bound(summary.encounters, _ENCOUNTERS)
+
+
+_SPOKEN = frozenset({"one_liner", "kind"})
+
+
+def _thin(line: Line) -> Line:
+    """A note's line without its text, which stays in the ledger."""
+    kept = {name: value for name, value in line.detail.items() if name in _SPOKEN}
+    return msgspec.structs.replace(line, detail=kept)
 
 
 def _note(summary: PatientSummary, line: Line) -> None:
-    summary.notes.append(Note(line=line))
+    summary.notes.append(Note(line=_thin(line)))
     if len(summary.notes) > _NOTES:
         # The oldest goes, unless it is the last that says who the patient is.
         spoken = [note for note in summary.notes if note.line.current and note.spoken]
@@ -174,179 +218,71 @@ def _note(summary: PatientSummary, line: Line) -> None:
 def _amended(summary: PatientSummary, line: Line) -> None:
     for index, note in enumerate(summary.notes):
         if note.line.entry_id == line.target:
-            summary.notes[index] = msgspec.structs.replace(
-                note, amendments=(*note.amendments, line)
-            )
-    _changed(summary, line)
-
-
-_PAST_CLINICAL = frozenset({"inactive", "remission", "resolved"})
-_PAST_MEDICATION = frozenset(
-    {"completed", "stopped", "cancelled", "not-taken", "not-done", "declined", "draft"}
-)
-
-
-def _verified(line: Line, past: bool) -> State:
-    """The state that verification and clinical status, as received, give a line."""
-    if line.verification == "entered-in-error":
-        return "in-error"
-    if line.verification == "refuted":
-        return "refuted"
-    return "past" if past else "current"
-
-
-def _problem(summary: PatientSummary, line: Line) -> None:
-    status = line.clinical_status
-    ended = status is None and "abatement" in line.detail
-    state = _verified(line, status in _PAST_CLINICAL or ended)
-    slot = "past-illness" if state == "past" else "problems"
-    # In the slot of past illness, a past problem is what is current to say.
-    _placed(summary, line, slot, "current" if state == "past" else state)
-
-
-def _allergy(summary: PatientSummary, line: Line) -> None:
-    _placed(summary, line, "allergies", _verified(line, line.clinical_status in _PAST_CLINICAL))
-
-
-def _medication(summary: PatientSummary, line: Line) -> None:
-    state: State = "current"
-    if line.status == "entered-in-error":
-        state = "in-error"
-    elif line.status in _PAST_MEDICATION:
-        state = "past"
-    _placed(summary, line, "medications", state)
-
-
-def _placed(summary: PatientSummary, line: Line, slot: str, state: State) -> None:
-    text = line.text.split(" : ", 1)[-1]
-    summary.lines.append(msgspec.structs.replace(line, slot=slot, state=state, text=text))
-    _changed(summary, line)
+            kept = (*note.amendments, _thin(line))[-_STEPS:]
+            summary.notes[index] = msgspec.structs.replace(note, amendments=kept)
 
 
 def _absence(summary: PatientSummary, line: Line) -> None:
-    state = _verified(line, line.clinical_status in _PAST_CLINICAL)
-    summary.absences.append(msgspec.structs.replace(line, slot=line.detail["slot"], state=state))
+    supersede(summary, line.target)
+    placed = msgspec.structs.replace(line, slot=line.detail["slot"])
+    summary.absences.append(corrections.settled(placed))
+    gone = [each for each in summary.absences if not each.current]
+    if len(gone) > _TOLD:
+        summary.absences.remove(gone[0])
 
 
 def _observation(summary: PatientSummary, line: Line) -> None:
-    codes = {coding.get("code") for coding in line.detail["code"].get("codings", ())}
-    category = line.detail.get("category")
-    if category == "vital-signs" or codes & VITAL_SIGNS:
-        slot = "vital-signs"
-    elif category == "social-history":
-        slot = "lifestyle"
-    else:
-        slot = "results"
-    state: State = (
-        "in-error" if line.detail.get("status") in ("entered-in-error", "cancelled") else "current"
-    )
-    text = line.text.split(" : ", 1)[-1]
-    placed = msgspec.structs.replace(line, slot=slot, state=state, text=text)
-    same = [
-        index for index, other in enumerate(summary.lines)
-        if other.topic == line.topic and other.detail["code"] == line.detail["code"]
-    ]  # fmt: skip
-    summary.lines.append(placed)
-    if len(same) >= _PER_CODE:
-        # The oldest measure goes, which may be the late one that has just come.
-        places = [*same, len(summary.lines) - 1]
-        del summary.lines[min(places, key=lambda index: summary.lines[index].recency)]
-    if state == "current":
-        for contingency in summary.contingencies:
-            met = _compared(contingency, line.detail)
-            if contingency.current and met is not None:
-                happened = line.moment.latest
-                summary.fired.append(
-                    Fired(
-                        contingency=contingency.entry_id, observation=line.entry_id, text=text,
-                        as_of=line.as_of, position=line.position, matched=met,
-                        happened_by=happened, old=happened < contingency.moment.earliest,
-                    )
-                )  # fmt: skip
-        old = sorted(summary.older_measures, key=lambda fired: fired.happened_by)
-        forgotten = old[: max(0, len(old) - _FIRED)]
-        summary.fired = [fired for fired in summary.fired if fired not in forgotten]
+    supersede(summary, line.target)
+    placed = place(summary, line)
+    if placed.current:
+        results.fire(summary, placed, [placed.detail])
 
 
-def _compared(contingency: Line, observation: Mapping[str, Any]) -> bool | None:
-    """True: the threshold is met; False: not comparable (unit, value); None: not concerned."""
-    threshold = contingency.detail.get("threshold")
-    if not threshold:
-        return None
-    measures = [(observation["code"], observation.get("value"))]
-    measures += [(part["code"], part["value"]) for part in observation.get("components", ())]
-    for code, value in measures:
-        if not value or not any(
-            coding.get("code") == threshold["loinc"] for coding in code.get("codings", ())
-        ):
-            continue
-        if threshold["unit"] not in (value.get("unit"), value.get("code")):
-            return False
-        try:
-            measured, limit = Decimal(value["value"]), Decimal(threshold["value"])
-        except InvalidOperation:
-            return False
-        if _COMPARATORS[threshold["comparator"]](measured, limit):
-            return True
-    return None
-
-
-_COMPARATORS: Mapping[str, Callable[[Decimal, Decimal], bool]] = {
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-}
-
-
-def _document(summary: PatientSummary, line: Line) -> None:
-    text = line.text.split(" : ", 1)[-1]
-    summary.lines.append(msgspec.structs.replace(line, slot="documents", text=text))
-    documents = [n for n, other in enumerate(summary.lines) if other.slot == "documents"]
-    if len(documents) > _DOCUMENTS:
-        del summary.lines[documents[0]]
+def _lines(summary: PatientSummary, line: Line) -> None:
+    supersede(summary, line.target)
+    place(summary, line)
 
 
 def _item(summary: PatientSummary, line: Line) -> None:
     summary.items.append(Item(line=line))
-    _changed(summary, line)
 
 
-def _item_closed(summary: PatientSummary, line: Line) -> None:
-    for index, item in enumerate(summary.items):
-        if item.line.entry_id == line.target:
-            summary.items[index] = msgspec.structs.replace(item, closing=line)
-    closed = [index for index, item in enumerate(summary.items) if not item.open]
-    if len(closed) > _CLOSED_ITEMS:
-        del summary.items[closed[0]]
-    _changed(summary, line)
+def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:
+    """Keep a step of an item under ``name``, and forget the oldest of many closed items."""
+
+    def kept(summary: PatientSummary, line: Line) -> None:
+        for index, item in enumerate(summary.items):
+            if item.line.entry_id == line.target:
+                steps = (*getattr(item, name), line)[-_STEPS:]
+                summary.items[index] = msgspec.structs.replace(item, **{name: steps})
+        closed = [index for index, item in enumerate(summary.items) if not item.open]
+        if len(closed) > _CLOSED_ITEMS:
+            del summary.items[closed[0]]
+        results.cancel(summary)
+
+    return kept
+
+
+def _contact(summary: PatientSummary, line: Line) -> None:
+    _item_step("steps")(summary, line)
+    results.attempted(summary, line)
+    _told(summary, line)
 
 
 def _contingency(summary: PatientSummary, line: Line) -> None:
     summary.contingencies.append(line)
-    _changed(summary, line)
+    bound(summary.contingencies, 12, only_past=True)
+
+
+def _withdrawn(summary: PatientSummary, line: Line) -> None:
+    corrections.revise(summary, line)
+    corrections.void(summary, line.target)
 
 
 def _severity(summary: PatientSummary, line: Line) -> None:
     summary.severities.append(line)
-    _bounded(summary.severities, _SEVERITIES, keep=summary.severity)
-    _judged(summary, line)
-    _changed(summary, line)
-
-
-def _judged(summary: PatientSummary, line: Line) -> None:
-    """A clinician has judged the patient after a measure: it no longer rings.
-
-    Judging how the patient was before the measure answers nothing.
-    """
-    at = line.moment.latest
-    summary.fired = [
-        msgspec.structs.replace(fired, answered=True) if fired.happened_by <= at else fired
-        for fired in summary.fired
-    ]
-    answered = [fired for fired in summary.fired if fired.answered]
-    forgotten = answered[: max(0, len(answered) - _FIRED)]
-    summary.fired = [fired for fired in summary.fired if fired not in forgotten]
+    bound(summary.severities, _SEVERITIES, keep=summary.severity)
+    results.answer(summary, line)
 
 
 def _handover(summary: PatientSummary, line: Line) -> None:
@@ -364,75 +300,85 @@ def _handover(summary: PatientSummary, line: Line) -> None:
     if len(summary.handovers) > _HANDOVERS:
         oldest = min(summary.handovers, key=lambda each: (each.line.current, each.line.recency))
         summary.handovers = [each for each in summary.handovers if each is not oldest]
-    _severity(summary, line)
+    said = {name: line.detail[name] for name in ("severity", "summary") if name in line.detail}
+    _severity(summary, msgspec.structs.replace(line, detail=said))
 
 
 def _read_back(summary: PatientSummary, line: Line) -> None:
     for index, handover in enumerate(summary.handovers):
         if handover.line.entry_id == line.target:
             summary.handovers[index] = msgspec.structs.replace(
-                handover, read_backs=(*handover.read_backs, line)
+                handover, read_backs=(*handover.read_backs, line)[-_STEPS:]
             )
 
 
-def _in_error(summary: PatientSummary, line: Line) -> None:
-    """The target leaves every current view, wherever it stands; an unknown one changes nothing."""
-    target = line.target
-
-    def marked(other: Line) -> Line:
-        if other.entry_id != target:
-            return other
-        return msgspec.structs.replace(other, state="in-error", error_reason=line.reason)
-
-    for name in ("lines", "absences", "encounters", "contingencies", "severities", "attending"):
-        held: list[Line] = getattr(summary, name)
-        setattr(summary, name, [marked(other) for other in held])
-    summary.notes = [
-        Note(line=marked(note.line), amendments=tuple(marked(each) for each in note.amendments))
-        for note in summary.notes
-    ]
-    summary.handovers = [
-        Handover(line=marked(each.line), read_backs=tuple(marked(r) for r in each.read_backs))
-        for each in summary.handovers
-    ]
-    _revived(summary, target)
-    # An item closed in error is open again.
-    summary.items = [
-        Item(
-            line=marked(item.line),
-            closing=None if item.closing and item.closing.entry_id == target else item.closing,
-        )
-        for item in summary.items
-    ]
-    summary.fired = [
-        fired for fired in summary.fired if target not in (fired.observation, fired.contingency)
-    ]
-    summary.changes = [change for change in summary.changes if change.entry_id != target]
-    _changed(summary, line)
+def _asked(summary: PatientSummary, line: Line) -> None:
+    summary.questions.append(Question(line=line))
+    answered = [each for each in summary.questions if not each.open]
+    if len(answered) > _ANSWERED:
+        summary.questions.remove(answered[0])
 
 
-def _revived(summary: PatientSummary, target: UUID | None) -> None:
-    """A handover that an erroneous one had replaced is in force again."""
-    wrong = next((each.line for each in summary.handovers if each.line.entry_id == target), None)
-    if wrong is None:
-        return
-    same = [each.line for each in summary.handovers if each.line.stint == wrong.stint]
-    if any(line.current for line in same):
-        return
-    replaced = [line for line in same if line.state == "superseded"]
-    latest = max(replaced, key=lambda line: line.recency, default=None)
-    summary.handovers = [
-        msgspec.structs.replace(each, line=msgspec.structs.replace(latest, state="current"))
-        if latest is not None and each.line is latest
-        else each
-        for each in summary.handovers
-    ]
+def _answered(summary: PatientSummary, line: Line) -> None:
+    for index, question in enumerate(summary.questions):
+        if question.line.entry_id == line.target:
+            summary.questions[index] = msgspec.structs.replace(
+                question, answers=(*question.answers, line)[-_STEPS:]
+            )
 
 
-def _bounded(lines: list[Line], limit: int, keep: Line | None = None) -> None:
-    """Drop the oldest lines by clinical time beyond ``limit``, in error first; ``keep`` stays."""
+def _opinion(summary: PatientSummary, line: Line) -> None:
+    summary.opinions.append(line)
+    del summary.opinions[:-_OPINIONS]
+
+
+def _appointment(summary: PatientSummary, line: Line) -> None:
+    """Keep the agenda's word; what is over when a new one comes is forgotten first."""
+    summary.appointments.append(line)
+    excess = len(summary.appointments) - _APPOINTMENTS
+    if excess > 0:
+        by_start = sorted(summary.appointments, key=starts)
+        over = [each for each in by_start if starts(each)[0] < line.recorded_at]
+        gone = (over or by_start[::-1])[:excess]
+        summary.appointments = [each for each in summary.appointments if each not in gone]
+
+
+def _ald(summary: PatientSummary, line: Line) -> None:
+    summary.ald.append(line)
+    bound(summary.ald, _ALD)
+
+
+def _told(summary: PatientSummary, line: Line) -> None:
+    summary.told.append(line)
+    same = [each for each in summary.told if each.topic == line.topic]
+    if len(same) > _TOLD:
+        oldest = min(same, key=lambda each: (each.current, each.recency))
+        summary.told = [each for each in summary.told if each is not oldest]
+    if line.topic == INS:
+        _identify(summary)
+
+
+def _corrected(summary: PatientSummary, line: Line) -> None:
+    corrections.mark(summary, line, wrong=True)
+    _identify(summary)
+
+
+def _reinstated(summary: PatientSummary, line: Line) -> None:
+    corrections.mark(summary, line, wrong=False)
+    _identify(summary)
+
+
+def bound(
+    lines: list[Line], limit: int, keep: Line | None = None, *, only_past: bool = False
+) -> None:
+    """Drop the oldest lines by clinical time beyond ``limit``, what does not stand first.
+
+    ``keep`` stays; with ``only_past`` everything that stands does.
+    """
     while len(lines) > limit:
-        others = [line for line in lines if line is not keep]
+        others = [line for line in lines if line is not keep and not (only_past and line.current)]
+        if not others:
+            return
         oldest = min(others, key=lambda line: (line.current, line.recency))
         lines[:] = [line for line in lines if line is not oldest]
 
@@ -440,21 +386,56 @@ def _bounded(lines: list[Line], limit: int, keep: Line | None = None) -> None:
 _HANDLERS: Mapping[str, Callable[[PatientSummary, Line], None]] = {
     "patient.registered": _registered,
     "patient.medecin-traitant-declared": _attending,
+    "patient.medecin-traitant-ended": _attending_ended,
+    "patient.ins-status-changed": _told,
+    "patient.contact-details-changed": _told,
+    "patient.death-recorded": _told,
     "patient.encounter-recorded": _encounter,
+    "patient.appointment-noticed": _appointment,
     "patient.note-signed": _note,
     "patient.note-amended": _amended,
     "patient.observation-recorded": _observation,
-    "patient.problem-recorded": _problem,
-    "patient.allergy-recorded": _allergy,
+    "patient.problem-recorded": _lines,
+    "patient.problem-revised": corrections.revise,
+    "patient.allergy-recorded": _lines,
+    "patient.allergy-revised": corrections.revise,
     "patient.absence-asserted": _absence,
-    "patient.medication-started": _medication,
-    "patient.document-attached": _document,
+    "patient.medication-started": _lines,
+    "patient.medication-changed": corrections.revise,
+    "patient.medication-stopped": corrections.revise,
+    "patient.medication-reconciled": _told,
+    "patient.immunization-recorded": _lines,
+    "patient.procedure-recorded": _lines,
+    "patient.device-recorded": _lines,
+    "patient.history-recorded": _lines,
+    "patient.vigilance-point-set": _lines,
+    "patient.vigilance-point-lifted": corrections.revise,
+    "patient.document-attached": _lines,
+    "patient.investigation-ordered": results.ordered,
+    "patient.result-received": results.received,
+    "patient.result-reviewed": results.reviewed,
+    "patient.contact-attempted": _contact,
+    "patient.informed": results.informed,
     "patient.item-opened": _item,
-    "patient.item-closed": _item_closed,
+    "patient.item-revised": corrections.revise,
+    "patient.item-closed": _item_step("closings"),
+    "patient.item-reopened": _item_step("reopenings"),
+    "patient.item-offered": _item_step("steps"),
+    "patient.item-accepted": _item_step("steps"),
+    "patient.item-declined": _item_step("steps"),
     "patient.contingency-set": _contingency,
+    "patient.contingency-activated": results.activated,
+    "patient.contingency-withdrawn": _withdrawn,
     "patient.illness-severity-set": _severity,
     "patient.handover-written": _handover,
     "patient.handover-read-back": _read_back,
-    "patient.entry-marked-in-error": _in_error,
+    "patient.question-asked": _asked,
+    "patient.question-answered": _answered,
+    "patient.opinion-recorded": _opinion,
+    "patient.summary-reviewed": _told,
+    "patient.ald-status-changed": _ald,
+    "patient.entry-validated": corrections.validated,
+    "patient.entry-marked-in-error": _corrected,
+    "patient.entry-reinstated": _reinstated,
 }
 """One place for every patient topic; a test compares it with the registry."""

@@ -1,4 +1,4 @@
-"""French words for what events tell: one plain line per topic, and the labels of coded values.
+"""French words for what events tell: one plain line per topic.
 
 A line says what was recorded, never when it is being read, so that a replay prints the same text
 for ever.
@@ -13,91 +13,57 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from releve.domain.events import Payload
-from releve.projections.dates import french
+from releve.projections.dates import first_instant, french, french_hour, zone_of
+from releve.projections.vocabulary import (
+    ABSENCE,
+    ALD_STATUS,
+    ALLERGY_STATUS,
+    ALLERGY_VERIFICATION,
+    CHANNEL,
+    CLINICAL_STATUS,
+    CONTACT,
+    CRITICALITY,
+    DEVICE_STATUS,
+    HISTORY,
+    INS_STATUS,
+    INTERPRETATION,
+    INVESTIGATION,
+    ITEM_KIND,
+    MEDICATION_STATUS,
+    MODE,
+    OUTCOME,
+    OWNER_ROLE,
+    PART,
+    PROCEDURE_STATUS,
+    REACHED,
+    READ_BACK,
+    RESULT_STATE,
+    RESULT_STATUS,
+    ROLE,
+    SEVERITY,
+    SEX,
+    STANCE,
+    UNIT,
+    VALIDATION,
+    VERDICT,
+    VERIFICATION,
+)
+
+__all__ = [
+    "ABSENCE", "ALD_STATUS", "ALLERGY_STATUS", "ALLERGY_VERIFICATION", "BODIES", "CHANNEL",
+    "CLINICAL_STATUS", "CONTACT", "CRITICALITY", "DEVICE_STATUS", "HISTORY", "INS_STATUS",
+    "INTERPRETATION", "INVESTIGATION", "ITEM_KIND", "MEDICATION_STATUS", "MODE", "OUTCOME",
+    "OWNER_ROLE", "PART", "PROCEDURE_STATUS", "REACHED", "READ_BACK", "RESULT_STATE",
+    "RESULT_STATUS", "ROLE", "SEVERITY", "SEX", "STANCE", "UNIT", "VALIDATION", "VERDICT",
+    "VERIFICATION", "absence_text", "ald_text", "allergy_text", "appointment_text",
+    "concept_text", "contingency_text", "detail_of", "device_text", "entry_text", "history_text",
+    "immunization_text", "line_text", "medication_text", "observation_text", "on", "owner_text",
+    "problem_text", "procedure_text", "quantity_text", "result_line_text", "result_text", "since",
+    "until", "vigilance_text",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from releve.projections.summary_lines import Line
-
-SEVERITY: Mapping[str, str] = {
-    "unstable": "instable",
-    "watcher": "à surveiller",
-    "stable": "stable",
-}
-SEX: Mapping[str, str] = {
-    "male": "homme", "female": "femme", "other": "autre", "unknown": "inconnu",
-}  # fmt: skip
-ROLE: Mapping[str, str] = {
-    "doctor": "médecin", "referent": "référent médical", "intern": "interne", "nurse": "infirmier",
-    "coordinator": "coordination", "secretary": "secrétariat", "auditor": "auditeur",
-    "dpo": "délégué à la protection des données", "administrator": "administration",
-    "ehr": "logiciel", "system": "système",
-}  # fmt: skip
-OWNER_ROLE: Mapping[str, str] = {
-    "medecin_en_poste": "médecin en poste",
-    "referent": "référent médical",
-    "coordinator": "coordination",
-}
-ITEM_KIND: Mapping[str, str] = {
-    "result": "résultat attendu", "call": "appel", "review": "à revoir",
-    "referral": "avis spécialisé", "renewal": "renouvellement", "monitoring": "surveillance",
-    "admin": "administratif", "other": "autre",
-}  # fmt: skip
-MODE: Mapping[str, str] = {
-    "cabinet": "au centre", "visite": "en visite", "ehpad": "en EHPAD",
-    "tele": "en téléconsultation", "telephone": "au téléphone",
-}  # fmt: skip
-OUTCOME: Mapping[str, str] = {
-    "done": "fait", "not-needed": "plus nécessaire", "transferred": "transmis",
-}  # fmt: skip
-READ_BACK: Mapping[str, str] = {
-    "restatement": "Restitution", "question": "Question", "takes": "Reprise",
-    "continuation": "Poursuite par le même médecin",
-}  # fmt: skip
-CLINICAL_STATUS: Mapping[str, str] = {
-    "active": "actif", "recurrence": "récidive", "relapse": "rechute", "inactive": "inactif",
-    "remission": "en rémission", "resolved": "résolu",
-}  # fmt: skip
-VERIFICATION: Mapping[str, str] = {
-    "unconfirmed": "non confirmé", "provisional": "provisoire", "differential": "différentiel",
-    "confirmed": "confirmé", "refuted": "réfuté", "presumed": "présumé",
-    "entered-in-error": "saisi par erreur",
-}  # fmt: skip
-ALLERGY_STATUS: Mapping[str, str] = {
-    "active": "active", "inactive": "inactive", "resolved": "résolue", "recurrence": "récidive",
-    "relapse": "rechute", "remission": "en rémission",
-}  # fmt: skip
-ALLERGY_VERIFICATION: Mapping[str, str] = {
-    "unconfirmed": "non confirmée", "provisional": "provisoire", "differential": "différentielle",
-    "confirmed": "confirmée", "refuted": "réfutée", "presumed": "présumée",
-    "entered-in-error": "saisie par erreur",
-}  # fmt: skip
-MEDICATION_STATUS: Mapping[str, str] = {
-    "active": "en cours", "completed": "terminé", "entered-in-error": "saisi par erreur",
-    "intended": "prévu", "stopped": "arrêté", "on-hold": "suspendu", "unknown": "statut inconnu",
-    "not-taken": "non pris", "cancelled": "annulé", "draft": "projet",
-    "in-progress": "en cours", "not-done": "non fait", "preparation": "en préparation",
-    "declined": "refusé",
-}  # fmt: skip
-CRITICALITY: Mapping[str, str] = {"high": "risque élevé", "low": "risque faible"}
-CHANNEL: Mapping[str, str] = {
-    "ui": "saisi", "fhir": "import FHIR", "cda": "import CDA", "hprim": "import HPRIM",
-    "pdf": "import PDF", "paste": "collé", "phone": "téléphone", "offline": "hors ligne",
-    "system": "système", "demo": "démonstration",
-}  # fmt: skip
-ABSENCE: Mapping[str, str] = {
-    "allergies": "Aucune allergie connue",
-    "medications": "Aucun traitement connu",
-    "problems": "Aucun problème connu",
-    "procedures": "Aucune intervention connue",
-    "devices": "Aucun dispositif connu",
-}
-_PART: Mapping[str, str] = {
-    "food": "alimentaire",
-    "drug": "médicamenteuse",
-    "medication": "médicamenteuse",
-    "environment": "environnementale",
-}
-
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(dict[str, Any]).decode
@@ -128,14 +94,7 @@ def quantity_text(quantity: Mapping[str, Any] | None) -> str:
         return ""
     value = str(quantity.get("value", "")).replace(".", ",")
     unit = quantity.get("unit") or quantity.get("code") or ""
-    return f"{value} {_UNIT_WORDS.get(unit, unit)}".strip()
-
-
-_UNIT_WORDS: Mapping[str, str] = {
-    "mm[Hg]": "mmHg", "Cel": "°C", "umol/L": "µmol/L", "{INR}": "", "{score}": "", "1": "",
-    "{beats}/min": "/min", "{breaths}/min": "/min", "kg/m2": "kg/m²",
-}  # fmt: skip
-"""UCUM codes as a French reader writes them."""
+    return f"{value} {UNIT.get(unit, unit)}".strip()
 
 
 def on(text: str | None, zone: str) -> str:
@@ -173,7 +132,7 @@ def absence_text(payload: Mapping[str, Any]) -> str:
     said = concept_text(payload.get("concept"))
     part = payload.get("part")
     if payload["slot"] == "allergies" and part:
-        kind = _PART.get(part)
+        kind = PART.get(part)
         text = f"Aucune allergie {kind} connue" if kind else f"Aucune allergie connue ({part})"
     else:
         text = ABSENCE[payload["slot"]] + (f" ({part})" if part else "")
@@ -252,19 +211,23 @@ def problem_text(p: Mapping[str, Any], zone: str) -> str:
     )
 
 
-def allergy_text(p: Mapping[str, Any], zone: str) -> str:
-    """The substance with its gravity, its reactions and its status where not simply active."""
+def _reactions_text(p: Mapping[str, Any]) -> str:
     shown = [
         concept_text(manifestation)
         for reaction in p.get("reactions", ())
         for manifestation in reaction.get("manifestations", ())
     ]
+    return " et ".join(text for text in shown if text)
+
+
+def allergy_text(p: Mapping[str, Any], zone: str) -> str:
+    """The substance with its gravity, its reactions and its status where not simply active."""
     status = p.get("clinical_status")
     verified = p.get("verification")
     return _joined(
         concept_text(p["substance"]),
         CRITICALITY.get(p.get("criticality") or "", ""),
-        " et ".join(text for text in shown if text),
+        _reactions_text(p),
         ALLERGY_STATUS.get(status, status) if status and status != "active" else "",
         ALLERGY_VERIFICATION.get(verified, verified)
         if verified and verified != "confirmed"
@@ -336,6 +299,221 @@ def _absence(p: Mapping[str, Any], zone: str) -> str:
     return absence_text(p) + asked
 
 
+def result_line_text(p: Mapping[str, Any], _zone: str) -> str:
+    """``Potassium 6,4 mmol/L (haut)``: one line of a result, with what its source says of it."""
+    value = quantity_text(p.get("value"))
+    value = f"{p['comparator']} {value}" if p.get("comparator") else value
+    flag = INTERPRETATION.get(p.get("interpretation") or "", "")
+    said = " ".join(part for part in (concept_text(p["code"]), value, p.get("text") or "") if part)
+    gone = " (annulé)" if p.get("status") in ("cancelled", "entered-in-error") else ""
+    return said + (f" ({flag})" if flag else "") + gone
+
+
+def immunization_text(p: Mapping[str, Any], zone: str) -> str:
+    """The vaccine, when it was given, its dose and lot; or that it was not done, and why."""
+    done = p.get("status", "completed")
+    dose = f"dose {p['dose_number']}" if p.get("dose_number") else ""
+    if done != "completed":
+        why = p.get("reason") or ""
+        said = "non fait" if done == "not-done" else "saisi par erreur"
+        return _joined(concept_text(p["vaccine"]), said, why)
+    given = on(p["given_on"], zone) if p.get("given_on") else "date inconnue"
+    lot = f"lot {p['lot']}" if p.get("lot") else ""
+    return _joined(concept_text(p["vaccine"]), dose, given, lot)
+
+
+def procedure_text(p: Mapping[str, Any], zone: str) -> str:
+    """The act, where and when, its outcome, and its status where it is not simply done."""
+    status = p.get("status", "completed")
+    return _joined(
+        concept_text(p["concept"]),
+        p.get("body_site") or "",
+        PROCEDURE_STATUS.get(status, "" if status == "completed" else status),
+        on(p["performed"], zone) if p.get("performed") else "",
+        p.get("outcome") or "",
+    )
+
+
+def device_text(p: Mapping[str, Any], zone: str) -> str:
+    """The device, where and since when, and its status where it is not simply in use."""
+    status = p.get("status", "active")
+    return _joined(
+        concept_text(p["concept"]),
+        p.get("body_site") or "",
+        DEVICE_STATUS.get(status, "" if status == "active" else status),
+        since(p["since"], zone) if p.get("since") else "",
+        until(p["until"], zone) if p.get("until") else "",
+    )
+
+
+def history_text(p: Mapping[str, Any], zone: str) -> str:
+    """A line of family history, way of life, occupation, ability or adverse reaction."""
+    relation = f"{p['relationship']} : " if p.get("relationship") else ""
+    said = f"{concept_text(p['concept'])} {quantity_text(p.get('value'))}".strip()
+    status = p.get("status")
+    return relation + _joined(
+        said,
+        CLINICAL_STATUS.get(status, status) if status and status not in ("active", "final") else "",
+        since(p["since"], zone) if p.get("since") else "",
+        until(p["until"], zone) if p.get("until") else "",
+    )
+
+
+def vigilance_text(p: Mapping[str, Any], zone: str) -> str:
+    """The point, with the day up to which it was said to hold."""
+    return _joined(p["text"], until(p["until"], zone) if p.get("until") else "")
+
+
+def ald_text(p: Mapping[str, Any], zone: str) -> str:
+    """``ALD 8, accordée, depuis le 23/11/2026, jusqu'au 22/11/2031``."""
+    number = f"ALD {p['code']}" if p.get("code") else "ALD"
+    return _joined(
+        number,
+        ALD_STATUS[p["status"]],
+        since(p["starts"], zone) if p.get("starts") else "",
+        until(p["ends"], zone) if p.get("ends") else "",
+    )
+
+
+def appointment_text(p: Mapping[str, Any], zone: str) -> str:
+    """When the patient comes, or is seen elsewhere; never why."""
+    day = french(p["starts_at"], zone)
+    moment = first_instant(p["starts_at"], zone) if "T" in p["starts_at"] else None
+    hour = french_hour(moment.astimezone(zone_of(zone))) if moment else ""
+    where = MODE.get(p.get("mode", "cabinet"), p.get("mode", ""))
+    site = f" ({p['site']})" if p.get("site") else ""
+    gone = "annulé" if p.get("status") == "cancelled" else ""
+    return _joined(f"le {day}" + (f" à {hour}" if hour else ""), where + site, gone)
+
+
+def _ordered(p: Mapping[str, Any], zone: str) -> str:
+    urgent = "urgent" if p.get("criticality") == "urgent" else ""
+    harm = "danger si retard" if p.get("harm_if_late") else ""
+    expected = f"attendu {on(p['expected_by'], zone)}"
+    what = f"Prescription ({INVESTIGATION[p['kind']]}) : "
+    return what + _joined(p["text"], urgent, expected, harm, p.get("why") or "")
+
+
+def result_text(p: Mapping[str, Any], zone: str) -> str:
+    """What a report says: its title and status, each line, its conclusion, and who phoned."""
+    said = [result_line_text(line, zone) for line in p.get("lines", ())]
+    said += [p["conclusion"]] if p.get("conclusion") else []
+    caller = f"appel de {p['caller']}" if p.get("caller") else ""
+    again = "relu à l'appelant" if p.get("read_back") else ""
+    what = p.get("title") or "Résultat"
+    head = f"{what} ({RESULT_STATUS[p['status']]})"
+    return head + " : " + _joined(" ; ".join(said), p.get("laboratory") or "", caller, again)
+
+
+def _reviewed(p: Mapping[str, Any], _zone: str) -> str:
+    tell = "" if p.get("inform_patient", True) else "patient non prévenu, par choix"
+    return "Résultat lu : " + _joined(VERDICT[p["verdict"]], p.get("action") or "", tell)
+
+
+def _attempted(p: Mapping[str, Any], _zone: str) -> str:
+    whom = p.get("whom") or "patient"
+    return f"Appel : {_joined(whom, CONTACT[p['channel']], REACHED[p['outcome']])}"
+
+
+def _informed(p: Mapping[str, Any], _zone: str) -> str:
+    whom = p.get("whom") or "patient"
+    return f"Prévenu : {_joined(whom, CONTACT[p['channel']], p.get('text') or '')}"
+
+
+def _revised(label: str, text: Callable[[Mapping[str, Any], str], str]) -> Any:
+    """A change says only what it changes; the entry it changes is beside it."""
+
+    def said(p: Mapping[str, Any], zone: str) -> str:
+        return f"{label} : {text(p, zone) or 'sans changement'}"
+
+    return said
+
+
+def _problem_changes(p: Mapping[str, Any], zone: str) -> str:
+    status, verified = p.get("clinical_status"), p.get("verification")
+    return _joined(
+        CLINICAL_STATUS.get(status, status) if status else "",
+        VERIFICATION.get(verified, verified) if verified else "",
+        p.get("severity") or "",
+        p.get("laterality") or "",
+        since(p["onset"], zone) if p.get("onset") else "",
+        until(p["abatement"], zone) if p.get("abatement") else "",
+    )
+
+
+def _allergy_changes(p: Mapping[str, Any], _zone: str) -> str:
+    status, verified = p.get("clinical_status"), p.get("verification")
+    return _joined(
+        ALLERGY_STATUS.get(status, status) if status else "",
+        ALLERGY_VERIFICATION.get(verified, verified) if verified else "",
+        CRITICALITY.get(p.get("criticality") or "", ""),
+        _reactions_text(p),
+    )
+
+
+def _medication_changes(p: Mapping[str, Any], zone: str) -> str:
+    return _joined(
+        p.get("dose_text") or quantity_text(p.get("dose")),
+        p.get("frequency") or "",
+        concept_text(p.get("route")),
+        until(p["end"], zone) if p.get("end") else "",
+        p.get("indication") or "",
+    )
+
+
+def _item_changes(p: Mapping[str, Any], zone: str) -> str:
+    due = f"pour {on(p['due'], zone)}" if p.get("due") else ""
+    due = "sans échéance" if p.get("no_deadline") else due
+    harm = {True: "danger si retard", False: "sans danger", None: ""}[p.get("harm_if_late")]
+    return _joined(p.get("text") or "", due, harm, p.get("done_when") or "")
+
+
+def owner_text(owner: Mapping[str, Any] | None) -> str:
+    """The role that an owner is."""
+    return OWNER_ROLE[(owner or {}).get("role", "medecin_en_poste")]
+
+
+def _offered(p: Mapping[str, Any], _zone: str) -> str:
+    to = p.get("to_name") or owner_text(p["to"])
+    return f"Point proposé : {_joined(to, p.get('message') or '')}"
+
+
+def _question(p: Mapping[str, Any], zone: str) -> str:
+    due = f"réponse attendue {on(p['due'], zone)}" if p.get("due") else ""
+    return f"Question à {p['to_name']} : {_joined(p['text'], due)}"
+
+
+def _contact_details(p: Mapping[str, Any], _zone: str) -> str:
+    phones = [f"{label} {number}".strip() for label, number in p.get("phones", ())]
+    trusted = p.get("trusted_person")
+    speakers = [each["name"] for each in p.get("legal_representatives", ())]
+    return "Coordonnées : " + _joined(
+        *phones,
+        p.get("address") or "",
+        f"personne de confiance {trusted['name']}" if trusted else "",
+        f"représentants légaux {' et '.join(speakers)}" if speakers else "",
+    )
+
+
+def _ins(p: Mapping[str, Any], _zone: str) -> str:
+    proof = f"preuve : {p['proof']}" if p.get("proof") else ""
+    return "Identité INS " + _joined(INS_STATUS[p["status"]], proof)
+
+
+def _reconciled(p: Mapping[str, Any], _zone: str) -> str:
+    return f"Traitements comparés à {_joined(p['against'], p.get('remarks') or '')}"
+
+
+def _summary_reviewed(p: Mapping[str, Any], zone: str) -> str:
+    again = f"prochaine relecture {on(p['next_review'], zone)}" if p.get("next_review") else ""
+    return "Synthèse relue" + (f", {again}" if again else "")
+
+
+def _ended(p: Mapping[str, Any], zone: str) -> str:
+    successor = f"successeur {p['successor']}" if p.get("successor") else ""
+    return "Médecin traitant : fin " + _joined(on(p["ended"], zone), successor)
+
+
 _TEXTS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "patient.registered": _registered,
     "patient.medecin-traitant-declared": _attending,
@@ -355,5 +533,56 @@ _TEXTS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "patient.handover-written": _handover,
     "patient.handover-read-back": _read_back,
     "patient.entry-marked-in-error": _in_error,
+    "patient.entry-reinstated": lambda p, z: "Entrée rétablie",
+    "patient.entry-validated": lambda p, z: f"Entrée importée {VALIDATION[p['verdict']]}",
+    "patient.medecin-traitant-ended": _ended,
+    "patient.problem-revised": _revised("Problème révisé", _problem_changes),
+    "patient.allergy-revised": _revised("Allergie révisée", _allergy_changes),
+    "patient.medication-changed": _revised("Traitement modifié", _medication_changes),
+    "patient.medication-stopped": lambda p, z: f"Traitement arrêté {on(p['stopped_on'], z)}",
+    "patient.medication-reconciled": _reconciled,
+    "patient.immunization-recorded": lambda p, z: "Vaccin : " + immunization_text(p, z),
+    "patient.procedure-recorded": lambda p, z: "Acte : " + procedure_text(p, z),
+    "patient.device-recorded": lambda p, z: "Dispositif : " + device_text(p, z),
+    "patient.history-recorded": lambda p, z: f"{HISTORY[p['slot']]} : {history_text(p, z)}",
+    "patient.vigilance-point-set": lambda p, z: "Vigilance : " + vigilance_text(p, z),
+    "patient.vigilance-point-lifted": lambda p, z: "Point de vigilance levé",
+    "patient.investigation-ordered": _ordered,
+    "patient.result-received": lambda p, z: "Résultat : " + result_text(p, z),
+    "patient.result-reviewed": _reviewed,
+    "patient.contact-attempted": _attempted,
+    "patient.informed": _informed,
+    "patient.item-revised": _revised("Point révisé", _item_changes),
+    "patient.item-reopened": lambda p, z: "Point rouvert",
+    "patient.item-offered": _offered,
+    "patient.item-accepted": lambda p, z: "Point accepté",
+    "patient.item-declined": lambda p, z: "Point décliné",
+    "patient.contingency-activated": lambda p, z: "Si… alors : seuil atteint",
+    "patient.contingency-withdrawn": lambda p, z: "Si… alors retiré",
+    "patient.question-asked": _question,
+    "patient.question-answered": lambda p, z: f"Réponse : {p['text']}",
+    "patient.opinion-recorded": lambda p, z: f"Autre avis ({STANCE[p['stance']]}) : {p['text']}",
+    "patient.ins-status-changed": _ins,
+    "patient.contact-details-changed": _contact_details,
+    "patient.death-recorded": lambda p, z: f"Décès {on(p['date'], z)} (source : {p['source']})",
+    "patient.appointment-noticed": lambda p, z: "Rendez-vous " + appointment_text(p, z),
+    "patient.summary-reviewed": _summary_reviewed,
+    "patient.ald-status-changed": ald_text,
 }
 """Every patient topic of this product, with its line."""
+
+
+BODIES: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
+    "patient.problem-recorded": problem_text,
+    "patient.allergy-recorded": allergy_text,
+    "patient.medication-started": medication_text,
+    "patient.observation-recorded": observation_text,
+    "patient.immunization-recorded": immunization_text,
+    "patient.procedure-recorded": procedure_text,
+    "patient.device-recorded": device_text,
+    "patient.history-recorded": history_text,
+    "patient.vigilance-point-set": vigilance_text,
+    "patient.result-received": result_line_text,
+    "patient.document-attached": lambda p, z: _document(p, z).removeprefix("Document joint : "),
+}
+"""What a line of the summary says under the title of its slot, which names what it is."""

@@ -1,0 +1,490 @@
+"""What later events make of an entry: revised, accepted or refused, replaced, in error, back again.
+
+A line is never rewritten: what it says and whether it stands are worked out again from its first
+words and from what was said of it since, so that taking a word back gives exactly what was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from releve.projections.summary_courses import Handover, Item, Question, Result
+from releve.projections.summary_lines import RESULT, VALIDATED, Line, Note, State
+from releve.projections.summary_record import PatientSummary
+
+_REVISIONS: Final = 6
+_PER_CODE: Final = 3
+"""Measures kept of one code."""
+_KEPT: Final[Mapping[str, int]] = {"documents": 30, "medications": 20, "allergies": 12}
+"""Lines that do not stand, kept for history; elsewhere 12. Of documents, all of them."""
+
+VITAL_SIGNS: Final = frozenset(
+    {
+        "85354-9", "8480-6", "8462-4", "8867-4", "9279-1", "8310-5", "29463-7", "8302-2",
+        "39156-5", "59408-5", "2708-6", "8289-1", "9843-4", "72514-3",
+    }
+)  # fmt: skip
+"""LOINC codes that are vital signs whatever category came with them."""
+
+Detail = dict[str, Any]
+
+
+# What a line says and whether it stands
+
+
+def settled(line: Line) -> Line:
+    """The line as its first words, its standing revisions and its corrections make it."""
+    base = line.detail if line.first is None else line.first
+    changes = sorted(
+        (each for each in line.revisions if each.topic in _MERGED and not each.wrong),
+        key=lambda each: each.recency,
+    )
+    detail = base
+    for change in changes:
+        detail = _MERGED[change.topic](detail, change)
+    first = base if any(each.topic in _MERGED for each in line.revisions) else None
+    line = msgspec.structs.replace(line, detail=detail, first=first)
+    slot, state = _SETTLED.get(line.topic, _as_it_is)(line)
+    verdict = line.validated
+    if verdict is not None and verdict.detail["verdict"] == "refused":
+        state = "refused"
+    if line.wrong:
+        state = "in-error"
+    return msgspec.structs.replace(line, slot=slot, state=state)
+
+
+_PAST_CLINICAL = frozenset({"inactive", "remission", "resolved"})
+_PAST_MEDICATION = frozenset(
+    {"completed", "stopped", "cancelled", "not-taken", "not-done", "declined", "draft"}
+)
+_PAST_DEVICE = frozenset({"inactive", "completed", "stopped", "intended"})
+_NOT_DONE = frozenset({"not-done", "preparation", "stopped"})
+
+
+def _verified(line: Line, past: bool) -> State:
+    """The state that verification and clinical status, as received, give a line."""
+    if line.verification == "entered-in-error":
+        return "in-error"
+    if line.verification == "refuted":
+        return "refuted"
+    return "past" if past else "current"
+
+
+def _by_status(line: Line, past: frozenset[str]) -> State:
+    if line.status == "entered-in-error":
+        return "in-error"
+    return "past" if line.status in past else "current"
+
+
+def _as_it_is(line: Line) -> tuple[str, State]:
+    ended = any(each.topic in _ENDING and not each.wrong for each in line.revisions)
+    if line.state == "superseded":
+        return line.slot, "superseded"
+    return line.slot, "past" if ended else "current"
+
+
+_ENDING = frozenset(
+    {
+        "patient.vigilance-point-lifted", "patient.contingency-withdrawn",
+        "patient.medecin-traitant-ended",
+    }
+)  # fmt: skip
+
+
+def _problem(line: Line) -> tuple[str, State]:
+    status = line.clinical_status
+    ended = status is None and bool(line.detail.get("abatement"))
+    state = _verified(line, status in _PAST_CLINICAL or ended)
+    # In the slot of past illness, a past problem is what is current to say.
+    return ("past-illness", "current") if state == "past" else ("problems", state)
+
+
+def _allergy(line: Line) -> tuple[str, State]:
+    return "allergies", _verified(line, line.clinical_status in _PAST_CLINICAL)
+
+
+def _absence(line: Line) -> tuple[str, State]:
+    return line.detail["slot"], _verified(line, line.clinical_status in _PAST_CLINICAL)
+
+
+def _medication(line: Line) -> tuple[str, State]:
+    return "medications", _by_status(line, _PAST_MEDICATION)
+
+
+def _observation(line: Line) -> tuple[str, State]:
+    codes = {coding.get("code") for coding in line.detail["code"].get("codings", ())}
+    category = line.detail.get("category")
+    if category == "vital-signs" or codes & VITAL_SIGNS:
+        slot = "vital-signs"
+    elif category == "social-history":
+        slot = "lifestyle"
+    else:
+        slot = "results"
+    gone = line.status in ("entered-in-error", "cancelled")
+    return slot, "in-error" if gone else "current"
+
+
+def _result_line(line: Line) -> tuple[str, State]:
+    if line.ordinal is None:
+        return "", "current"
+    gone = line.status in ("entered-in-error", "cancelled")
+    return "results", "in-error" if gone else "current"
+
+
+def _history(line: Line) -> tuple[str, State]:
+    past = _verified(line, line.detail.get("status") in _PAST_CLINICAL)
+    return line.detail["slot"], past
+
+
+def _device(line: Line) -> tuple[str, State]:
+    over = line.detail.get("status") is None and bool(line.detail.get("until"))
+    return "devices", "past" if over else _by_status(line, _PAST_DEVICE)
+
+
+def _vigilance(line: Line) -> tuple[str, State]:
+    return "vigilance", _as_it_is(line)[1]
+
+
+_SETTLED: Final[Mapping[str, Callable[[Line], tuple[str, State]]]] = {
+    "patient.problem-recorded": _problem,
+    "patient.allergy-recorded": _allergy,
+    "patient.absence-asserted": _absence,
+    "patient.medication-started": _medication,
+    "patient.observation-recorded": _observation,
+    RESULT: _result_line,
+    "patient.immunization-recorded": lambda line: ("immunizations", _by_status(line, _NOT_DONE)),
+    "patient.procedure-recorded": lambda line: ("procedures", _by_status(line, _NOT_DONE)),
+    "patient.device-recorded": _device,
+    "patient.history-recorded": _history,
+    "patient.vigilance-point-set": _vigilance,
+    "patient.document-attached": lambda line: ("documents", "current"),
+}
+
+
+def _merge(detail: Detail, change: Line) -> Detail:
+    """What a revision names is now so; what it leaves out stays."""
+    return {**detail, **change.detail}
+
+
+def _redosed(detail: Detail, change: Line) -> Detail:
+    """A new dose replaces the old one in both of its forms: one of them would mislead."""
+    said = change.detail
+    if "dose" in said or "dose_text" in said:
+        detail = {name: value for name, value in detail.items() if name not in _DOSE}
+    return {**detail, **said}
+
+
+_DOSE = frozenset({"dose", "dose_text"})
+
+
+def _stopped(detail: Detail, change: Line) -> Detail:
+    found = {**detail, "status": "stopped", "end": change.detail["stopped_on"]}
+    return {**found, "status_reason": change.reason} if change.reason else found
+
+
+def _item(detail: Detail, change: Line) -> Detail:
+    """A new day ends "no deadline"; saying "no deadline" ends the day."""
+    said = change.detail
+    found = {**detail, **said}
+    if said.get("due"):
+        found.pop("no_deadline", None)
+    elif said.get("no_deadline"):
+        found.pop("due", None)
+    return found
+
+
+_MERGED: Final[Mapping[str, Callable[[Detail, Line], Detail]]] = {
+    "patient.problem-revised": _merge,
+    "patient.allergy-revised": _merge,
+    "patient.medication-changed": _redosed,
+    "patient.medication-stopped": _stopped,
+    "patient.item-revised": _item,
+}
+
+
+# Placing and replacing
+
+
+def place(summary: PatientSummary, line: Line) -> Line:
+    """Put a line in its slot; of measures of one code, the newest few are kept."""
+    placed = settled(line)
+    summary.lines.append(placed)
+    if placed.slot in ("vital-signs", "results") or line.topic == "patient.observation-recorded":
+        _newest_of_its_code(summary.lines, placed)
+    else:
+        _forget_old(summary.lines, placed.slot)
+    return placed
+
+
+def _newest_of_its_code(lines: list[Line], line: Line) -> None:
+    same = [
+        index for index, other in enumerate(lines)
+        if other.slot == line.slot and other.detail.get("code") == line.detail["code"]
+    ]  # fmt: skip
+    if len(same) > _PER_CODE:
+        # The oldest measure goes, which may be the late one that has just come.
+        del lines[min(same, key=lambda index: (lines[index].current, lines[index].recency))]
+
+
+def _forget_old(lines: list[Line], slot: str) -> None:
+    """Forget the oldest line of a slot that no current view shows, beyond the last few."""
+    if slot == "documents":
+        old = [line for line in lines if line.slot == slot]
+    else:
+        old = [line for line in lines if line.slot == slot and not line.current]
+    if len(old) > _KEPT.get(slot, 12):
+        oldest = min(old, key=lambda line: line.recency)
+        lines[:] = [line for line in lines if line is not oldest]
+
+
+def supersede(summary: PatientSummary, target: UUID | None) -> None:
+    """The same line of the same source, said anew: what it replaces leaves current views."""
+    if target is not None:
+        _at(summary, target, lambda line: msgspec.structs.replace(line, state="superseded"))
+
+
+def _give_back(summary: PatientSummary, target: UUID | None) -> None:
+    """What a line had replaced stands again."""
+    if target is None:
+        return
+
+    def back(line: Line) -> Line:
+        if line.state != "superseded":
+            return line
+        return settled(msgspec.structs.replace(line, state="current"))
+
+    _at(summary, target, back)
+
+
+def _at(summary: PatientSummary, target: UUID, change: Callable[[Line], Line]) -> None:
+    """Change the coded lines of one entry."""
+    for held in (summary.lines, summary.absences):
+        for index, line in enumerate(held):
+            if line.entry_id == target:
+                held[index] = change(line)
+
+
+# Revisions and validation
+
+
+def revise(summary: PatientSummary, revision: Line) -> None:
+    """Put a revision beside the line that it names, which says it from now on."""
+    target = revision.target
+
+    def revised(line: Line) -> Line:
+        return _beside(line, revision) if line.entry_id == target else line
+
+    for name in ("lines", "contingencies", "attending"):
+        held: list[Line] = getattr(summary, name)
+        for index, line in enumerate(held):
+            held[index] = revised(line)
+    for index, item in enumerate(summary.items):
+        if item.line.entry_id == target:
+            summary.items[index] = msgspec.structs.replace(item, line=revised(item.line))
+    for slot in ("medications", "allergies", "problems", "vigilance"):
+        _forget_old(summary.lines, slot)
+
+
+def _beside(line: Line, revision: Line) -> Line:
+    first = line.first
+    if first is None and revision.topic in _MERGED:
+        first = line.detail
+    revisions = (*line.revisions, revision)
+    if len(revisions) > _REVISIONS:
+        oldest, revisions = revisions[0], revisions[1:]
+        if first is not None and oldest.topic in _MERGED and not oldest.wrong:
+            first = _MERGED[oldest.topic](first, oldest)
+        elif oldest.topic in _ENDING | {VALIDATED}:
+            revisions = (oldest, *revisions[1:])
+    replaced = line.state == "superseded"
+    line = settled(msgspec.structs.replace(line, first=first, revisions=revisions))
+    return msgspec.structs.replace(line, state="superseded") if replaced else line
+
+
+def validated(summary: PatientSummary, verdict: Line) -> None:
+    """A doctor accepted or refused an imported line; a refused one leaves every current view."""
+    target = verdict.target
+    refused = verdict.detail["verdict"] == "refused"
+    older: UUID | None = None
+    for held in (summary.lines, summary.absences):
+        for index, line in enumerate(held):
+            if line.entry_id == target:
+                held[index] = _beside(line, verdict)
+                older = line.target
+    for index, result in enumerate(summary.results):
+        versions = tuple(
+            _beside(each, verdict) if each.entry_id == target else each for each in result.versions
+        )
+        if versions != result.versions:
+            summary.results[index] = msgspec.structs.replace(result, versions=versions)
+            older = _version_before(result, target)
+    if refused:
+        _give_back(summary, older)
+        void(summary, target)
+    else:
+        supersede(summary, older)
+        _unvoid(summary, target)
+
+
+# In error, and reinstated
+
+
+def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
+    """The target leaves every current view, wherever it stands, or is in all of them again.
+
+    An unknown target changes nothing.
+    """
+    target = line.target
+    if target is None:
+        return
+    found: list[Line] = []
+
+    def marked(other: Line) -> Line:
+        if other.entry_id == target:
+            found.append(other)
+            reason = line.reason if wrong else None
+            other = msgspec.structs.replace(other, wrong=wrong, error_reason=reason)
+            return settled(other)
+        if any(each.entry_id == target for each in other.revisions):
+            revisions = tuple(
+                msgspec.structs.replace(each, wrong=wrong) if each.entry_id == target else each
+                for each in other.revisions
+            )
+            return settled(msgspec.structs.replace(other, revisions=revisions))
+        return other
+
+    _everywhere(summary, marked)
+    for other in found:
+        if wrong:
+            _give_back(summary, other.target)
+        elif other.topic not in _MERGED:
+            supersede(summary, other.target)
+    if wrong:
+        _revived(summary, target)
+        void(summary, target)
+        _unanswer(summary, target)
+        summary.changes = [change for change in summary.changes if change.entry_id != target]
+    else:
+        _unvoid(summary, target)
+    for index, result in enumerate(summary.results):
+        if any(each.entry_id == target for each in result.versions):
+            before = _version_before(result, target)
+            (_give_back if wrong else supersede)(summary, before)
+        summary.results[index] = with_cancellation(summary, summary.results[index])
+
+
+def _everywhere(summary: PatientSummary, change: Callable[[Line], Line]) -> None:
+    def each(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+        return tuple(change(line) for line in lines)
+
+    for name in (
+        "lines", "absences", "encounters", "contingencies", "severities", "attending", "opinions",
+        "appointments", "ald", "told",
+    ):  # fmt: skip
+        held: list[Line] = getattr(summary, name)
+        setattr(summary, name, [change(line) for line in held])
+    summary.notes = [
+        Note(line=change(note.line), amendments=each(note.amendments)) for note in summary.notes
+    ]
+    summary.handovers = [
+        Handover(line=change(one.line), read_backs=each(one.read_backs))
+        for one in summary.handovers
+    ]
+    summary.questions = [
+        Question(line=change(one.line), answers=each(one.answers)) for one in summary.questions
+    ]
+    summary.items = [
+        Item(
+            line=change(item.line), closings=each(item.closings),
+            reopenings=each(item.reopenings), steps=each(item.steps),
+        )
+        for item in summary.items
+    ]  # fmt: skip
+    summary.results = [
+        Result(
+            order=change(one.order) if one.order else None, versions=each(one.versions),
+            reviews=each(one.reviews), informings=each(one.informings),
+            attempts=each(one.attempts), cancelled=one.cancelled,
+        )
+        for one in summary.results
+    ]  # fmt: skip
+
+
+def _version_before(result: Result, target: UUID | None) -> UUID | None:
+    ids = [each.entry_id for each in result.versions]
+    place = ids.index(target) if target in ids else 0
+    return ids[place - 1] if place else None
+
+
+def with_cancellation(summary: PatientSummary, result: Result) -> Result:
+    """The result with what its item says: closed as no longer needed, or not."""
+    item = item_of(summary, result)
+    closing = item.closing if item is not None else None
+    if item is None:
+        return result  # its closed item may be forgotten already
+    cancelled = closing is not None and closing.detail["outcome"] == "not-needed"
+    if cancelled == result.cancelled:
+        return result
+    return msgspec.structs.replace(result, cancelled=cancelled)
+
+
+def item_of(summary: PatientSummary, result: Result) -> Item | None:
+    """The item that stays open until the patient knows this result, among those kept."""
+    named = {each.entry_id for each in result.versions}
+    if result.order is not None:
+        named.add(result.order.entry_id)
+        ordered = UUID(result.order.detail["item"])
+        for item in summary.items:
+            if item.line.entry_id == ordered:
+                return item
+    return next((item for item in summary.items if item.follows in named), None)
+
+
+def _revived(summary: PatientSummary, target: UUID) -> None:
+    """A handover that an erroneous one had replaced is in force again."""
+    wrong = next((each.line for each in summary.handovers if each.line.entry_id == target), None)
+    if wrong is None:
+        return
+    same = [each.line for each in summary.handovers if each.line.stint == wrong.stint]
+    if any(line.current for line in same):
+        return
+    replaced = [line for line in same if line.state == "superseded"]
+    latest = max(replaced, key=lambda line: line.recency, default=None)
+    summary.handovers = [
+        msgspec.structs.replace(each, line=msgspec.structs.replace(latest, state="current"))
+        if latest is not None and each.line is latest
+        else each
+        for each in summary.handovers
+    ]
+
+
+def void(summary: PatientSummary, target: UUID | None) -> None:
+    """A measure or a contingency does not stand: thresholds met through it ring no more."""
+    if target is None:
+        return
+    summary.fired = [
+        msgspec.structs.replace(fired, void=(*fired.void, target))
+        if target in (fired.observation, fired.contingency) and target not in fired.void
+        else fired
+        for fired in summary.fired
+    ]
+
+
+def _unvoid(summary: PatientSummary, target: UUID | None) -> None:
+    summary.fired = [
+        msgspec.structs.replace(fired, void=tuple(each for each in fired.void if each != target))
+        for fired in summary.fired
+    ]
+
+
+def _unanswer(summary: PatientSummary, target: UUID) -> None:
+    summary.fired = [
+        msgspec.structs.replace(fired, answers=tuple(a for a in fired.answers if a != target))
+        if target in fired.answers
+        else fired
+        for fired in summary.fired
+    ]

@@ -1,0 +1,309 @@
+"""What has a course in a patient summary: opened, answered, closed, and by whom.
+
+An item, a result, a question, a handover: each keeps the line that began it, whose date and age
+never change, and the last few steps that followed. A step that was declared an error counts for
+nothing and comes back when it is reinstated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from releve.projections import wording
+from releve.projections.dates import last_day
+from releve.projections.summary_lines import Line, Validation
+
+ItemState = Literal["open", "offered", "reopened", "closed"]
+ResultState = Literal[
+    "expected", "expected-late", "partial", "to-review", "to-inform", "done", "cancelled"
+]
+"""``partial`` also is what was phoned and read: its written result is still to come."""
+
+
+def standing(steps: Iterable[Line]) -> list[Line]:
+    """Those that are not declared an error, oldest first."""
+    return [step for step in steps if not step.wrong]
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """An open item with its last steps; ``line`` says what is in force since its revisions.
+
+    Its age is that of ``line``, whatever was revised, offered or reopened since.
+    """
+
+    line: Line
+    closings: tuple[Line, ...] = ()
+    reopenings: tuple[Line, ...] = ()
+    steps: tuple[Line, ...] = ()
+    """Offers, acceptances, refusals and attempts to reach the patient about it."""
+
+    @property
+    def closing(self) -> Line | None:
+        """What closed it, unless it was opened again since."""
+        closed = standing(self.closings)
+        if not closed:
+            return None
+        again = standing(self.reopenings)
+        return None if again and again[-1].version > closed[-1].version else closed[-1]
+
+    @property
+    def reopened(self) -> Line | None:
+        """What opened it again, where it is open because of that."""
+        again = standing(self.reopenings)
+        return again[-1] if again and self.closing is None else None
+
+    @property
+    def open(self) -> bool:
+        """Whether it still has to happen."""
+        return self.line.current and self.closing is None
+
+    @property
+    def offer(self) -> Line | None:
+        """The offer that nobody has answered yet; its owner keeps the item meanwhile."""
+        said = [step for step in standing(self.steps) if step.topic in _OFFERS]
+        return said[-1] if said and said[-1].topic == OFFERED else None
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """Whose it is as last accepted, else as it was opened; empty for the doctor in post."""
+        taken = [step for step in standing(self.steps) if step.topic == ACCEPTED]
+        said: dict[str, Any] = (taken[-1] if taken else self.line).detail.get("owner", {})
+        return said
+
+    @property
+    def state(self) -> ItemState:
+        """Where it stands."""
+        if not self.open:
+            return "closed"
+        if self.offer is not None:
+            return "offered"
+        return "reopened" if self.reopened is not None else "open"
+
+    @property
+    def last_step(self) -> Line:
+        """The newest thing that was done about it, its opening where nothing was."""
+        done = [
+            *standing(self.line.revisions), *standing(self.closings), *standing(self.reopenings),
+            *standing(self.steps),
+        ]  # fmt: skip
+        return max(done, key=lambda step: step.version, default=self.line)
+
+    @property
+    def due(self) -> str | None:
+        """The day it is due, as written; None when it was said to have no deadline."""
+        return self.line.detail.get("due")
+
+    @property
+    def harm_if_late(self) -> bool:
+        """Whether being late may hurt."""
+        return bool(self.line.detail.get("harm_if_late"))
+
+    @property
+    def kind(self) -> str:
+        """What kind of thing must happen: result, call, review…"""
+        return str(self.line.detail["kind"])
+
+    @property
+    def follows(self) -> UUID | None:
+        """The order or result that it follows."""
+        named = self.line.detail.get("follows")
+        return UUID(named) if named else None
+
+
+OFFERED: Final = "patient.item-offered"
+ACCEPTED: Final = "patient.item-accepted"
+_OFFERS = frozenset({OFFERED, ACCEPTED, "patient.item-declined"})
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One investigation from its order to a patient who was told; one of both is always there."""
+
+    order: Line | None = None
+    versions: tuple[Line, ...] = ()
+    """What came in, oldest first, each replacing the one before; the last few."""
+    reviews: tuple[Line, ...] = ()
+    informings: tuple[Line, ...] = ()
+    attempts: tuple[Line, ...] = ()
+    """Attempts to reach the patient about it."""
+    cancelled: bool = False
+    """Its item was closed as no longer needed, for a reason."""
+
+    @property
+    def received(self) -> Line | None:
+        """The version in force: the last one that is neither an error nor refused."""
+        return next((each for each in reversed(self.versions) if each.current), None)
+
+    @property
+    def earlier(self) -> list[Line]:
+        """Versions that the one in force replaced, oldest first; errors aside."""
+        now = self.received
+        return [each for each in self.versions if each.current and each is not now]
+
+    @property
+    def line(self) -> Line:
+        """The version in force, else the order, else the last version that does not stand."""
+        return self.received or self.order or self.versions[-1]
+
+    @property
+    def entry_id(self) -> UUID:
+        """What a review names: the version in force, else the order."""
+        return self.line.entry_id
+
+    @property
+    def title(self) -> str:
+        """What it is called: the report's title, else what was ordered, else its first line."""
+        said = self.received.detail.get("title") if self.received else ""
+        if not said and self.order is not None:
+            said = self.order.detail["text"]
+        if not said and self.lines:
+            said = wording.concept_text(self.lines[0]["code"])
+        return str(said or "Résultat")
+
+    @property
+    def status(self) -> str | None:
+        """``partial``, ``final``, ``corrected`` or ``phoned``; None while nothing came."""
+        return self.received.detail["status"] if self.received else None
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of the version in force, as received."""
+        found: list[dict[str, Any]] = self.received.detail.get("lines", []) if self.received else []
+        return found
+
+    @property
+    def review(self) -> Line | None:
+        """The doctor's verdict on the version in force, or None while nobody has read it."""
+        now = self.received
+        read = [each for each in standing(self.reviews) if now and each.target == now.entry_id]
+        return read[-1] if read else None
+
+    @property
+    def informed(self) -> Line | None:
+        """Who told the patient the version in force, once it had come."""
+        now = self.received
+        told = [each for each in standing(self.informings) if now and each.version > now.version]
+        return told[-1] if told else None
+
+    @property
+    def previous_review(self) -> Line | None:
+        """The last review of a version that was replaced: its author must be told."""
+        now = self.received
+        read = [each for each in standing(self.reviews) if now and each.target != now.entry_id]
+        return read[-1] if read else None
+
+    @property
+    def corrected_after_review(self) -> bool:
+        """Whether somebody had read an earlier version when the one in force came."""
+        return self.previous_review is not None
+
+    @property
+    def validation(self) -> Validation:
+        """Where it stands if another system sent it; a doctor's review accepts it too."""
+        if self.received is None:
+            return ""
+        found = self.received.validation
+        return "accepted" if found == "to-validate" and self.review is not None else found
+
+    def state(self, day: date) -> ResultState:
+        """Where it stands on ``day``; partial is not done, and read is not told."""
+        found = self._state(day)
+        return found if found in ("to-review", "done") or not self.cancelled else "cancelled"
+
+    def _state(self, day: date) -> ResultState:
+        if self.received is None:
+            if self.order is None or self.order.wrong:
+                return "cancelled"
+            return "expected-late" if self.overdue(day) else "expected"
+        if self.status == "partial":
+            return "partial"
+        if self.review is None:
+            return "to-review"
+        if self.status == "phoned":
+            return "partial"
+        if self.review.detail.get("inform_patient", True) and self.informed is None:
+            return "to-inform"
+        return "done"
+
+    def overdue(self, day: date) -> bool:
+        """Whether the last day on which it was expected is over."""
+        if self.order is None:
+            return False
+        expected = last_day(self.order.detail["expected_by"], self.order.zone)
+        return expected is not None and expected < day
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be done, whatever the day."""
+        return self.state(date.min) in ("done", "cancelled")
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A handover note and what its receivers answered, oldest first."""
+
+    line: Line
+    read_backs: tuple[Line, ...] = ()
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A question to a colleague and its answers, oldest first."""
+
+    line: Line
+    answers: tuple[Line, ...] = ()
+
+    @property
+    def answer(self) -> Line | None:
+        """The last answer that stands."""
+        said = standing(self.answers)
+        return said[-1] if said else None
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody has answered yet."""
+        return self.line.current and self.answer is None
+
+    @property
+    def to(self) -> UUID:
+        """The practitioner asked."""
+        return UUID(self.line.detail["to"])
+
+
+class Fired(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A measure met a contingency's threshold, or could not be compared with it.
+
+    It is answered once a clinician has said how ill the patient is, afterwards and about a moment
+    that is not before the measure, or has reviewed the result itself. An ``old`` one was measured
+    before the contingency was written: it is listed and does not ring.
+    """
+
+    contingency: UUID
+    observation: UUID
+    text: str
+    as_of: str
+    position: int
+    matched: bool
+    happened_by: datetime
+    """The latest moment at which it may have been measured."""
+    old: bool = False
+    answers: tuple[UUID, ...] = ()
+    """What answered it; an answer declared an error lets it ring again."""
+    void: tuple[UUID, ...] = ()
+    """Which of the two entries does not stand: it counts for nothing meanwhile."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether a clinician has judged since."""
+        return bool(self.answers)
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Something new on the record, for "since your last stint": which entry, where, by whom."""
+
+    entry_id: UUID
+    position: int
+    topic: str
+    person: UUID | None = None

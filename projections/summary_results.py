@@ -1,0 +1,267 @@
+"""Results in a summary: ordered, received in versions, reviewed, told; and the thresholds they met.
+
+A result that replaces another keeps it: a review names the version that was read, so that a
+correction is to be read again and the reader of the version before can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from releve.projections.summary_corrections import place, supersede, with_cancellation
+from releve.projections.summary_courses import Fired, Result
+from releve.projections.summary_lines import Line
+from releve.projections.summary_record import PatientSummary
+
+_VERSIONS, _STEPS, _SETTLED, _WHOLE, _FIRED = 3, 6, 8, 2, 6
+
+
+def ordered(summary: PatientSummary, line: Line) -> None:
+    """A test was ordered: its result is expected."""
+    summary.results.append(Result(order=line))
+
+
+def received(summary: PatientSummary, line: Line) -> None:
+    """A version of a result came: it replaces the one before, and has to be read."""
+    place_of = _place_of(summary.results, line)
+    if place_of is None:
+        order = _order_of(summary.results, line)
+        summary.results.append(Result(order=order, versions=(line,)))
+    else:
+        before = summary.results[place_of]
+        for version in before.versions:
+            supersede(summary, version.entry_id)
+        summary.results[place_of] = msgspec.structs.replace(
+            before, versions=(*before.versions, line)[-_VERSIONS:]
+        )
+    said = line.detail.get("lines", ())
+    as_of = line.detail.get("sampled_at") or line.as_of
+    for ordinal, each in enumerate(said):
+        place(
+            summary,
+            msgspec.structs.replace(
+                line, detail=dict(each), ordinal=ordinal, as_of=as_of, target=None, reason=None
+            ),
+        )
+    fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
+    _forget_settled(summary)
+
+
+def _place_of(results: list[Result], line: Line) -> int | None:
+    """Which result it is a version of: the one it names, its order's, or the same report's."""
+    detail = line.detail
+    for index, result in enumerate(results):
+        if line.target is not None and line.target in [v.entry_id for v in result.versions]:
+            return index
+    order = detail.get("order")
+    for index, result in enumerate(results):
+        if order and result.order is not None and str(result.order.entry_id) == order:
+            now = result.received
+            same = now is not None and _report(now) is not None and _report(now) == _report(line)
+            if now is None or same or result.status in ("partial", "phoned"):
+                return index
+    for index, result in enumerate(results):
+        now = result.received
+        if now is not None and _report(line) is not None and _report(now) == _report(line):
+            return index
+    return None
+
+
+def _report(line: Line) -> tuple[str, str] | None:
+    """What its laboratory calls the report, where it does."""
+    report = line.detail.get("report")
+    system = line.source.system if line.source else None
+    return (system or line.detail.get("laboratory") or "", report) if report else None
+
+
+def _order_of(results: list[Result], line: Line) -> Line | None:
+    order = line.detail.get("order")
+    for result in results:
+        if order and result.order is not None and str(result.order.entry_id) == order:
+            return result.order
+    return None
+
+
+def reviewed(summary: PatientSummary, line: Line) -> None:
+    """A doctor read a version; what it had set off has been judged."""
+    _step(summary, line, "reviews")
+    summary.fired = [
+        msgspec.structs.replace(fired, answers=(*fired.answers, line.entry_id)[-3:])
+        if fired.observation == line.target
+        else fired
+        for fired in summary.fired
+    ]
+    _forget_settled(summary)
+
+
+def informed(summary: PatientSummary, line: Line) -> None:
+    """The patient was told."""
+    _step(summary, line, "informings")
+    _forget_settled(summary)
+
+
+def attempted(summary: PatientSummary, line: Line) -> None:
+    """Somebody tried to reach the patient about a result."""
+    _step(summary, line, "attempts")
+
+
+def _step(summary: PatientSummary, line: Line, name: str) -> None:
+    for index, result in enumerate(summary.results):
+        named = [each.entry_id for each in result.versions]
+        if result.order is not None:
+            named.append(result.order.entry_id)
+        if line.target in named:
+            steps = (*getattr(result, name), line)[-_STEPS:]
+            summary.results[index] = msgspec.structs.replace(result, **{name: steps})
+
+
+def cancel(summary: PatientSummary) -> None:
+    """Results whose item was closed as no longer needed, or opened again."""
+    summary.results = [with_cancellation(summary, each) for each in summary.results]
+    _forget_settled(summary)
+
+
+def _forget_settled(summary: PatientSummary) -> None:
+    """Keep the last few results that are done; of all but two of them, not every line."""
+    settled = [each for each in summary.results if each.settled]
+    gone = settled[: max(0, len(settled) - _SETTLED)]
+    for result in settled[len(gone) : max(len(gone), len(settled) - _WHOLE)]:
+        if any("lines" in each.detail for each in result.versions):
+            thin = msgspec.structs.replace(result, versions=tuple(map(_headed, result.versions)))
+            summary.results[summary.results.index(result)] = thin
+    if gone:
+        summary.results = [each for each in summary.results if each not in gone]
+
+
+def _headed(line: Line) -> Line:
+    """A version without its lines: the newest values of each code stand in their slot."""
+    kept = {name: value for name, value in line.detail.items() if name != "lines"}
+    return msgspec.structs.replace(line, detail=kept)
+
+
+# Thresholds of if… then
+
+
+def fire(summary: PatientSummary, line: Line, measures: Iterable[Mapping[str, Any]]) -> None:
+    """Note which contingencies in force the measures meet, or cannot be compared with."""
+    said = list(measures)
+    for contingency in summary.contingencies:
+        if not contingency.current:
+            continue
+        for measure in said:
+            met = _compared(contingency, measure)
+            if met is not None:
+                _fired(summary, contingency, line, measure, met)
+    old = sorted(summary.older_measures, key=lambda fired: fired.happened_by)
+    _forget(summary, old)
+
+
+def _fired(
+    summary: PatientSummary, contingency: Line, line: Line, measure: Mapping[str, Any], met: bool
+) -> None:
+    happened = line.moment.latest
+    summary.fired.append(
+        Fired(
+            contingency=contingency.entry_id,
+            observation=line.entry_id,
+            text=_said(line, measure),
+            as_of=line.as_of,
+            position=line.position,
+            matched=met,
+            happened_by=happened,
+            old=happened < contingency.moment.earliest,
+        )
+    )
+
+
+def _said(line: Line, measure: Mapping[str, Any]) -> str:
+    from releve.projections.wording import observation_text, result_line_text
+
+    said = observation_text if line.topic == "patient.observation-recorded" else result_line_text
+    return said(measure, line.zone)
+
+
+def activated(summary: PatientSummary, line: Line) -> None:
+    """The record itself says that a measure met a threshold; mostly the fold knew already."""
+    by = UUID(line.detail["by"])
+    contingency = next((c for c in summary.contingencies if c.entry_id == line.target), None)
+    if contingency is None or any(
+        fired.contingency == line.target and fired.observation == by and fired.matched
+        for fired in summary.fired
+    ):
+        return
+    measure = summary.entry(by)
+    of = measure or line
+    happened = of.moment.latest
+    summary.fired.append(
+        Fired(
+            contingency=contingency.entry_id,
+            observation=by,
+            text=measure.text if measure is not None else contingency.detail["condition"],
+            as_of=of.as_of,
+            position=line.position,
+            matched=True,
+            happened_by=happened,
+            old=happened < contingency.moment.earliest,
+        )
+    )
+
+
+def answer(summary: PatientSummary, line: Line) -> None:
+    """A clinician has judged the patient after a measure: it no longer rings.
+
+    Judging how the patient was before the measure answers nothing.
+    """
+    at = line.moment.latest
+    summary.fired = [
+        msgspec.structs.replace(fired, answers=(*fired.answers, line.entry_id)[-3:])
+        if fired.happened_by <= at
+        else fired
+        for fired in summary.fired
+    ]
+    _forget(summary, [fired for fired in summary.fired if fired.answered])
+
+
+def _forget(summary: PatientSummary, oldest_first: list[Fired]) -> None:
+    gone = oldest_first[: max(0, len(oldest_first) - _FIRED)]
+    if gone:
+        summary.fired = [fired for fired in summary.fired if fired not in gone]
+
+
+def _compared(contingency: Line, measure: Mapping[str, Any]) -> bool | None:
+    """True: the threshold is met; False: not comparable (unit, value); None: not concerned."""
+    threshold = contingency.detail.get("threshold")
+    if not threshold:
+        return None
+    measures = [(measure["code"], measure.get("value"), measure.get("comparator"))]
+    measures += [(part["code"], part["value"], None) for part in measure.get("components", ())]
+    for code, value, bound in measures:
+        if not value or not any(
+            coding.get("code") == threshold["loinc"] for coding in code.get("codings", ())
+        ):
+            continue
+        if threshold["unit"] not in (value.get("unit"), value.get("code")):
+            return False
+        try:
+            measured, limit = Decimal(value["value"]), Decimal(threshold["value"])
+        except InvalidOperation:
+            return False
+        met = _COMPARATORS[threshold["comparator"]](measured, limit)
+        if bound is not None and met != (bound[0] == threshold["comparator"][0]):
+            return False  # "> 5" says nothing of a threshold of 6
+        if met:
+            return True
+    return None
+
+
+_COMPARATORS: Final[Mapping[str, Callable[[Decimal, Decimal], bool]]] = {
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+}
