@@ -252,7 +252,11 @@ class TestContent:
         assert envelope.decode_content(envelope.encode_content(content)) == content
 
     @pytest.mark.parametrize("depth", range(12))
-    @pytest.mark.parametrize("value", [1.0, 1.5, {1: "a"}, msgspec.msgpack.Ext(1, b"x")], ids=repr)
+    @pytest.mark.parametrize(
+        "value",
+        [1.0, 1.5, {1: "a"}, msgspec.msgpack.Ext(1, b"x")],
+        ids=["whole float", "float", "integer key", "extension"],
+    )
     def test_nothing_unknown_hides_at_any_depth(self, depth: int, value: Any) -> None:
         for _ in range(depth):
             value = {"in": [value]}
