@@ -11,12 +11,12 @@ import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from releve.api.frame import UPLOAD_LIMIT, UPLOADS
@@ -229,14 +229,40 @@ async def submission(request: Request) -> FormData | None:
     return await request.form(max_files=0, max_fields=2000)
 
 
+class Upload(NamedTuple):
+    """One file that came with a form, in memory."""
+
+    name: str
+    media_type: str | None
+    content: bytes
+
+
 async def uploaded(request: Request) -> FormData:
-    """Read a multipart form whose files stay in memory: a temporary file would be in the clear."""
+    """Read a multipart form; its files are given by :func:`uploads_of`.
+
+    They stay in memory: a temporary file would hold a patient's document in the clear.
+    """
     parser = MultiPartParser(request.headers, request.stream(), max_files=MOST_FILES, max_fields=50)
     parser.spool_max_size = UPLOAD_LIMIT
     try:
-        return await parser.parse()
+        form = await parser.parse()
     except MultiPartException:
         raise refuse(400, "not-multipart") from None
+    try:
+        request.state.uploads = [
+            Upload(sent.filename, sent.content_type, await sent.read())
+            for _, sent in form.multi_items()
+            if isinstance(sent, UploadFile) and sent.filename
+        ]
+        return FormData([(n, v) for n, v in form.multi_items() if isinstance(v, str)])
+    finally:
+        await form.close()
+
+
+def uploads_of(request: Request) -> Sequence[Upload]:
+    """The files of the multipart form that a request was; none for any other request."""
+    found: Sequence[Upload] = getattr(request.state, "uploads", ())
+    return found
 
 
 Submission = Annotated[FormData | None, Depends(submission)]

@@ -4,6 +4,7 @@ from releve.api.pages import (
     audit,
     briefing,
     correcting,
+    inbox,
     office,
     patient,
     patients,
@@ -23,6 +24,7 @@ PAGES = (
     writing.router,
     correcting.router,
     office.router,
+    inbox.router,
     audit.router,
 )
 """Routers in the order they are asked."""

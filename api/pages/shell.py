@@ -32,6 +32,13 @@ DONE: Final[Mapping[str, str]] = {
     "complement": "Complément signé ; la note d’origine reste lisible.",
     "erreur": "Entrée marquée erronée ; elle reste barrée dans le fil.",
     "dossier": "Dossier ouvert.",
+    "arrivee": "Document reçu et gardé ; il attend d’être rattaché.",
+    "deja-recu": "Document déjà reçu : rien n’a été ajouté.",
+    "rattache": "Document rattaché : il est dans le dossier.",
+    "mis-de-cote": "Document mis de côté ; il reste gardé.",
+    "resultat-dicte": "Résultat enregistré et montré au médecin. La valeur ne se relit pas ici.",
+    "note-collee": "Note signée.",
+    "agenda": "Agenda repris.",
 }
 """What a redirect may say was done: words from a closed list, never text from the address."""
 
@@ -131,13 +138,22 @@ def navigation(principal: Principal) -> list[tuple[str, str, str]]:
                 ("releve", "/releve", "Relève"),
                 ("patients", "/patients", "Patients"),
                 ("transmissions", "/transmissions", "Transmissions"),
+                ("arrivees", "/arrivees", "Arrivées"),
             ]
         case "referent":
-            return [("releve", "/releve", "Relève"), ("patients", "/patients", "Patients")]
+            return [
+                ("releve", "/releve", "Relève"),
+                ("patients", "/patients", "Patients"),
+                ("arrivees", "/arrivees", "Arrivées"),
+            ]
         case "coordinator" | "secretary":
-            return [("echeances", "/echeances", "Échéances"), ("patients", "/patients", "Patients")]
+            return [
+                ("echeances", "/echeances", "Échéances"),
+                ("patients", "/patients", "Patients"),
+                ("arrivees", "/arrivees", "Arrivées"),
+            ]
         case "nurse":
-            return [("patients", "/patients", "Patients")]
+            return [("patients", "/patients", "Patients"), ("arrivees", "/arrivees", "Arrivées")]
         case _:
             return [("audit", "/audit", "Audit")]
 

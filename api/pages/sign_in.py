@@ -127,6 +127,8 @@ async def session_ended(request: Request) -> Response | None:
     Only to a form of ours that the same browser sent: the text goes back to its sender, is kept
     nowhere, and no later session can send it on in somebody else's name.
     """
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        return None  # files are the browser's to keep, and nobody signed in sent them
     try:
         same_origin(request, required=True)
         form = await submission(request)

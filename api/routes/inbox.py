@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from releve.api.acting import settle
 from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, services_of, uploaded
+from releve.api.gate import Granted, Guard, services_of, uploaded, uploads_of
 from releve.api.inbox import original, receive
 from releve.api.inbox_views import content, header, patients_in, senders
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
@@ -42,15 +42,15 @@ async def _sent(request: Request, granted: Sending) -> tuple[Granted, bytes, dic
     if media_type != "multipart/form-data":
         return granted, await request.body(), {"media_type": media_type or None}
     form = await uploaded(request)
-    sent = form.get("document")
-    if not isinstance(sent, UploadFile):
+    files = uploads_of(request)
+    if len(files) != 1:
         raise refuse(400, "document-missing", do="Envoyer les octets dans la partie « document ».")
     return (
         granted,
-        await sent.read(),
+        files[0].content,
         {
-            "media_type": sent.content_type,
-            "name_hint": sent.filename,
+            "media_type": files[0].media_type,
+            "name_hint": files[0].name,
             "title": _text(form, "title"),
             "identity": _typed(_text(form, "identity")),
         },

@@ -34,7 +34,7 @@ def test_a_pdf_is_dropped_matched_blind_and_delivered(web: Web) -> None:
 
     patient = web.patient()
     said = identity(web, patient)
-    desk = web.machine("secretary")
+    desk = web.machine(web.hire("secretary"))
     sent = desk.post(
         "/api/v1/inbox",
         files={"document": ("nom-du-patient.pdf", PDF, "application/pdf")},

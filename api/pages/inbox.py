@@ -1,0 +1,372 @@
+"""The inbox's pages: what arrived, whose it may be, and who says so.
+
+The desk is sent headers only. What a document says is asked for apart, and only by who may read
+the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.acting import authorise_command, perform, settle
+from releve.api.disclosure import read_clinical
+from releve.api.gate import (
+    Granted,
+    Guard,
+    Submission,
+    Upload,
+    authorise,
+    identifier,
+    may,
+    services_of,
+    uploads_of,
+)
+from releve.api.inbox import receive
+from releve.api.inbox_views import content, header, kind_of, patients_in, reread, senders
+from releve.api.pages import forms, views
+from releve.api.pages.forms import Form
+from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
+from releve.api.routes.inbox import download, known, send_original
+from releve.domain.commands import COMMANDS
+from releve.domain.errors import Invalid, ReleveError
+from releve.domain.events import Author
+from releve.domain.values import IdentityTraits
+from releve.projections.dates import french
+from releve.projections.inbox import InboxLine
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+
+SHOWN: Final = 60
+FOUND: Final = 20
+DOORS: Final = {
+    "upload": "déposé", "paste": "collé", "watched": "dossier surveillé", "api": "envoyé",
+    "phone": "téléphone",
+}  # fmt: skip
+STATES: Final = {"waiting": "à rattacher", "matched": "rattaché", "rejected": "mis de côté"}
+TRAITS: Final = {
+    "birth_name": "nom de naissance", "name": "nom", "first_names": "prénom",
+    "birth_date": "date de naissance", "sex": "sexe", "birth_place": "lieu de naissance",
+    "identifiers": "identifiant",
+}  # fmt: skip
+
+Sorting = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "centre"))]
+Sending = Annotated[Granted, Depends(Guard(Action.IMPORT, "centre"))]
+One = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "inbox", param="document"))]
+Reading = Annotated[Granted, Depends(Guard(Action.READ_INBOX, "inbox", param="document"))]
+Matching = Annotated[Granted, Depends(Guard(Action.MATCH_DOCUMENT, "inbox", param="document"))]
+Rejecting = Annotated[Granted, Depends(Guard(Action.REJECT_DOCUMENT, "inbox", param="document"))]
+
+
+# What arrived
+
+
+@router.get("/arrivees")
+def listed(request: Request, granted: Sorting) -> Response:
+    """What waits, then what was done with the newest others; a form to bring something in."""
+    return _list(request, granted, None)
+
+
+@router.post("/arrivees")
+def brought(request: Request, granted: Sending, submitted: Submission) -> Response:
+    """Keep the documents dropped, or the text pasted, with the identity that was typed."""
+    services, principal = services_of(request), granted.principal
+    form = forms.read_or_refuse(submitted, Form(principal.session.form_token(), forms.new_key()))
+    identity = _typed(form)
+    kept = known_already = 0
+    author = Author(
+        role=principal.role,  # type: ignore[arg-type]  # the policy knows the same words
+        name=principal.name,
+        person=principal.person,
+        stint=granted.decision.stint,
+    )
+    for sent in _brought(uploads_of(request), form):
+        try:
+            found = receive(
+                services,
+                sent.content,
+                centre=granted.centre,
+                door="upload" if sent.name else "paste",
+                author=author,
+                identity=identity,
+                title=form.value("titre"),
+                media_type=sent.media_type,
+                name_hint=sent.name or None,
+                zone=principal.zone,
+            )
+        except Invalid as refused:
+            form.refused(problem_for(refused))
+            continue
+        kept, known_already = kept + (not found.known), known_already + found.known
+        if found.outcome:
+            settle(services, found.outcome)
+    if form.wrong or form.general or not kept + known_already:
+        if not form.wrong and not form.general:
+            form.wrong["document"] = "Choisir un fichier, ou coller un texte."
+        sorting = authorise(services, principal, Action.READ_INBOX_HEADER, "centre", granted.centre)
+        return _list(request, sorting, form, status=422)
+    return see("/arrivees", fait="arrivee" if kept else "deja-recu")
+
+
+def _brought(files: Iterable[Upload], typed: Form) -> Iterable[Upload]:
+    """What was sent, then what was pasted, which has no name."""
+    yield from files
+    pasted = typed.value("texte").strip()
+    if pasted:
+        yield Upload("", "text/plain", pasted.encode())
+
+
+def _typed(form: Form) -> IdentityTraits | None:
+    """The identity that was typed; None where nothing was."""
+    name, first, born = (form.value(n).strip() for n in ("nom", "prenom", "naissance"))
+    if not (name or first or born):
+        return None
+    return IdentityTraits(
+        birth_name=name or None,
+        first_names=(first,) if first else (),
+        birth_date=born or None,
+    )
+
+
+def _list(request: Request, granted: Granted, refused: Form | None, status: int = 200) -> Response:
+    services, principal = services_of(request), granted.principal
+    at = moment(request, principal)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        position = services.feed.position()
+        lines = services.inbox.lines(granted.centre)
+        waiting = [header(services, line) for line in reversed(lines) if line.state == "waiting"]
+        others = [header(services, line) for line in lines if line.state != "waiting"][:SHOWN]
+        return {
+            "waiting": [_row(each, at) for each in waiting],
+            "others": [_row(each, at) for each in others],
+            "named": patients_in([*waiting, *others]),
+            "senders": [
+                {
+                    "system": each.system,
+                    "silent": each.silent,
+                    "last": _when(each.last, at) if each.last else "",
+                    "hours": f"{each.within.total_seconds() / 3600:g}",
+                }
+                for each in senders(services, granted.centre, at.now)
+            ],
+            "may_bring": may(services, granted, Action.IMPORT),
+            "may_drop": may(services, granted, Action.DROP_RESULT),
+            "may_plan": may(services, granted, Action.WRITE_AGENDA),
+            "form": refused or Form(principal.session.form_token(), forms.new_key(), position),
+        }, position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="page.inbox", patients=lambda found: found["named"]
+    )
+    return clinical_page(
+        request, principal, "inbox.html", disclosed, here="arrivees", status=status
+    )
+
+
+def _row(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
+    """A header in the page's words."""
+    said = found["identity"]
+    fits = [each for each in found["proposals"] if each["fits"]]
+    return {
+        "href": f"/arrivees/{found['inbox']}",
+        "kind": found["kind"],
+        "name": said["name"],
+        "born": french(said["birth_date"], at.zone) if said["birth_date"] else "",
+        "sender": found["sender"],
+        "door": DOORS[found["door"]],
+        "received": _when(found["received_at"], at),
+        "entered_by": found["entered_by"],
+        "state": found["state"],
+        "state_word": STATES[found["state"]],
+        "proposed": fits[0]["name"] if len(fits) == 1 else "",
+        "several": len(fits) > 1,
+        "patient_name": found["patient_name"],
+        "patient": str(found["patient"]) if found["patient"] else "",
+        "decided_by": found["decided_by"],
+        "decided": _when(found["decided_at"], at) if found["decided_at"] else "",
+        "reason": found["reason"],
+        "sender_told": found["sender_told"],
+    }
+
+
+def _when(moment_at: datetime, at: views.Moment) -> str:
+    return views.day_and_hour(moment_at.isoformat(), at.zone)
+
+
+# One document
+
+
+@router.get("/arrivees/{document}")
+def one(request: Request, granted: One, document: str) -> Response:
+    """One document: its header, the records it may belong to, its content for who may read it."""
+    return _one(request, granted, None, "")
+
+
+@router.post("/arrivees/{document}")
+def searched(request: Request, granted: One, document: str, submitted: Submission) -> Response:
+    """Search a record by name or birth date; by POST, so that no name stands in an address."""
+    form = forms.read_or_refuse(submitted, Form(granted.principal.session.form_token()))
+    return _one(request, granted, None, form.value("cherche").strip()[:80])
+
+
+def _one(
+    request: Request, granted: Granted, refused: Form | None, query: str, status: int = 200
+) -> Response:
+    services, principal = services_of(request), granted.principal
+    at = moment(request, principal)
+    reads = may(services, granted, Action.READ_INBOX)
+    if reads:  # the access entry says that the content was read, by the rule that allowed it
+        granted = authorise(services, principal, Action.READ_INBOX, "inbox", granted.document)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        position = services.feed.position()
+        line = known(request, granted)
+        found = header(services, line)
+        offered = [_proposal(each, at) for each in found["proposals"]]
+        names = {each["patient"] for each in offered}
+        looked = [
+            _candidate(views.traits(each, at))
+            for each in (services.records.search(line.centre, query, limit=FOUND) if query else ())
+            if str(each.patient) not in names
+        ]
+        form = refused or Form(principal.session.form_token(), forms.new_key(), position)
+        return {
+            "document": _row(found, at),
+            "offered": offered,
+            "looked": looked,
+            "query": query,
+            "content": _content(content(services, line), at) if reads else None,
+            "content_kind": kind_of(line),
+            "named": [UUID(each["patient"]) for each in (*offered, *looked)]
+            + ([line.patient] if line.patient else []),
+            "may_match": line.state != "matched" and may(services, granted, Action.MATCH_DOCUMENT),
+            "may_reject": line.state == "waiting"
+            and may(services, granted, Action.REJECT_DOCUMENT),
+            "may_open": reads and line.patient is not None,
+            "form": form,
+        }, position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="page.inbox.document", purpose=str(granted.document),
+        patients=lambda found: list(dict.fromkeys(found["named"])),
+    )  # fmt: skip
+    return clinical_page(
+        request, principal, "inbox_document.html", disclosed, here="arrivees", status=status
+    )
+
+
+def _proposal(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
+    return {
+        "patient": str(found["patient"]),
+        "name": found["name"],
+        "born": french(found["birth_date"], at.zone) if found["birth_date"] else "",
+        "agreed": [TRAITS[each] for each in found["agreed"] if each in TRAITS],
+        "differing": [TRAITS[each] for each in found["differing"]],
+        "fits": found["fits"],
+    }
+
+
+def _candidate(traits: dict[str, Any]) -> dict[str, Any]:
+    return {"patient": traits["id"], "name": traits["name"], "born": traits["born"]}
+
+
+def _content(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
+    issued = views.day_and_hour(found["issued_at"], at.zone) if found["issued_at"] else ""
+    return {**found, "issued": issued, "kilobytes": max(1, found["size"] // 1024)}
+
+
+@router.post("/arrivees/{document}/rattacher")
+def match(request: Request, granted: Matching, document: str, submitted: Submission) -> Response:
+    """Say whose the document is; it is on the record when this answers."""
+    form = forms.read_or_refuse(submitted, Form(granted.principal.session.form_token()))
+    patient = identifier(form.value("patient"))
+    if patient is None:
+        form.wrong["patient"] = "Choisir un dossier."
+        return _refused(request, granted, form)
+    data = {"patient": str(patient), "confirmed": bool(form.value("confirmed"))}
+    return _decided(request, granted, form, "match-document", data, "rattache")
+
+
+@router.post("/arrivees/{document}/rejeter")
+def reject(request: Request, granted: Rejecting, document: str, submitted: Submission) -> Response:
+    """Set the document aside, for a reason; it stays kept."""
+    form = forms.read_or_refuse(submitted, Form(granted.principal.session.form_token()))
+    data = {
+        "reason": form.value("reason").strip(),
+        "sender_told": bool(form.value("sender_told")),
+    }
+    if not data["reason"]:
+        form.wrong["reason"] = "Dire pourquoi."
+        return _refused(request, granted, form)
+    return _decided(request, granted, form, "reject-document", data, "mis-de-cote")
+
+
+def _decided(
+    request: Request, granted: Granted, form: Form, name: str, data: dict[str, Any], done: str
+) -> Response:
+    services = services_of(request)
+    command = COMMANDS[name].parse(data)
+    allowed = authorise_command(services, granted.principal, command, granted.document)
+    try:
+        perform(
+            services,
+            allowed,
+            command,
+            client_key=form.key or forms.new_key(),
+            target=granted.document,
+            seen_position=form.position,
+        )
+    except ReleveError as error:
+        problem = problem_for(error)
+        if problem.status == 404:
+            raise
+        form.refused(problem, {"birth_date": "patient", "identifiers": "patient"})
+        return _refused(request, granted, form)
+    return see("/arrivees", fait=done)
+
+
+def _refused(request: Request, granted: Granted, form: Form) -> Response:
+    form.key = form.key or forms.new_key()
+    reading = authorise(
+        services_of(request),
+        granted.principal,
+        Action.READ_INBOX_HEADER,
+        "inbox",
+        granted.document,
+    )
+    return _one(request, reading, form, form.value("cherche").strip()[:80], status=422)
+
+
+@router.get("/arrivees/{document}/original")
+def original_of(request: Request, granted: Reading, document: str) -> Response:
+    """The bytes as they came in, to be kept or opened elsewhere."""
+    return send_original(request, granted)
+
+
+@router.get("/arrivees/{document}/pieces/{number}")
+def piece(request: Request, granted: Reading, document: str, number: int) -> Response:
+    """A file that the document carries inside, such as the PDF of a report."""
+    services = services_of(request)
+
+    def produce() -> tuple[tuple[InboxLine, bytes, str], int]:
+        line = known(request, granted)
+        read = reread(services, line)
+        if read is None or not 0 <= number < len(read.embedded):
+            raise RequestRefused(NOT_AVAILABLE)
+        found = read.embedded[number]
+        return (line, found.content, found.media_type), services.feed.position()
+
+    disclosed = read_clinical(
+        services, granted, produce, what="inbox.piece", purpose=str(granted.document),
+        patients=lambda found: [found[0].patient] if found[0].patient else [],
+    )  # fmt: skip
+    _, raw, media_type = disclosed.content
+    return download(raw, media_type)
