@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum import ean as stdnum_ean
 from stdnum.fr import nir as stdnum_nir
 
 from releve.domain.errors import Invalid
 from releve.domain.values import (
+    Atc,
+    Cim10,
+    Cip13,
+    Cis,
+    Cisp2,
+    Coding,
+    Dose,
     ExactDecimal,
     Finess,
     Loinc,
@@ -21,11 +34,13 @@ from releve.domain.values import (
     StintPeriod,
     UcumUnit,
     instant,
+    luhn_valid,
     measured,
     one_line,
     span,
     time_zone,
     words,
+    written_codings,
 )
 
 TEST_INS = "279035121518989"  # published by the ANS in its examples
@@ -46,6 +61,21 @@ TEST_INS = "279035121518989"  # published by the ANS in its examples
         (Loinc, "2823-4", "loinc"),
         (Loinc, "28233", "loinc"),
         (Loinc, "LP1-3", "loinc"),
+        (Loinc, "2832-3", "loinc"),
+        (Atc, "C09AA5", "atc"),
+        (Atc, "c09aa05", "atc"),
+        (Atc, "E01AA01", "atc"),
+        (Cim10, "77", "cim10"),
+        (Cim10, "Z9", "cim10"),
+        (Cim10, "I50.", "cim10"),
+        (Cim10, "I50-1", "cim10"),
+        (Cisp2, "C77", "cisp2"),
+        (Cisp2, "L9", "cisp2"),
+        (Cisp2, "-77", "cisp2"),
+        (Cis, "0123456", "cis"),
+        (Cis, "6107752", "cis"),
+        (Cip13, "3400930000018", "cip13"),
+        (Cip13, "5012345678900", "cip13"),
         (Sha256, "AB" * 32, "sha256"),
         (Sha256, "ab" * 31, "sha256"),
         (ExactDecimal, "1e2", "value"),
@@ -80,6 +110,18 @@ def test_a_value_that_cannot_be_is_refused_by_name_only(
         (Finess, "990000010"),
         (Loinc, "2823-3"),
         (Loinc, "85354-9"),
+        (Atc, "C09AA05"),
+        (Atc, "J01C"),
+        (Atc, "N"),
+        (Cim10, "I50"),
+        (Cim10, "E66.06"),
+        (Cim10, "E6606"),
+        (Cim10, "B24.+9"),
+        (Cim10, "G30.1†"),
+        (Cisp2, "K77"),
+        (Cisp2, "-45"),
+        (Cis, "60000000"),
+        (Cip13, "3400930000014"),
         (Sha256, "0" * 64),
         (ExactDecimal, "-0.50"),
         (UcumUnit, "mm[Hg]"),
@@ -108,18 +150,144 @@ def test_blanks_in_a_typed_number_are_dropped() -> None:
     assert Nir("2 79 03 51 215 189 89") == TEST_INS
 
 
-def test_every_single_digit_error_in_a_nir_is_caught() -> None:
-    survivors = []
-    for place in range(len(TEST_INS)):
-        for digit in "0123456789":
-            wrong = TEST_INS[:place] + digit + TEST_INS[place + 1 :]
-            if wrong == TEST_INS:
-                continue
-            try:
-                survivors.append(Nir(wrong))
-            except Invalid:
-                continue
-    assert survivors == []
+def invented_nirs(count: int, seed: int) -> list[str]:
+    """Numbers of communes that are never attributed (999): nobody's, with their keys."""
+    chance = Random(seed)  # noqa: S311  numbers for a test
+    departments = [f"{n:02d}" for n in range(1, 96) if n != 20] + ["2A", "2B", "99"]
+    found = []
+    for _ in range(count):
+        number = (
+            f"{chance.choice('12')}{chance.randrange(100):02d}{chance.randrange(1, 13):02d}"
+            f"{chance.choice(departments)}999{chance.randrange(1, 1000):03d}"
+        )
+        found.append(number + stdnum_nir.calc_check_digits(number))
+    return found
+
+
+def accepted(build: Callable[[str], str], value: str) -> bool:
+    try:
+        build(value)
+    except Invalid:
+        return False
+    return True
+
+
+def test_5000_nirs_agree_with_stdnum_and_no_other_key_does() -> None:
+    for number in invented_nirs(5000, 11):
+        assert Nir(number) == number
+        assert stdnum_nir.is_valid(number)
+        other = f"{int(number[13:]) % 97 + 1:02d}"
+        assert not accepted(Nir, number[:13] + other)
+        assert not stdnum_nir.is_valid(number[:13] + other)
+
+
+def one_digit_off(value: str) -> Iterator[str]:
+    for place, was in enumerate(value):
+        if was.isdigit():
+            yield from (
+                value[:place] + digit + value[place + 1 :] for digit in "0123456789" if digit != was
+            )
+
+
+def neighbours_swapped(value: str) -> Iterator[str]:
+    for place, (left, right) in enumerate(itertools.pairwise(value)):
+        if left != right and left.isdigit() and right.isdigit():
+            yield value[:place] + right + left + value[place + 2 :]
+
+
+def test_every_single_digit_error_and_swap_in_300_nirs_is_caught() -> None:
+    for number in invented_nirs(300, 12):
+        wrong = [*one_digit_off(number), *neighbours_swapped(number)]
+        assert [each for each in wrong if accepted(Nir, each)] == []
+
+
+DIGITS = st.text("0123456789", min_size=8, max_size=8)
+
+
+def luhn_completed(digits: str) -> str:
+    return next(digits + key for key in "0123456789" if luhn_valid(digits + key))
+
+
+@given(digits=DIGITS, corsican=st.sampled_from(["", "2A", "2B"]))
+def test_a_finess_and_its_errors(digits: str, corsican: str) -> None:
+    counted = ({"2A": "21", "2B": "22"}[corsican] + digits[2:]) if corsican else digits
+    key = luhn_completed(counted)[-1]
+    number = (corsican + digits[2:] if corsican else digits) + key
+    assert Finess(number) == number
+    assert [each for each in one_digit_off(number) if accepted(Finess, each)] == []
+
+
+@given(digits=DIGITS)
+def test_an_rpps_and_its_errors(digits: str) -> None:
+    number = luhn_completed("99" + digits)
+    assert Rpps(number) == number
+    assert [each for each in one_digit_off(number) if accepted(Rpps, each)] == []
+    for wrong in neighbours_swapped(number):
+        first = next(
+            n for n, pair in enumerate(zip(number, wrong, strict=True)) if len({*pair}) > 1
+        )
+        # 09 for 90 is the one swap that a Luhn key never sees.
+        assert accepted(Rpps, wrong) == (number[first : first + 2] in ("09", "90"))
+
+
+@given(digits=st.text("0123456789", min_size=1, max_size=7).filter(lambda text: text.strip("0")))
+def test_a_loinc_code_and_its_errors(digits: str) -> None:
+    whole = luhn_completed(digits)
+    code = f"{whole[:-1]}-{whole[-1]}"
+    assert Loinc(code) == code
+    assert [each for each in one_digit_off(code) if accepted(Loinc, each)] == []
+
+
+@given(digits=DIGITS)
+def test_a_cip13_and_its_errors(digits: str) -> None:
+    pack = "3400" + digits
+    valid = [pack + key for key in "0123456789" if accepted(Cip13, pack + key)]
+    assert len(valid) == 1
+    assert stdnum_ean.is_valid(valid[0])
+    assert [each for each in one_digit_off(valid[0]) if accepted(Cip13, each)] == []
+
+
+def test_an_atc_code_of_the_last_level_names_a_substance() -> None:
+    assert Atc("C09AA05").substance
+    assert not Atc("C09AA").substance
+
+
+@pytest.mark.parametrize(
+    ("system", "right", "wrong"),
+    [
+        ("http://loinc.org", "2823-3", "2823-4"),
+        ("http://www.whocc.no/atc", "C09AA05", "ramipril"),
+        ("http://hl7.org/fhir/sid/icd-10", "I50.1", "I5O.1"),
+        ("http://hl7.org/fhir/sid/icpc-2", "K77", "K777"),
+        ("urn:oid:1.2.250.1.213.2.3.1", "60000000", "6000000"),
+        ("urn:oid:1.2.250.1.213.2.3.2", "3400930000014", "3400930000015"),
+    ],
+)
+def test_a_code_written_here_has_its_systems_shape(system: str, right: str, wrong: str) -> None:
+    other = Coding(system="http://snomed.info/sct", code="n'importe quoi")
+    codings = (other, Coding(system=system, code=right))
+    assert written_codings(codings, field="concept.codings") == codings
+    for code, kind in ((wrong, "invalid-field"), (None, "missing-field")):
+        with pytest.raises(Invalid) as refused:
+            written_codings((other, Coding(system=system, code=code)), field="concept.codings")
+        assert (refused.value.code, refused.value.field) == (kind, "concept.codings[1].code")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "field"),
+    [
+        (Quantity(value="0", unit="mg"), "dose.value"),
+        (Quantity(value="-5", unit="mg"), "dose.value"),
+        (Quantity(value="5", unit="milligrammes"), "dose.unit"),
+        (Quantity(value="5"), "dose.unit"),
+        (Quantity(value="cinq", unit="mg"), "dose.value"),
+    ],
+)
+def test_a_dose_is_a_positive_amount_of_a_known_unit(quantity: Quantity, field: str) -> None:
+    assert Dose.read(Quantity(value="2,5", unit="mg")) == Dose(Decimal("2.5"), "mg")
+    with pytest.raises(Invalid) as refused:
+        Dose.read(quantity)
+    assert refused.value.field == field
 
 
 def test_a_decimal_keeps_its_precision_and_reads_a_comma() -> None:

@@ -27,7 +27,7 @@ from releve.domain.commands import (
 )
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import Concept, PartialDate, Quantity, measured, readable, words
+from releve.domain.values import Concept, Dose, PartialDate, Quantity, readable, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -159,7 +159,7 @@ def start_medication(patient: Patient, command: StartMedication, ctx: Context) -
     in_order(command.start, command.end, field="end")
     over = end is not None and end.last_day < ctx.today
     if command.dose is not None:
-        measured(command.dose, field="dose")
+        Dose.read(command.dose)
     return (
         Fact(
             MedicationStarted(
@@ -184,7 +184,7 @@ def change_medication(
     before = _running(patient, command.medication)
     reason = words(command.reason, field="reason", limit=400)
     if command.dose is not None:
-        measured(command.dose, field="dose")
+        Dose.read(command.dose)
     if command.end is not None:
         if PartialDate(command.end, field="end").last_day < ctx.today:
             raise Invalid(

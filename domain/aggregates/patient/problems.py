@@ -19,7 +19,7 @@ from releve.domain.aggregates.patient.record import Fold, Patient, file, superse
 from releve.domain.commands import RecordProblem, ReviseProblem
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import Concept, readable, words
+from releve.domain.values import Concept, readable, words, written_codings
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -247,7 +247,8 @@ def _word(value: str | None, field: str) -> str | None:
 
 
 def read_concept(concept: Concept, field: str) -> Concept:
-    """A concept written here: with words to read, codes as given."""
+    """A concept written here: with words to read, and codes that their systems could hold."""
     return Concept(
-        text=words(concept.text, field=f"{field}.text", limit=400), codings=concept.codings
+        text=words(concept.text, field=f"{field}.text", limit=400),
+        codings=written_codings(concept.codings, field=f"{field}.codings"),
     )
