@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from releve.fhir import exact_json, mapping
+from releve.fhir import exact_json, people
 from releve.fhir.summary import custodian_of
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import PatientSummary
@@ -22,7 +22,7 @@ IssueCode = Literal[
 def patient_resource(summary: PatientSummary, directory: Directory) -> bytes:
     """The Patient of a record; ``meta.versionId`` is the stream version that it shows."""
     centre = custodian_of(summary, directory)
-    return exact_json.dump(mapping.patient(summary, centre, None))
+    return exact_json.dump(people.patient(summary, centre, None))
 
 
 def operation_outcome(

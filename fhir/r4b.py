@@ -77,6 +77,21 @@ _LONGER_LISTS: Final = {
         "registered", "preliminary", "final", "amended", "corrected", "cancelled",
         "entered-in-error", "unknown",
     ),
+    ("DiagnosticReport", "status"): (
+        "registered", "partial", "preliminary", "final", "amended", "corrected", "appended",
+        "cancelled", "entered-in-error", "unknown",
+    ),
+    ("DeviceUseStatement", "status"): (
+        "active", "completed", "entered-in-error", "intended", "stopped", "on-hold",
+    ),
+    ("Task", "status"): (
+        "draft", "requested", "received", "accepted", "rejected", "ready", "cancelled",
+        "in-progress", "on-hold", "failed", "completed", "entered-in-error",
+    ),
+    ("Encounter", "status"): (
+        "planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled",
+        "entered-in-error", "unknown",
+    ),
 }  # fmt: skip
 _REASONS: Final = {
     "extra_forbidden": "élément inconnu en FHIR R4",

@@ -1,13 +1,14 @@
 """``$summary``: the record as an International Patient Summary document (IPS 2.0.1, R4).
 
 Pure and deterministic: the same record at the same position gives the same bytes, whoever asks
-and whenever. Entered-in-error lines are left out; refuted and past ones stay, with their status.
-A required section never is silently empty: it holds a known-absence resource, or says why.
+and whenever. What was entered in error, refused or replaced, and refuted allergies, are left out;
+past lines stay, with their status. Imported lines that no doctor has accepted are tagged and say
+so. A required section never is silently empty: it holds a known-absence resource, or says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -15,13 +16,22 @@ import msgspec
 
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, part_of
 from releve.domain.aggregates.patient.observations import ObservationRecorded
-from releve.fhir import codes, exact_json, mapping, narrative
+from releve.fhir import (
+    codes,
+    exact_json,
+    follow_up_resources,
+    mapping,
+    narrative,
+    people,
+    result_resources,
+)
 from releve.fhir.exact_json import JsonObject
-from releve.projections import wording
+from releve.fhir.resource_writing import in_document, instant, provenance_words
 from releve.projections.dates import french
 from releve.projections.directory import CentreEntry, Directory
-from releve.projections.patient_summary import Line, PatientSummary
+from releve.projections.patient_summary import Line, PatientSummary, Result
 
+_GONE: Final = frozenset({"in-error", "superseded", "refused"})
 EMPTY_REASON: Final = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
 _RELEVE: Final = uuid5(NAMESPACE_URL, "urn:releve:author")
@@ -57,12 +67,34 @@ _SECTIONS: Final = (
         "past-illness", "11348-0", "History of Past illness note", "Antécédents médicaux", False,
         "",
     ),
+    _Section(
+        "procedures", "47519-4", "History of Procedures Document",
+        "Antécédents chirurgicaux et actes", False, "",
+    ),
+    _Section(
+        "devices", "46264-8", "History of medical device use", "Dispositifs", False, "",
+    ),
+    _Section("vigilance", "104605-1", "Alert", "Points de vigilance", False, ""),
+    _Section(
+        "functional-status", "47420-5", "Functional status assessment note", "Statut fonctionnel",
+        False, "",
+    ),
+    _Section(
+        "immunizations", "11369-6", "History of Immunization note", "Vaccinations", False, "",
+    ),
     _Section("vital-signs", "8716-3", "Vital signs note", "Constantes", False, ""),
     _Section(
         "results", "30954-2", "Relevant diagnostic tests/laboratory data note", "Résultats", False,
         "",
     ),
-    _Section("lifestyle", "29762-2", "Social history note", "Mode de vie", False, ""),
+    _Section("social", "29762-2", "Social history note", "Mode de vie et travail", False, ""),
+    _Section(
+        "family-history", "10157-6", "History of family member diseases note",
+        "Antécédents familiaux", False, "",
+    ),
+    _Section(
+        "adverse-reactions", "44939-7", "Adverse event note", "Effets indésirables", False, "",
+    ),
 )  # fmt: skip
 
 
@@ -76,22 +108,74 @@ def summary_document(summary: PatientSummary, directory: Directory) -> bytes:
 
 
 def everything_bundle(summary: PatientSummary, directory: Directory) -> bytes:
-    """Every line of the record that has a resource, errors included, as a collection Bundle."""
+    """Everything of the record that has a resource, errors included, as a collection Bundle."""
     centre = custodian_of(summary, directory)
-    subject = mapping.in_document(summary.patient)
-    resources = [mapping.patient(summary, centre, mapping.in_document)]
-    resources += [mapping.organization(centre)] if centre else []
+    subject = in_document(summary.patient)
+    resources = [people.patient(summary, centre, in_document)]
+    resources += [people.organization(centre)] if centre else []
     for line in [*summary.lines, *summary.absences]:
-        content = mapping.line_resource(line, subject)
-        if content is not None:
-            resources.append(content)
+        resources += mapping.line_resources(line, subject)
+    resources += _done(summary, subject)
+    held = frozenset(UUID(one["id"]) for one in resources)
+    resources += _going_on(summary, subject, held, _names(directory))
     bundle: JsonObject = {
         "resourceType": "Bundle",
         "type": "collection",
-        "timestamp": mapping.instant(summary.recorded_at),
+        "timestamp": instant(summary.recorded_at),
         "entry": [_entry(one) for one in resources],
     }
     return exact_json.dump(bundle)
+
+
+def _names(directory: Directory) -> Callable[[UUID], str | None]:
+    def name(person: UUID) -> str | None:
+        found = directory.practitioners.get(person)
+        return found.full_name if found is not None else None
+
+    return name
+
+
+def _done(summary: PatientSummary, subject: str) -> Iterable[JsonObject]:
+    """Consultations, orders, and results with their values."""
+    values = _values(summary)
+    for line in summary.encounters:
+        yield follow_up_resources.encounter(line, subject)
+    for result in summary.results:
+        yield from follow_up_resources.order(result, subject)
+        ordered = result.order.entry_id if result.order is not None else None
+        for version in result.versions:
+            if version is result.received or not version.current:
+                given = values.pop(version.entry_id, ())
+                yield from result_resources.report(result, version, given, subject, ordered)
+    for lines in values.values():
+        yield from (result_resources.lone_value(line, subject) for line in lines)
+
+
+def _going_on(
+    summary: PatientSummary,
+    subject: str,
+    held: frozenset[UUID],
+    name: Callable[[UUID], str | None],
+) -> Iterable[JsonObject]:
+    """Contacts, items, questions, appointments, ALD; ``held`` is what they may refer to."""
+    made = follow_up_resources
+    for result in summary.results:
+        yield from made.contacts(result, subject, held)
+    for item in summary.items:
+        yield made.task(item, subject, held, name)
+    for question in summary.questions:
+        yield from made.question(question, subject, held)
+    for line in summary.opinions:
+        yield made.opinion(line, subject, held)
+    for line in summary.appointments:
+        yield made.appointment(line, subject)
+    last_of_each = {line.detail.get("code"): line for line in _by_recency(summary.ald)}
+    for line in last_of_each.values():
+        yield from made.ald(line, subject)
+
+
+def _by_recency(lines: Iterable[Line]) -> list[Line]:
+    return sorted((line for line in lines if line.current), key=lambda line: line.recency)
 
 
 def custodian_of(summary: PatientSummary, directory: Directory) -> CentreEntry | None:
@@ -107,8 +191,8 @@ def custodian_of(summary: PatientSummary, directory: Directory) -> CentreEntry |
 
 def document(summary: PatientSummary, centre: CentreEntry | None) -> JsonObject:
     """The document Bundle of :func:`summary_document`, as plain data."""
-    subject = mapping.in_document(summary.patient)
-    composed = mapping.instant(summary.recorded_at)
+    subject = in_document(summary.patient)
+    composed = instant(summary.recorded_at)
     author = _author(centre)
     sections, resources = _sections(summary, subject)
     composition: JsonObject = {
@@ -131,12 +215,12 @@ def document(summary: PatientSummary, centre: CentreEntry | None) -> JsonObject:
         },
         "subject": {"reference": subject},
         "date": composed,
-        "author": [{"reference": mapping.in_document(UUID(author["id"]))}],
+        "author": [{"reference": in_document(UUID(author["id"]))}],
         "title": " — ".join([_title(summary), *_banner(summary)]),
-        "custodian": {"reference": mapping.in_document(UUID(author["id"]))},
+        "custodian": {"reference": in_document(UUID(author["id"]))},
         "section": sections,
     }
-    resources = [mapping.patient(summary, centre, mapping.in_document), author, *resources]
+    resources = [people.patient(summary, centre, in_document), author, *resources]
     identity = uuid5(summary.patient, f"summary/{summary.version}")
     return {
         "resourceType": "Bundle",
@@ -150,29 +234,87 @@ def document(summary: PatientSummary, centre: CentreEntry | None) -> JsonObject:
     }
 
 
+class _Made(NamedTuple):
+    """One entry of a section: the words of its narrative, its resource and what that needs."""
+
+    words: str
+    resources: list[JsonObject]
+
+
 def _sections(summary: PatientSummary, subject: str) -> tuple[list[JsonObject], list[JsonObject]]:
     sections: list[JsonObject] = []
     resources: list[JsonObject] = []
     for section in _SECTIONS:
-        lines = _lines(summary, section.slot)
         made = [
-            (line, content)
-            for line in lines
-            if (content := mapping.line_resource(line, subject)) is not None
+            _Made(_words(line), content)
+            for slot in _SLOTS_OF.get(section.slot, (section.slot,))
+            for line in _lines(summary, slot)
+            if (content := mapping.line_resources(line, subject))
         ]
+        if section.slot == "results":
+            made = [*_reports(summary, subject), *made]
         if not made and not section.required:
             continue
-        resources += [content for _, content in made]
+        for one in made:
+            resources += one.resources
         sections.append(_section(summary, section, made))
     return sections, resources
+
+
+_SLOTS_OF: Final = {"social": ("lifestyle", "occupation")}
+
+
+def _reports(summary: PatientSummary, subject: str) -> list[_Made]:
+    """The results received, newest first, then values whose report was settled long ago.
+
+    What was replaced or entered in error is left out.
+    """
+    values = _values(summary)
+    received = [
+        (result, result.received) for result in summary.results if result.received is not None
+    ]
+    received.sort(key=lambda each: each[1].recency, reverse=True)
+    made = [
+        _Made(
+            _report_words(result, line),
+            result_resources.report(result, line, values.pop(line.entry_id, ()), subject),
+        )
+        for result, line in received
+    ]
+    return made + [
+        _Made(_words(line), [result_resources.lone_value(line, subject)])
+        for lines in values.values()
+        for line in lines
+    ]
+
+
+def _values(summary: PatientSummary) -> dict[UUID, list[Line]]:
+    """The values of results that stand, by the entry of their report."""
+    found: dict[UUID, list[Line]] = {}
+    for line in summary.slot("results"):
+        if line.ordinal is not None and line.state not in _GONE:
+            found.setdefault(line.entry_id, []).append(line)
+    return found
+
+
+def _report_words(result: Result, line: Line) -> str:
+    """A result in one line: what it is called, where it stands, its values, its day."""
+    said = f"{line.text} ({_day(line)})"
+    source = provenance_words(line) if result.validation == "to-validate" else ""
+    return f"{said} — {source}" if source else said
 
 
 def _lines(summary: PatientSummary, slot: str) -> list[Line]:
     """What a section holds: the slot's lines that stand, then what was said to be absent.
 
-    A refuted problem is history, never an active problem.
+    A refuted problem is history, never an active problem; a refuted allergy and a vigilance point
+    that was lifted are told to nobody.
     """
-    lines = [line for line in summary.slot(slot) if line.state not in ("in-error", "superseded")]
+    lines = [line for line in summary.slot(slot) if line.state not in _GONE]
+    if slot == "allergies":
+        lines = [line for line in lines if line.state != "refuted"]
+    if slot == "vigilance":
+        lines = [line for line in lines if line.current]
     if slot == "problems":
         lines = [line for line in lines if line.state == "current"]
     if slot == "past-illness":
@@ -192,10 +334,7 @@ def _part(line: Line) -> str | None:
     return part_of(msgspec.convert(line.detail, AbsenceAsserted))
 
 
-def _section(
-    summary: PatientSummary, section: _Section, made: list[tuple[Line, JsonObject]]
-) -> JsonObject:
-    words = [_words(line) for line, _ in made]
+def _section(summary: PatientSummary, section: _Section, made: list[_Made]) -> JsonObject:
     content: JsonObject = {
         "title": section.title,
         "code": {
@@ -203,11 +342,13 @@ def _section(
         },
         "text": {
             "status": "generated",
-            "div": narrative.write([*_banner(summary), *words], empty=section.empty),
+            "div": narrative.write(
+                [*_banner(summary), *(one.words for one in made)], empty=section.empty
+            ),
         },
     }
     if made:
-        content["entry"] = [{"reference": mapping.in_document(line.entry_id)} for line, _ in made]
+        content["entry"] = [{"reference": f"urn:uuid:{one.resources[0]['id']}"} for one in made]
         return content
     told = bool(summary.unread) or bool(
         _lines(summary, "past-illness") and section.slot == "problems"
@@ -223,10 +364,13 @@ def _words(line: Line) -> str:
     """One line of narrative: what it is, and whose word it is where it came from outside."""
     said = line.text
     if line.topic == ObservationRecorded.topic:
-        said += f" ({french(line.as_of, line.zone)})"
-    if line.source is not None and line.source.channel not in ("ui", "demo"):
-        said += f" — {wording.CHANNEL.get(line.source.channel, line.source.channel)}"
-    return said
+        said += f" ({_day(line)})"
+    source = provenance_words(line)
+    return f"{said} — {source}" if source else said
+
+
+def _day(line: Line) -> str:
+    return french(line.as_of, line.zone)
 
 
 def _banner(summary: PatientSummary) -> list[str]:
@@ -234,13 +378,13 @@ def _banner(summary: PatientSummary) -> list[str]:
 
 
 def _title(summary: PatientSummary) -> str:
-    day = mapping.instant(summary.recorded_at)[:10]
+    day = instant(summary.recorded_at)[:10]
     return f"Résumé du dossier au {'/'.join(reversed(day.split('-')))}"
 
 
 def _author(centre: CentreEntry | None) -> JsonObject:
     if centre is not None:
-        return mapping.organization(centre)
+        return people.organization(centre)
     return {"resourceType": "Organization", "id": str(_RELEVE), "active": True, "name": "Relève"}
 
 
