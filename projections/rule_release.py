@@ -1,22 +1,30 @@
-"""The briefing's rules as data: tiers, limits, delays; one file per release, never edited after.
+"""The briefing's rules as data: tiers, limits, delays, critical values; one signed file a release.
 
-Which signal puts a patient in which tier, how many lines a card shows and after how many days a
-one-liner is greyed are medical policy. They stand in ``rules/<release>.json``; an edition keeps the
-name of the release that ranked it. No clinician has reviewed the release shipped here, and its file
-says so.
+Which signal puts a patient in which tier, how many lines a card shows, which laboratory values are
+critical centre-wide are medical policy. They stand in ``rules/<release>.json``, never edited after
+it was activated, beside ``<release>.sig``: a signature of the maintainer's key over its bytes. An
+edition keeps the name of the release that ranked it. No clinician has reviewed the releases
+shipped here, and each says so.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
+from releve.security.errors import Tampered
+from releve.security.signed_release import verify_release
+
 Signal = Literal[
     "incomplete", "unstable", "contingency-met", "overdue-with-harm",
     "contingency-not-comparable", "watcher", "overdue", "due-in-stint", "no-deadline", "changed",
+    "critical-result", "result-unit-error", "result-to-review", "result-late", "result-to-inform",
+    "corrected-result", "question-to-me", "to-validate", "booked-changed", "deceased",
 ]  # fmt: skip
 """What can be said of a patient for ranking."""
 
@@ -44,6 +52,9 @@ class CardLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allergies: int
     line_words: int
     treatment_days: int
+    results: int = 3
+    questions: int = 2
+    opinions: int = 1
 
 
 class PageLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +62,38 @@ class PageLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     words: int
     shown: dict[str, int]
+    appointments: int = 6
+    visits: int = 4
+    since: int = 5
+    messages: int = 2
+
+
+class Rise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A value at least ``ratio`` times the lowest one of the ``days`` before it."""
+
+    ratio: str
+    days: int
+
+
+class CriticalValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A value that is critical for anybody, before any contingency of one patient.
+
+    ``below`` and ``above`` are exclusive and in ``unit``; ``units`` says what a value in each
+    accepted unit is multiplied by to be in it. Any other unit is not comparable, which is a signal
+    of its own and never "normal".
+    """
+
+    label: str
+    loinc: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    """For a line without a code: its words, without accents or capitals."""
+    unit: str = ""
+    units: dict[str, str] = {}
+    below: str | None = None
+    above: str | None = None
+    rise: Rise | None = None
+    above_reference: bool = False
+    """Critical above the laboratory's own reference."""
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +107,14 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: PageLimits
     stale_days: dict[str, int]
     read_back_limit: int
+    corrected_days: int = 14
+    """For how many days the reader of a result is told that it was corrected."""
+    summary_review_months: dict[str, int] = {}
+    """Months after which a summary is to be read again: ``usual``, and ``frail``."""
+    frail_age: int = 75
+    critical_days: int = 30
+    """A value older than this when it came in is history, not an alarm."""
+    critical: tuple[CriticalValue, ...] = ()
 
     def tier_of(self, signals: frozenset[Signal]) -> Tier:
         """The first tier that one of these signals reaches."""
@@ -78,15 +129,45 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _FOLDER: Final = Path(__file__).parent / "rules"
-CURRENT: Final = "2026-11"
-"""The release that new editions are ranked with."""
+CURRENT: Final = "2026-11-2"
+"""The release that new editions are ranked with, until another is activated."""
+SIGNER: Final = "releve-rules+98c635cf+AXgwAPXCSRxqYr8B5UzmQdmhsOyFPMYU/jlqNXAXWRd4"
+"""Verifier key of whoever signs releases; the private key is in no repository."""
+_BEFORE_SIGNATURES: Final[Mapping[str, str]] = {
+    "2026-11": "fbca4dcaafde8f47f41d66ea947724ec5a96b27dea1c35b3b0f17be422266d09",
+}
+"""Releases older than the signature, by the SHA-256 of their bytes."""
 
 
 @lru_cache
 def load_rules(release: str = CURRENT) -> Rules:
-    """One release of the rules.
+    """One release of the rules, as it was signed.
+
+    Raises:
+        FileNotFoundError: this build does not carry that release, or not its signature.
+        Tampered: its bytes are not those that were signed.
+    """
+    content = release_bytes(release)
+    pinned = _BEFORE_SIGNATURES.get(release)
+    if pinned is None:
+        note = (_FOLDER / f"{release}.sig").read_text(encoding="utf-8")
+        verify_release(note, SIGNER, release, content)
+    elif hashlib.sha256(content).hexdigest() != pinned:
+        raise Tampered("a release of the rules is not the one that was shipped")
+    return msgspec.json.decode(content, type=Rules)
+
+
+def release_bytes(release: str) -> bytes:
+    """The file of a release, nothing verified; ``rules.release-activated`` keeps its SHA-256.
 
     Raises:
         FileNotFoundError: this build does not carry that release.
     """
-    return msgspec.json.decode((_FOLDER / f"{release}.json").read_bytes(), type=Rules)
+    if release not in releases():
+        raise FileNotFoundError("no such release of the rules")
+    return (_FOLDER / f"{release}.json").read_bytes()
+
+
+def releases() -> list[str]:
+    """The releases that this build carries, by name."""
+    return sorted(path.stem for path in _FOLDER.glob("*.json"))
