@@ -10,20 +10,23 @@ import msgspec
 import pytest
 
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
+from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.encounters import NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.identity import MedecinTraitantDeclared, Registered
 from releve.domain.aggregates.patient.medications import MedicationStarted
-from releve.domain.aggregates.patient.open_items import ItemOpened
+from releve.domain.aggregates.patient.offers import ItemOffered
+from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.questions import QuestionAsked
+from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
 from releve.domain.aggregates.patient.vigilance import VigilancePointSet
 from releve.domain.aggregates.stint import BriefingIssued, StintPlanned
 from releve.domain.commands import COMMANDS, CommandSpec
 from releve.domain.errors import Invalid
 from releve.domain.events import Payload, Source
-from releve.domain.values import Concept
+from releve.domain.values import Concept, Owner
 from support.given import AMONT, AVAL, COORDINATOR, SYSTEM, Told, entry, given, named
 
 ANY_ID = "00000000-0000-4000-8000-000000000001"
@@ -31,6 +34,7 @@ NOTE = NoteSigned(plan="Revoir")
 ASTHMA = ProblemRecorded(concept=Concept(text="Asthme"), clinical_status="active")
 DRUG = MedicationStarted(concept=Concept(text="Ramipril"))
 ITEM = ItemOpened(kind="call", text="Appeler", no_deadline=True)
+RESULT = ResultReceived(status="final", conclusion="Sans particularité")
 HANDOVER = HandoverWritten(severity="stable", summary="RAS")
 PLANNED = StintPlanned(
     practitioner=named("amont"),
@@ -46,6 +50,14 @@ BEFORE: dict[str, tuple[Payload | Told, ...]] = {
     "amend-note": (NOTE,),
     "mark-entry-in-error": (NOTE,),
     "close-item": (ITEM,),
+    "revise-item": (ITEM,),
+    "reopen-item": (ITEM, Told(ItemClosed(outcome="done", evidence="Fait"), target=entry(2))),
+    "offer-item": (ITEM,),
+    "accept-item": (ITEM, Told(ItemOffered(to=Owner()), target=entry(2))),
+    "decline-item": (ITEM, Told(ItemOffered(to=Owner()), target=entry(2))),
+    "withdraw-contingency": (ContingencySet(condition="Kaliémie", action="ECG"),),
+    "review-result": (RESULT,),
+    "inform-patient": (RESULT, Told(ResultReviewed(verdict="normal"), target=entry(2))),
     "read-back-handover": (HANDOVER,),
     "open-briefing": (PLANNED, ISSUED),
     "start-stint": (PLANNED,),

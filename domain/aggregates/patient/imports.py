@@ -26,7 +26,12 @@ from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.record import Patient
 from releve.domain.aggregates.patient.result_follow_up import Arrival, kept_in_sight
-from releve.domain.aggregates.patient.results import ResultReceived, earlier_version, order_of
+from releve.domain.aggregates.patient.results import (
+    ResultReceived,
+    comes_late,
+    earlier_version,
+    order_of,
+)
 from releve.domain.commands import ImportedDocument, ImportedEntry, ImportRecord
 from releve.domain.errors import Invalid
 from releve.domain.events import Payload, Source
@@ -122,6 +127,7 @@ def _new_lines(
                     by_resource[resource] = event.event_id
             if _report(event.payload) and (stands or line not in by_report):
                 by_report[line] = event.event_id
+    made: dict[UUID, Payload] = {}
     new = 0
     for place, entry in enumerate(entries):
         payload = _as_absence(entry.payload)
@@ -138,7 +144,8 @@ def _new_lines(
             older = by_resource.get(resource)
         if isinstance(payload, ResultReceived):
             payload, older = _versioned(patient, payload, older or by_report.get(line), ctx)
-            if payload.report:
+            made[ctx.event_id(first + new)] = payload
+            if payload.report and not _late(patient, payload, older, made):
                 by_report[line] = ctx.event_id(first + new)
         new += 1
         yield Fact(
@@ -147,6 +154,16 @@ def _new_lines(
             target=older,
             source=_source(ctx, entry.source_id, entry.author, None),
         )
+
+
+def _late(
+    patient: Patient, result: ResultReceived, older: UUID | None, made: dict[UUID, Payload]
+) -> bool:
+    """True for a partial after the definitive version, which stays the one in force."""
+    if older is None:
+        return False
+    known = made.get(older) or patient.entries[older].payload
+    return comes_late(result, known)
 
 
 def _versioned(

@@ -217,7 +217,9 @@ def kept_in_sight(patient: Patient, arrivals: Iterable[Arrival], ctx: Context) -
     unread result is never without somebody who answers for it. What tells the past opens nothing.
     """
     arrived = {arrival.id: arrival for arrival in arrivals}
-    replaced = {arrival.replaces for arrival in arrived.values()}
+    replaced = {
+        arrival.replaces for arrival in arrived.values() if not _is_late(patient, arrival, arrived)
+    }
     closed = closed_items(patient)
     facts: list[Fact] = []
     reopened: set[UUID] = set()
