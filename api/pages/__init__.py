@@ -6,8 +6,10 @@ from releve.api.pages import (
     correcting,
     inbox,
     office,
+    pasting,
     patient,
     patients,
+    phoned,
     shell,
     sign_in,
     stint,
@@ -24,7 +26,9 @@ PAGES = (
     writing.router,
     correcting.router,
     office.router,
+    phoned.router,
     inbox.router,
+    pasting.router,
     audit.router,
 )
 """Routers in the order they are asked."""

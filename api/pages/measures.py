@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,9 +49,14 @@ OPTIONS: Final = (("", "Choisir…"), *((each.key, each.label) for each in MEASU
 _VALUE = re.compile(r"\s*([+-]?\d+(?:[.,]\d+)?(?:\s*/\s*\d+(?:[.,]\d+)?)?)\s*(\S.*)?\Z")
 
 
-def read_measure(key: str, typed: str) -> dict[str, Any] | str:
-    """Give the data of ``record-observation``, or one French sentence of what is wrong."""
-    measure = BY_KEY.get(key)
+def read_measure(
+    key: str, typed: str, among: Mapping[str, Measure] = BY_KEY
+) -> dict[str, Any] | str:
+    """Give the data of ``record-observation``, or one French sentence of what is wrong.
+
+    ``among`` is what may be chosen, by key.
+    """
+    measure = among.get(key)
     if measure is None:
         return "Choisir la mesure."
     found = _VALUE.match(typed)
