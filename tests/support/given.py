@@ -77,7 +77,7 @@ def events(
     told: Iterable[Payload | Told], *, stream: UUID = STREAM, kind: Target = "patient"
 ) -> list[Event]:
     """Events 1, 2, ... of ``stream``."""
-    classes = {"patient": 1, "centre": 2, "practitioner": 3, "stint": 4}
+    classes = {"patient": 1, "centre": 2, "practitioner": 3, "stint": 4, "inbox": 5, "rules": 7}
     made = []
     for place, each in enumerate(told, start=1):
         one = each if isinstance(each, Told) else Told(each)

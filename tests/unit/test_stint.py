@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
+from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.stint import (
     BriefingIssued,
     BriefingOpened,
+    HandoverClosed,
     Stint,
+    StintCancelled,
     StintEnded,
     StintPlanned,
+    StintRevised,
     StintStarted,
+    WatchTaken,
 )
-from releve.domain.commands import EndStint, IssueBriefing, OpenBriefing, PlanStint, StartStint
+from releve.domain.commands import (
+    CancelStint,
+    CloseHandover,
+    EndStint,
+    IssueBriefing,
+    OpenBriefing,
+    OpenItem,
+    PlanStint,
+    ReviseStint,
+    StartStint,
+    TakeWatch,
+)
 from support.given import AMONT, AVAL, CENTRE, COORDINATOR, SYSTEM, Told, given, named, stint_of
 
 PLANNED = StintPlanned(
@@ -134,3 +151,150 @@ def test_the_briefing_is_opened_by_the_doctor_it_is_for() -> None:
     record.when(opened, by=AMONT).then(BriefingOpened(edition=EDITION))
     record.when(opened, by=AVAL).refused("not-addressee")
     given(PLANNED, kind="stint").when(opened, by=AMONT).refused("unknown-edition", field="edition")
+
+
+BEFORE = datetime.fromisoformat("2026-11-20T10:00:00+01:00")
+OVER = datetime.fromisoformat("2026-11-28T13:00:01+01:00")
+
+
+def revise(**fields: Any) -> ReviseStint:
+    return ReviseStint(**{"reason": "Accord du médecin", **fields})
+
+
+def test_a_stint_is_extended_and_its_window_with_it() -> None:
+    longer = "2026-11-29T20:00:00+01:00"
+    answer = given(PLANNED, kind="stint").when(revise(ends_at=longer), by=COORDINATOR)
+    answer.then(StintRevised(ends_at=longer))
+    assert answer.events[0].envelope.reason == "Accord du médecin"
+    after: Stint = answer.state
+    assert after.window == (datetime.fromisoformat(PLANNED.starts_at), _at(longer))
+    assert after.active(OVER)
+
+
+def test_a_stint_is_cut_to_an_end_that_lies_ahead() -> None:
+    record = given(PLANNED, kind="stint")
+    record.when(revise(ends_at="2026-11-26T12:00:00+01:00"), by=COORDINATOR).then(
+        StintRevised(ends_at="2026-11-26T12:00:00+01:00")
+    )
+    record.when(revise(ends_at="2026-11-23T20:00:00+01:00"), by=COORDINATOR).refused(
+        "end-in-the-past", field="ends_at"
+    )
+
+
+def test_a_beginning_moves_only_while_it_lies_ahead() -> None:
+    later = "2026-11-24T08:00:00+01:00"
+    record = given(PLANNED, kind="stint")
+    record.when(revise(starts_at=later), by=COORDINATOR, now=BEFORE).then(
+        StintRevised(starts_at=later)
+    )
+    record.when(revise(starts_at="2026-11-19T08:00:00+01:00"), by=COORDINATOR, now=BEFORE).refused(
+        "already-started", field="starts_at"
+    )
+    record.when(revise(starts_at="2026-11-25T08:00:00+01:00"), by=COORDINATOR).refused(
+        "already-started", field="starts_at"
+    )
+    started = Told(StintStarted(rpps_verified=True), at="2026-11-20T09:00:00+01:00")
+    given(PLANNED, started, kind="stint").when(
+        revise(starts_at=later), by=COORDINATOR, now=BEFORE
+    ).refused("already-started", field="starts_at")
+
+
+def test_a_revised_period_obeys_the_rules_of_a_planned_one() -> None:
+    record = given(PLANNED, kind="stint")
+    for ends_at in ("2026-12-14T13:00:00+01:00", "2026-11-23T08:00:00+01:00"):
+        record.when(revise(ends_at=ends_at), by=COORDINATOR, now=BEFORE).invalid(
+            "invalid-field", field="ends_at"
+        )
+
+
+def test_a_stint_that_is_over_is_not_revised() -> None:
+    longer = revise(ends_at="2026-12-01T13:00:00+01:00")
+    given(PLANNED, kind="stint").when(longer, by=COORDINATOR, now=OVER).refused("already-ended")
+    given(PLANNED, StintEnded(cause="cut-short"), kind="stint").when(
+        longer, by=COORDINATOR
+    ).refused("already-ended")
+
+
+def test_a_confirmation_is_told_once() -> None:
+    record = given(PLANNED, kind="stint")
+    record.when(revise(confirmed=True), by=COORDINATOR).then(StintRevised(confirmed=True))
+    confirmed = given(PLANNED, StintRevised(confirmed=True), kind="stint")
+    confirmed.when(revise(confirmed=True), by=COORDINATOR).nothing()
+    confirmed.when(revise(ends_at=PLANNED.ends_at), by=COORDINATOR).nothing()
+    assert confirmed.state.confirmed
+
+
+def test_a_stint_is_cancelled_before_it_starts_and_gives_nothing_then() -> None:
+    cancel = CancelStint(reason="Désistement")
+    record = given(PLANNED, kind="stint")
+    record.when(cancel, by=COORDINATOR, now=BEFORE).then(StintCancelled())
+    record.when(cancel, by=COORDINATOR).refused("already-started")
+    record.when(CancelStint(reason=" "), by=COORDINATOR, now=BEFORE).invalid(
+        "missing-field", field="reason"
+    )
+    record.when(cancel, by=AMONT, now=BEFORE).refused("role-not-allowed")
+    gone = given(PLANNED, StintCancelled(), kind="stint")
+    gone.when(cancel, by=COORDINATOR).nothing()
+    assert not gone.state.active(_at("2026-11-24T10:00:00+01:00"))
+    for command in (StartStint(), EndStint(), revise(confirmed=True)):
+        gone.when(command, by=COORDINATOR).refused("cancelled")
+    gone.when(TakeWatch(first_action="Labo"), by=AMONT).refused("cancelled")
+
+
+def test_nothing_is_written_in_a_cancelled_stint() -> None:
+    gone = given(PLANNED, StintCancelled(), kind="stint").state
+    item = OpenItem(kind="call", text="Appeler", no_deadline=True)
+    record = given(Registered(birth_name="EXEMPLE"))
+    assert record.when(item, by=AMONT).refusal is None
+    record.when(item, by=AMONT, stint=gone).refused("outside-stint")
+
+
+CLOSE = CloseHandover(patients=7, items_left=12, message="Le laboratoire appelle après 18 h")
+CLOSED = HandoverClosed(patients=7, items_left=12, message="Le laboratoire appelle après 18 h")
+
+
+def test_handovers_are_closed_by_their_doctor_until_72_hours_after_the_stint() -> None:
+    record = given(PLANNED, kind="stint")
+    record.when(CLOSE, by=AMONT).then(CLOSED)
+    record.when(CLOSE, by=AVAL).refused("not-own-stint")
+    record.when(CLOSE, by=COORDINATOR).refused("role-not-allowed")
+    record.when(CLOSE, by=AMONT, now=BEFORE).refused("outside-stint")
+    record.when(CLOSE, by=AMONT, now=_at("2026-12-01T13:00:00+01:00")).then(CLOSED)
+    record.when(CLOSE, by=AMONT, now=_at("2026-12-01T13:00:01+01:00")).refused("outside-stint")
+    for field in ("patients", "items_left"):
+        bad = CloseHandover(**{"patients": 1, "items_left": 1, field: -1})
+        record.when(bad, by=AMONT).invalid("invalid-field", field=field)
+
+
+def test_the_last_closing_of_the_handovers_stands() -> None:
+    record = given(PLANNED, CLOSED, kind="stint")
+    record.when(CLOSE, by=AMONT).nothing()
+    again = record.when(CloseHandover(patients=8, items_left=11), by=AMONT)
+    assert again.state.handover == HandoverClosed(patients=8, items_left=11)
+
+
+def test_the_watch_is_not_taken_without_a_first_action_or_a_question() -> None:
+    record = given(PLANNED, kind="stint")
+    for empty in (TakeWatch(), TakeWatch(first_action="  ", question="\n")):
+        record.when(empty, by=AMONT).refused("first-action-missing", field="first_action")
+    record.when(TakeWatch(question="Qui suit le pansement ?"), by=AMONT).then(
+        WatchTaken(question="Qui suit le pansement ?")
+    )
+
+
+def test_the_watch_is_taken_once_in_post_by_the_stints_own_doctor() -> None:
+    take = TakeWatch(edition=EDITION, first_action="J'appelle le laboratoire")
+    taken = WatchTaken(edition=EDITION, first_action="J'appelle le laboratoire")
+    record = given(PLANNED, ISSUED, kind="stint")
+    record.when(take, by=AMONT).then(taken)
+    record.when(take, by=AVAL).refused("not-own-stint")
+    record.when(take, by=AMONT, now=BEFORE).refused("outside-stint")
+    record.when(take, by=AMONT, now=OVER).refused("outside-stint")
+    given(PLANNED, kind="stint").when(take, by=AMONT).refused("unknown-edition", field="edition")
+    done = given(PLANNED, ISSUED, taken, kind="stint")
+    done.when(take, by=AMONT).nothing()
+    done.when(TakeWatch(first_action="Autre chose"), by=AMONT).refused("watch-taken")
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
