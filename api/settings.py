@@ -52,6 +52,11 @@ class Settings(BaseSettings):
         8080, ge=0, le=65535, description="Port that `serve` and `demo` bind to; 0 takes any."
     )
 
+    watch_dir: Path | None = Field(
+        None,
+        description="Folder whose files are taken into the inbox, a subfolder per centre's FINESS.",
+    )
+
     @field_validator("demo_now")
     @classmethod
     def _with_zone(cls, value: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""What runs behind the doors: positions, projections, checkpoints, keys made ahead.
+"""What runs behind the doors: positions, projections, checkpoints, keys, arrivals.
 
 Any number of workers may run: each job takes its lease in the database and leaves when another
 has it.
@@ -16,7 +16,9 @@ from typing import Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from releve.api.inbox import Repair
 from releve.api.services import Services
+from releve.api.watched import WatchedFolder
 from releve.domain.errors import ReleveError
 from releve.security.errors import SecurityError
 from releve.security.ledger.sequencer_loop import SequencerLoop
@@ -27,6 +29,8 @@ FEED_IDLE_S: Final = 0.02
 CHECKPOINT_EVERY_S: Final = 1.0
 HOUSEKEEPING_EVERY_S: Final = 600.0
 OUTAGE_PAUSE_S: Final = 0.5
+DELIVERY_EVERY_S: Final = 5.0
+WATCHING_EVERY_S: Final = 2.0
 
 
 class _Loop:
@@ -55,7 +59,7 @@ class _Loop:
         while not self._stopping.is_set():
             try:
                 done = self._job()
-            except (psycopg.Error, PoolTimeout, SecurityError, ReleveError) as error:
+            except (psycopg.Error, PoolTimeout, SecurityError, ReleveError, OSError) as error:
                 _log.warning("%s waits: %s", self._name, type(error).__name__)
                 self._stopping.wait(OUTAGE_PAUSE_S)
                 continue
@@ -77,7 +81,13 @@ def working(services: Services) -> Iterator[None]:
     )
     services.appended.add(sequencer.poke)
     services.numbered.add(feed.poke)
-    loops = (sequencer, feed, checkpointer, housekeeping)
+    delivering = _Loop("inbox", Repair(services).run_once, DELIVERY_EVERY_S)
+    loops: list[SequencerLoop | _Loop] = [
+        sequencer, feed, checkpointer, housekeeping, delivering,
+    ]  # fmt: skip
+    if services.settings.watch_dir is not None:
+        watched = WatchedFolder(services, services.settings.watch_dir)
+        loops.append(_Loop("watched", _nothing(watched.run_once), WATCHING_EVERY_S))
     for loop in loops:
         loop.start()
     try:

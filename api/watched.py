@@ -1,0 +1,137 @@
+"""The watched folder: files that another program leaves are taken into the inbox.
+
+A file stands in ``FOLDER/<FINESS>/``, or in ``FOLDER`` itself where the installation has one centre
+only. It is taken once it has stopped growing, and removed only when its document is durable with
+every byte of it; from then on its original is in the ledger, sealed. What cannot be read is moved
+to ``refused/`` beside it with the reason. File names may hold names of patients: none is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+from uuid import UUID
+
+from releve.api.inbox import receive
+from releve.domain.errors import Invalid, Refused
+from releve.fhir.document_content import MAX_BYTES
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
+
+_log: Final = logging.getLogger("releve.watched")
+
+REFUSED: Final = "refused"
+REASON: Final = ".reason.txt"
+_TOO_LARGE: Final = f"Le fichier dépasse {MAX_BYTES // (1024 * 1024)} Mio."
+
+
+class _Seen(NamedTuple):
+    """What a file looked like: when two passes see the same, its writer is done."""
+
+    inode: int
+    size: int
+    changed_ns: int
+
+
+class Taken(NamedTuple):
+    """What one pass did."""
+
+    received: int
+    known: int
+    refused: int
+
+
+@dataclass
+class WatchedFolder:
+    """Takes what stands in one folder, pass after pass; one per worker."""
+
+    services: Services
+    folder: Path
+    _seen: dict[Path, _Seen] = field(default_factory=dict)
+
+    def run_once(self) -> Taken:
+        """Take every file that has not changed since the pass before.
+
+        Two workers on one folder take a file twice and keep one document: the same bytes for the
+        same centre are the same.
+        """
+        received = known = refused = 0
+        seen: dict[Path, _Seen] = {}
+        for centre, path in self._files():
+            now = _looked_at(path)
+            if now is None or not now.size:  # an empty one is about to be written
+                continue
+            seen[path] = now
+            if self._seen.get(path) != now:
+                continue
+            try:
+                already = self._take(centre, path, now)
+            except (Invalid, Refused) as error:
+                _set_aside(path, error.why or error.what)
+                refused += 1
+            except FileNotFoundError:
+                continue  # another worker was quicker
+            else:
+                received, known = received + (not already), known + already
+                del seen[path]
+        self._seen = seen
+        if received or known or refused:
+            _log.info("taken: %d new, %d known, %d refused", received, known, refused)
+        return Taken(received, known, refused)
+
+    def _take(self, centre: UUID, path: Path, seen: _Seen) -> bool:
+        if seen.size > MAX_BYTES:
+            raise Invalid("document-unreadable", why=_TOO_LARGE)
+        raw = _read(path)
+        found = receive(self.services, raw, centre=centre, door="watched", name_hint=path.name)
+        path.unlink()  # the document is durable with these bytes; the clear copy goes
+        return found.known
+
+    def _files(self) -> Iterator[tuple[UUID, Path]]:
+        """(centre, file) of what stands in the folder; hidden files are another program's own."""
+        centres = self.services.directory.load().centres
+        only = next(iter(centres)) if len(centres) == 1 else None
+        by_finess = {entry.finess: entry.centre for entry in centres.values()}
+        for entry in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
+            if entry.name.startswith("."):
+                continue
+            if entry.name in by_finess and entry.is_dir() and not entry.is_symlink():
+                for path in sorted(entry.iterdir()):
+                    if not path.name.startswith(".") and path.name != REFUSED:
+                        yield by_finess[entry.name], path
+            elif only is not None and entry.name != REFUSED:
+                yield only, entry
+
+
+def _looked_at(path: Path) -> _Seen | None:
+    """The file as it is now; None for what is no plain file (a link could lead anywhere)."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return _Seen(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _read(path: Path) -> bytes:
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(opened, "rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _set_aside(path: Path, why: str) -> None:
+    """Move a file out of the way, its reason beside it; an older one of that name stays."""
+    aside = path.parent / REFUSED
+    aside.mkdir(mode=0o700, exist_ok=True)
+    name, number = path.name, 1
+    while (aside / name).exists():
+        name, number = f"{number}-{path.name}", number + 1
+    (aside / (name + REASON)).write_text(why + "\n", encoding="utf-8")
+    path.rename(aside / name)
