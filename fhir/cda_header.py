@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from releve.domain.values import Identifier, IdentityTraits, Sex, Unmapped
-from releve.fhir.cda_values import identifier_of, moment_of, person_name, system_of
+from releve.fhir.cda_values import identifier_of, loinc_of, moment_of, person_name, system_of
 from releve.fhir.cda_xml import (
     Element,
     attribute,
@@ -32,6 +32,9 @@ LABORATORY_REPORT: Final = "11502-2"
 
 LABORATORY_TEMPLATES: Final = frozenset({"1.2.250.1.213.1.1.1.55", "1.3.6.1.4.1.19376.1.3.3"})
 """CR-BIO of the CI-SIS, and the laboratory report of IHE PaLM it stands on."""
+
+_KINDS: Final[Mapping[str, str]] = {"SYNTH": "60591-5"}
+"""LOINC of the document types that France calls by codes of its own: a VSM is a summary."""
 
 _SEXES: Final[Mapping[str, Sex]] = {
     "M": "male",
@@ -69,7 +72,7 @@ def read_header(root: Element) -> Header:
     unmapped: list[Unmapped] = []
     warnings: list[str] = []
     code = child(root, "code")
-    kind = attribute(code, "code")
+    kind = _KINDS.get(attribute(code, "code") or "") or loinc_of(code)
     custodian = child(root, "custodian", "assignedCustodian", "representedCustodianOrganization")
     author = child(root, "author", "assignedAuthor")
     organisation = custodian if custodian is not None else child(author, "representedOrganization")

@@ -25,6 +25,7 @@ from releve.fhir.cda_reading import Gathered, observations_of, product_of, token
 from releve.fhir.cda_values import (
     amount,
     concept_of,
+    first_identifier,
     measured_of,
     period_of,
     quantity_of,

@@ -52,16 +52,19 @@ def read_other(raw: bytes, media_type: str | None) -> ReadDocument:
     )
 
 
-def read_text(raw: bytes) -> ReadDocument:
-    """Plain or pasted text, in whichever of the usual encodings it came."""
+def read_text(raw: bytes, name_hint: str | None = None) -> ReadDocument:
+    """Plain or pasted text, in whichever of the usual encodings it came.
+
+    ``name_hint`` only tells a spreadsheet's text from a letter.
+    """
     text, warnings = decoded(raw)
     words = readable_text(text)
-    first = next((line.strip() for line in words.splitlines() if line.strip()), "")
+    is_table = (name_hint or "").lower().endswith((".csv", ".tsv"))
     return ReadDocument(
         format="text",
-        media_type="text/plain",
-        title="Texte",
-        one_liner="Texte libre sans ligne codée." if first else "Texte vide.",
+        media_type="text/csv" if is_table else "text/plain",
+        title="Tableau" if is_table else "Texte",
+        one_liner="Texte libre sans ligne codée." if words else "Texte vide.",
         text=words,
         warnings=warnings,
     )

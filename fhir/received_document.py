@@ -6,14 +6,17 @@ here writes, asks a network or opens a file.
 
 from __future__ import annotations
 
-from typing import Final
+import codecs
 
-from releve.fhir.document_content import MAX_BYTES, ReadDocument, Unreadable
-from releve.fhir.plain_document import read_other, read_pdf, read_text
+from releve.fhir.bundle_document import read_bundle
+from releve.fhir.cda_document import read_cda
+from releve.fhir.cda_xml import NotXml
+from releve.fhir.document_content import MAX_BYTES, EmbeddedFile, ReadDocument, Unreadable
+from releve.fhir.hprim import is_hprim, read_hprim
+from releve.fhir.plain_document import decoded, read_other, read_pdf, read_text
+from releve.fhir.xdm_archive import read_archive
 
-__all__ = ["ReadDocument", "Unreadable", "read_document"]
-
-_BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+__all__ = ["EmbeddedFile", "ReadDocument", "Unreadable", "read_document"]
 
 
 def read_document(
@@ -31,10 +34,25 @@ def read_document(
         raise Unreadable(f"Le document dépasse {MAX_BYTES // (1024 * 1024)} Mio.")
     if b"%PDF-" in raw[:1024]:
         return read_pdf(raw)
-    if _is_binary(raw):
+    if raw.startswith(b"PK\x03\x04"):
+        return read_archive(raw, media_type)
+    is_wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not is_wide and b"\x00" in raw[:4096]:
         return read_other(raw, media_type)
-    return read_text(raw)
+    start = raw[:400].removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith(b"<") or (is_wide and b"<" in raw[:16]):
+        return _read_markup(raw)
+    if start.startswith(b"{"):
+        return read_bundle(raw)
+    text, warnings = decoded(raw)
+    if is_hprim(text):
+        return read_hprim(text, warnings)
+    return read_text(raw, name_hint)
 
 
-def _is_binary(raw: bytes) -> bool:
-    return not raw.startswith(_BOMS) and b"\x00" in raw[:4096]
+def _read_markup(raw: bytes) -> ReadDocument:
+    try:
+        read = read_cda(raw)
+    except NotXml:
+        read = None
+    return read if read is not None else read_other(raw, "application/xml")

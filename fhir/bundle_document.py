@@ -1,0 +1,51 @@
+"""A FHIR Bundle that came in as a document: its plan, when it speaks of one patient."""
+
+from __future__ import annotations
+
+from releve.domain.commands import RegisterPatient
+from releve.domain.values import IdentityTraits
+from releve.fhir.document_content import ReadDocument, glance
+from releve.fhir.import_bundle import plan
+
+
+def read_bundle(raw: bytes) -> ReadDocument:
+    """What a Bundle says; one that the import refuses is kept, with the reasons as warnings."""
+    planned = plan(raw)
+    if len(planned.patients) != 1:
+        return ReadDocument(
+            format="fhir" if planned.is_bundle else "text",
+            media_type="application/fhir+json" if planned.is_bundle else "application/json",
+            title="Bundle FHIR" if planned.is_bundle else "Document JSON",
+            one_liner="Document gardé sans être lu.",
+            warnings=tuple(f"{one.path} : {one.reason}" for one in planned.rejected),
+        )
+    patient = planned.patients[0]
+    count = len(patient.entries)
+    lines = f"{count} ligne{'s' if count > 1 else ''} codée{'s' if count > 1 else ''}"
+    return ReadDocument(
+        format="fhir",
+        media_type="application/fhir+json",
+        kind=patient.document.kind,
+        title=glance(patient.document.title),
+        one_liner=glance(f"{patient.document.title} : {lines if count else 'sans ligne codée'}"),
+        issued_at=patient.entries[0].occurred_at if patient.entries else None,
+        identity=_traits(patient.registration),
+        system=patient.system,
+        source_id=patient.document.source_id,
+        entries=patient.entries,
+        unmapped=patient.document.unmapped,
+        warnings=patient.document.warnings,
+    )
+
+
+def _traits(registration: RegisterPatient) -> IdentityTraits:
+    return IdentityTraits(
+        birth_name=registration.birth_name,
+        first_names=registration.first_names,
+        used_name=registration.used_name,
+        used_first_name=registration.used_first_name,
+        birth_date=registration.birth_date,
+        sex=registration.sex,
+        birth_place=registration.birth_place,
+        identifiers=registration.identifiers,
+    )
