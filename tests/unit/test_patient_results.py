@@ -305,7 +305,7 @@ def test_a_result_that_is_not_definitive_ends_nothing(
 
 def test_an_abnormal_result_calls_for_an_action() -> None:
     for verdict in ("abnormal", "critical"):
-        asked = ReviewResult(result=entry(2), verdict=verdict)  # type: ignore[arg-type]
+        asked = ReviewResult(result=entry(2), verdict=verdict)
         given(REGISTERED, result()).when(asked).invalid("missing-field", field="action")
 
 

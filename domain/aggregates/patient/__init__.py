@@ -13,6 +13,7 @@ from releve.domain.aggregates.patient import (
     ald,
     allergies,
     appointments,
+    by_rule,
     contact_details,
     contingencies,
     corrections,
@@ -176,7 +177,7 @@ def decide(patient: Patient | None, command: Command, ctx: Context) -> tuple[Fac
         require_stint(command, ctx, before=measured, afterwards=afterwards, answering=answering)
         death.refuse_care_after(patient, command, ctx)
     facts = _decided(patient, command, ctx)
-    return (*facts, *follow_up.by_rule(patient, facts, ctx, happened=ctx.happened(command)))
+    return (*facts, *by_rule.consequences(patient, facts, ctx, happened=ctx.happened(command)))
 
 
 def _decided(patient: Patient, command: Command, ctx: Context) -> tuple[Fact, ...]:

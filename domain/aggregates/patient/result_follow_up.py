@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,8 +17,7 @@ from releve.domain.aggregates.deciding import (
     refuse,
 )
 from releve.domain.aggregates.patient import open_items
-from releve.domain.aggregates.patient.contingencies import activated, has_activated
-from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
+from releve.domain.aggregates.patient.contingencies import has_activated
 from releve.domain.aggregates.patient.observations import loinc_of, possible, tells_the_past
 from releve.domain.aggregates.patient.open_items import (
     ItemClosed,
@@ -44,9 +43,7 @@ from releve.domain.aggregates.patient.results import (
     order_of,
     reading_of,
     stage_of,
-    versions_of,
 )
-from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import (
     CloseItem,
     InformPatient,
@@ -238,7 +235,7 @@ def kept_in_sight(patient: Patient, arrivals: Iterable[Arrival], ctx: Context) -
             if item is not None and patient.stands(item) and item not in items:
                 items.append(item)
         if not items:
-            facts.append(_opened(arrival, ctx))
+            facts.append(own_item(arrival, ctx))
         elif all(item.event_id in closed for item in items) and items[0].event_id not in reopened:
             reopened.add(items[0].event_id)
             why = "Résultat corrigé reçu" if arrival.replaces else "Résultat reçu"
@@ -264,7 +261,8 @@ def _old(arrival: Arrival, ctx: Context) -> bool:
     )
 
 
-def _opened(arrival: Arrival, ctx: Context) -> Fact:
+def own_item(arrival: Arrival, ctx: Context) -> Fact:
+    """The item that a result opens by itself: to read it today."""
     told = arrival.payload
     title = told.title or next((line.code.text for line in told.lines), "") or "sans titre"
     return Fact(
@@ -465,69 +463,3 @@ def _own_in_grace(patient: Patient, result: UUID, ctx: Context) -> None:
             "La laisser au médecin en poste.",
             field="result",
         )
-
-
-# What follows by rule alone
-
-
-def by_rule(
-    patient: Patient, facts: Sequence[Fact], ctx: Context, *, happened: str | None
-) -> tuple[Fact, ...]:
-    """What ``facts`` of one decision bring about, whatever the command.
-
-    A measure that meets an if/then activates it; a result set aside or reinstated takes the item
-    that it opened along. ``happened`` is when, for facts that do not say it themselves.
-    """
-    found = list(activated(patient, facts, ctx, happened=happened))
-    for fact in facts:
-        match fact.payload:
-            case EntryMarkedInError():
-                found += _set_aside(patient, fact.target)
-            case EntryValidated(verdict="refused"):
-                found += _set_aside(patient, fact.target)
-            case EntryReinstated():
-                found += _reinstated(patient, fact.target)
-            case _:
-                pass
-    return tuple(found)
-
-
-def _own_items(patient: Patient, result: UUID | None) -> list[Event]:
-    """The items that a result, or an earlier version of it, opened by itself."""
-    if result is None:
-        return []
-    family = {version.event_id for version in versions_of(patient, result)}
-    return [
-        item
-        for item in patient.standing(patient.items)
-        if isinstance(item.payload, ItemOpened) and item.payload.follows in family
-    ]
-
-
-def _set_aside(patient: Patient, result: UUID | None) -> list[Fact]:
-    """With no other version in force, nothing is left to read: its own item is needed no more."""
-    versions = [] if result is None else list(versions_of(patient, result))
-    if any(not patient.is_out(version.event_id) for version in versions[1:]):
-        return []
-    closed = closed_items(patient)
-    closing = ItemClosed(outcome="not-needed", evidence="Résultat écarté")
-    return [
-        Fact(closing, target=item.event_id, author=RELEVE)
-        for item in _own_items(patient, result)
-        if item.event_id not in closed
-    ]
-
-
-def _reinstated(patient: Patient, result: UUID | None) -> list[Fact]:
-    """A result that comes back and was never settled is to be read again."""
-    event = patient.entries.get(result) if result is not None else None
-    if event is None or not isinstance(event.payload, ResultReceived):
-        return []
-    if stage_of(patient, event) in ("done", "history"):
-        return []
-    closed = closed_items(patient)
-    return [
-        Fact(ItemReopened(), target=item.event_id, reason="Résultat rétabli", author=RELEVE)
-        for item in _own_items(patient, result)
-        if item.event_id in closed
-    ]
