@@ -120,11 +120,22 @@ class Directory:
         return sorted(found, key=lambda line: (line.starts_at, line.stint))
 
     def centres_of_practitioner(self, practitioner: UUID) -> frozenset[UUID]:
-        """The centres that a person was made known by, has a role at, or a stint."""
+        """The centres that made a person known, or where they have a role, a stint, or are named.
+
+        Empty for an unknown person.
+        """
         known = self.practitioners.get(practitioner)
         if known is None:
             return frozenset()
         found = {each.centre for each in known.roles}
+        found |= {
+            here.centre
+            for here in self.centres.values()
+            if any(
+                each.person == practitioner
+                for each in (here.referent, *here.on_call_chain, *here.coordinators)
+            )
+        }
         found |= {line.centre for line in self.stints_of_practitioner(practitioner)}
         return frozenset(found | ({known.centre} if known.centre else set()))
 

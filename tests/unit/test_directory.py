@@ -5,26 +5,46 @@ from uuid import UUID
 
 import pytest
 
-from releve.domain.aggregates.health_centre import CentreOpened
+from releve.api.gate import windows_of
+from releve.domain.aggregates.health_centre import (
+    CentreOpened,
+    ClosureRecorded,
+    GapRecorded,
+    PolicyChanged,
+    RosterChanged,
+    SiteAdded,
+)
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.aggregates.practitioner import PractitionerOnboarded
+from releve.domain.aggregates.practitioner import (
+    PractitionerOnboarded,
+    PractitionerSuspended,
+    PractitionerVerified,
+    RoleGranted,
+    RoleRevoked,
+)
+from releve.domain.aggregates.rules import RulesReleaseActivated
 from releve.domain.aggregates.stint import (
     BriefingIssued,
     BriefingOpened,
+    HandoverClosed,
+    StintCancelled,
     StintEnded,
     StintPlanned,
+    StintRevised,
     StintStarted,
+    WatchTaken,
 )
+from releve.domain.events import ADMINISTRATION, PRACTITIONER, STINT
 from releve.domain.events import CENTRE as CENTRE_CLASS
-from releve.domain.events import PRACTITIONER, STINT
-from releve.domain.values import NamedPerson, Owner
+from releve.domain.values import ExpectedSource, NamedPerson, OpeningSlot, Owner
 from releve.projections.directory import (
     CentreEntry,
     Directory,
     DirectoryEntry,
     PractitionerEntry,
+    RulesEntry,
     StintLine,
     fold_entry,
     from_bytes,
@@ -138,6 +158,165 @@ class TestStints:
         stream.add(StintStarted())
         with pytest.raises(ValueError, match="no place"):
             folded(stream)
+
+
+class TestWhatBecomesOfAStint:
+    def test_an_extension_moves_the_window_everywhere(self) -> None:
+        stream = stint(0, 1)
+        planned = line(stream)
+        longer = planned.ends_at + timedelta(days=1)
+        stream.add(StintRevised(ends_at=longer.isoformat(), confirmed=True))
+        entry = line(stream)
+        assert (entry.starts_at, entry.ends_at, entry.over_at) == (
+            planned.starts_at, longer, longer,
+        )  # fmt: skip
+        assert entry.confirmed
+        directory = Directory([centre(), entry])
+        assert directory.in_post(CENTRE, planned.ends_at) == [entry]
+        assert [w.ends_at for w in windows_of(directory, UUID(int=1))] == [longer]
+
+    def test_a_cancelled_one_is_nobodys_post_and_no_window(self) -> None:
+        gone, stays = stint(0, 1), line(stint(1, 2))
+        gone.add(StintCancelled())
+        entry = line(gone)
+        directory = Directory([centre(), entry, stays])
+        assert directory.stint(entry.stint) == entry
+        assert directory.stints_of(CENTRE) == [stays]
+        assert directory.previous(stays.stint) is None
+        assert directory.in_post(CENTRE, START) == []
+        assert list(windows_of(directory, UUID(int=1))) == []
+        assert directory.current_or_next(CENTRE, START) == stays
+        assert directory.without_doctor(CENTRE, START) == REFERENT
+        held = directory.answerable(Owner(person=UUID(int=1), stint=entry.stint), CENTRE, START)
+        assert held is not None
+        assert held.role == "referent"
+
+    def test_how_the_doctor_left_and_took_over_is_kept(self) -> None:
+        stream = stint(0, 1)
+        stream.add(WatchTaken(edition=UUID(int=5), first_action="Labo", question="Pansement ?"))
+        stream.add(HandoverClosed(patients=7, items_left=12))
+        stream.add(HandoverClosed(patients=8, items_left=11, message="Le labo appelle à 18 h"))
+        entry = line(stream)
+        assert entry.watch is not None
+        assert (entry.watch.first_action, entry.watch.question) == ("Labo", "Pansement ?")
+        assert entry.handover is not None
+        assert (entry.handover.patients, entry.handover.message) == (8, "Le labo appelle à 18 h")
+
+    def test_no_doctor_in_post_names_the_referent(self) -> None:
+        entry = line(stint(0, 1))
+        directory = Directory([centre(), entry])
+        assert directory.without_doctor(CENTRE, START) is None
+        assert directory.without_doctor(CENTRE, entry.ends_at) == REFERENT
+        assert directory.without_doctor(UUID(int=1), START) is None
+
+
+class TestACentre:
+    def changed(self) -> CentreEntry:
+        stream = Stream(event_class=CENTRE_CLASS)
+        stream.id = CENTRE
+        other = NamedPerson(name="Dr S", phone="+33 5 99 00 00 02")
+        stream.add(
+            CentreOpened(
+                name="A", finess="990000010", referent=REFERENT, on_call_chain=(REFERENT, other)
+            )
+        )
+        stream.add(SiteAdded(name="EHPAD", kind="ehpad"))
+        stream.add(
+            PolicyChanged(
+                opening=(OpeningSlot(weekday=1, opens="08:30", closes="12:30"),),
+                expected_sources=(ExpectedSource(system="Labo", within_hours=48),),
+            )
+        )
+        office = NamedPerson(name="Mme N", phone="+33 5 99 00 00 03", person=UUID(int=55))
+        stream.add(
+            RosterChanged(referent=other, on_call_chain=(other, REFERENT), coordinators=(office,))
+        )
+        stream.add(ClosureRecorded(first_day="2026-11-23", last_day="2026-11-23", reason="Travaux"))
+        stream.add(GapRecorded(first_day="2026-12-28", last_day="2027-01-03", reason="Personne"))
+        entry = folded(stream)
+        assert isinstance(entry, CentreEntry)
+        return entry
+
+    def test_is_its_people_places_and_hours_as_last_told(self) -> None:
+        entry = self.changed()
+        assert [site.name for site in entry.sites] == ["EHPAD"]
+        assert entry.referent.name == "Dr S"
+        assert [each.name for each in entry.coordinators] == ["Mme N"]
+        assert [each.system for each in entry.expected_sources] == ["Labo"]
+
+    def test_is_open_in_civil_time_of_its_zone(self) -> None:
+        entry = self.changed()
+        assert entry.open_at(datetime(2026, 11, 16, 7, 30, tzinfo=UTC)) is True
+        assert entry.open_at(datetime(2026, 11, 16, 7, 29, tzinfo=UTC)) is False
+        assert entry.open_at(datetime(2026, 11, 23, 9, tzinfo=UTC)) is False
+
+    def test_says_why_nobody_is_planned(self) -> None:
+        entry = self.changed()
+        gap = entry.gap_at(datetime(2026, 12, 27, 23, 30, tzinfo=UTC))
+        assert gap is not None
+        assert gap.reason == "Personne"
+        assert entry.gap_at(datetime(2027, 1, 3, 23, 30, tzinfo=UTC)) is None
+
+
+class TestAPerson:
+    def stream(self) -> Stream:
+        stream = Stream(7, event_class=PRACTITIONER)
+        stream.add(PractitionerOnboarded(name="Exemple", given="Alix"))
+        return stream
+
+    def entry(self, stream: Stream) -> PractitionerEntry:
+        entry = folded(stream)
+        assert isinstance(entry, PractitionerEntry)
+        return entry
+
+    def test_is_suspended_until_verified_again(self) -> None:
+        stream = self.stream()
+        stream.add(PractitionerSuspended())
+        assert self.entry(stream).suspended
+        stream.add(PractitionerVerified(proof="Annuaire Santé", rpps="10000000009"))
+        entry = self.entry(stream)
+        assert not entry.suspended
+        assert (entry.proof, entry.rpps) == ("Annuaire Santé", "10000000009")
+        assert entry.verified_at is not None
+
+    def test_holds_a_role_until_its_last_day_or_its_end(self) -> None:
+        stream = self.stream()
+        stream.add(RoleGranted(role="nurse", centre=CENTRE, until="2026-11-30"))
+        held = Directory([centre(), self.entry(stream)])
+        last, after = (
+            datetime(2026, 11, 30, 22, 59, tzinfo=UTC),
+            datetime(2026, 11, 30, 23, tzinfo=UTC),
+        )
+        assert held.standing_at(stream.id, "nurse", last) == {CENTRE}
+        assert held.standing_at(stream.id, "nurse", after, {CENTRE}) == frozenset()
+        assert held.standing_at(stream.id, "coordinator", last) == frozenset()
+        stream.add(RoleRevoked(role="nurse", centre=CENTRE))
+        gone = Directory([centre(), self.entry(stream)])
+        assert gone.standing_at(stream.id, "nurse", last, {CENTRE}) == frozenset()
+        stream.add(RoleGranted(role="nurse", centre=CENTRE))
+        again = Directory([centre(), self.entry(stream)])
+        assert again.standing_at(stream.id, "nurse", after) == {CENTRE}
+        assert again.centres_of_practitioner(stream.id) == {CENTRE}
+
+    def test_whoever_the_directory_does_not_know_is_vouched_for_by_the_sign_in(self) -> None:
+        directory = Directory([centre()])
+        assert directory.standing_at(UUID(int=9), "auditor", START, {CENTRE}) == {CENTRE}
+        assert directory.centres_of_practitioner(UUID(int=9)) == frozenset()
+
+
+def test_the_last_release_activated_is_in_force() -> None:
+    stream = Stream(9, event_class=ADMINISTRATION)
+    for release in ("2026-11", "2026-11-2"):
+        stream.add(
+            RulesReleaseActivated(
+                release=release, sha256="ab" * 32, signer="k", reviewed_by="Non relu."
+            )
+        )
+    entry = folded(stream)
+    assert isinstance(entry, RulesEntry)
+    assert entry.release == "2026-11-2"
+    assert Directory([entry]).rules == entry
+    assert Directory([]).rules is None
 
 
 def test_people_and_centres_are_found() -> None:

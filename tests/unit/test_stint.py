@@ -261,8 +261,10 @@ def test_handovers_are_closed_by_their_doctor_until_72_hours_after_the_stint() -
     record.when(CLOSE, by=AMONT, now=BEFORE).refused("outside-stint")
     record.when(CLOSE, by=AMONT, now=_at("2026-12-01T13:00:00+01:00")).then(CLOSED)
     record.when(CLOSE, by=AMONT, now=_at("2026-12-01T13:00:01+01:00")).refused("outside-stint")
-    for field in ("patients", "items_left"):
-        bad = CloseHandover(**{"patients": 1, "items_left": 1, field: -1})
+    for bad, field in (
+        (CloseHandover(patients=-1, items_left=1), "patients"),
+        (CloseHandover(patients=1, items_left=100_001), "items_left"),
+    ):
         record.when(bad, by=AMONT).invalid("invalid-field", field=field)
 
 
