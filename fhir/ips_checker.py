@@ -37,7 +37,17 @@ _SECTION_TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "8716-3": ("Observation", "DocumentReference"),
     "30954-2": ("Observation", "DiagnosticReport", "DocumentReference"),
+    "47519-4": ("Procedure", "DocumentReference"),
+    "46264-8": ("DeviceUseStatement", "DocumentReference"),
+    "104605-1": ("Flag", "DocumentReference"),
+    "47420-5": ("Condition", "ClinicalImpression", "DocumentReference"),
+    "11369-6": ("Immunization", "DocumentReference"),
+    "29762-2": ("Observation", "DocumentReference"),
+    "10162-6": ("Observation", "DocumentReference"),
+    "42348-3": ("Consent", "DocumentReference"),
+    "18776-5": ("CarePlan", "ImmunizationRecommendation", "DocumentReference"),
 }
+"""What IPS 2.0.1 takes as entries of its sections; other sections take anything."""
 
 _NAME_PARTS: Final = ("family", "given", "text", "_family", "_given", "_text")
 

@@ -158,8 +158,8 @@ def _medication(line: Line, treatment: MedicationStarted, subject: str) -> JsonO
 
 def _statement(line: Line, treatment: MedicationStarted, subject: str) -> JsonObject:
     content = _treatment("MedicationStatement", line, treatment, subject)
-    if why := _why(line, treatment):
-        content["statusReason"] = [{"text": why}]
+    if treatment.status_reason:
+        content["statusReason"] = [{"text": treatment.status_reason}]
     content |= _effective(treatment)
     content |= recorded(line, treatment.recorded, "dateAsserted", "informationSource")
     if dosage := _dosage(treatment):
@@ -171,8 +171,8 @@ def _request(line: Line, treatment: MedicationStarted, subject: str) -> JsonObje
     content = _treatment("MedicationRequest", line, treatment, subject)
     known = r4b.elements_of("MedicationRequest")["intent"].codes
     content["intent"] = treatment.intent if treatment.intent in known else "order"
-    if why := _why(line, treatment):
-        content["statusReason"] = {"text": why}
+    if treatment.status_reason:
+        content["statusReason"] = {"text": treatment.status_reason}
     content |= recorded(line, treatment.recorded, "authoredOn", "requester")
     dosage = _dosage(treatment)
     if treatment.end or treatment.start != content.get("authoredOn"):
@@ -228,11 +228,6 @@ def _treatment(kind: str, line: Line, treatment: MedicationStarted, subject: str
     if treatment.indication and kind != "MedicationDispense":
         content["reasonCode"] = [{"text": treatment.indication}]
     return content
-
-
-def _why(line: Line, treatment: MedicationStarted) -> str | None:
-    """Why a treatment stands as it does: its source's reason, else that of whoever stopped it."""
-    return treatment.status_reason or (line.why if line.state == "past" else None) or None
 
 
 def _effective(treatment: MedicationStarted) -> JsonObject:
