@@ -16,6 +16,8 @@ from releve.domain.values import IdentityTraits, ResultLine
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document
 from releve.projections.inbox import InboxLine, SourceState, last_by_system, sources
 from releve.projections.patient_summary import PatientSummary
+from releve.projections.rule_release import load_rules
+from releve.projections.unmatched import is_critical
 
 if TYPE_CHECKING:
     from releve.api.services import Services
@@ -29,6 +31,7 @@ def header(services: Services, line: InboxLine) -> dict[str, Any]:
     return {
         "inbox": line.document,
         "state": line.state,
+        "urgent": is_critical(line, load_rules()),
         "kind": kind_of(line),
         "format": received.format,
         "door": received.door,

@@ -145,7 +145,7 @@ def _list(request: Request, granted: Granted, refused: Form | None, status: int 
         waiting = [header(services, line) for line in reversed(lines) if line.state == "waiting"]
         others = [header(services, line) for line in lines if line.state != "waiting"][:SHOWN]
         return {
-            "waiting": [_row(each, at) for each in waiting],
+            "waiting": sorted((_row(each, at) for each in waiting), key=lambda r: not r["urgent"]),
             "others": [_row(each, at) for each in others],
             "named": patients_in([*waiting, *others]),
             "senders": [
@@ -185,6 +185,7 @@ def _row(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
         "received": _when(found["received_at"], at),
         "entered_by": found["entered_by"],
         "state": found["state"],
+        "urgent": found["urgent"],
         "state_word": STATES[found["state"]],
         "proposed": fits[0]["name"] if len(fits) == 1 else "",
         "several": len(fits) > 1,

@@ -1,0 +1,164 @@
+"""The inbox as read: lines folded from events, silent senders, results that belong to nobody."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from releve.domain.aggregates.inbox_document import (
+    DocumentMatched,
+    DocumentReceived,
+    DocumentRejected,
+)
+from releve.domain.events import INTAKE, Author, Envelope, Event, Payload, Source
+from releve.domain.values import (
+    Coding,
+    Concept,
+    ExpectedSource,
+    IdentityTraits,
+    Quantity,
+    ResultLine,
+)
+from releve.projections.inbox import (
+    InboxLine,
+    fold_line,
+    from_bytes,
+    last_by_system,
+    sources,
+    to_bytes,
+)
+from releve.projections.rule_release import load_rules
+from releve.projections.unmatched import is_critical, unmatched
+from support.given import CENTRE, COORDINATOR, NOW, named
+
+LABORATORY = "Laboratoire des Essais"
+
+
+def result(value: str, unit: str = "mmol/L", loinc: str = "2823-3") -> ResultLine:
+    coding = Coding(system="http://loinc.org", code=loinc)
+    return ResultLine(
+        code=Concept(text="Potassium", codings=(coding,)),
+        value=Quantity(value=value, unit=unit, code=unit),
+    )
+
+
+def line(
+    *more: Payload,
+    name: str = "document",
+    hours_ago: float = 1,
+    system: str | None = LABORATORY,
+    results: tuple[ResultLine, ...] = (),
+) -> InboxLine:
+    received = DocumentReceived(
+        sha256="ab" * 32,
+        size=1,
+        media_type="application/pdf",
+        format="pdf",
+        identity=IdentityTraits(birth_name="EXEMPLE", first_names=("Camille",)),
+        results=results,
+    )
+    found: InboxLine | None = None
+    for version, payload in enumerate((received, *more), 1):
+        found = fold_line(
+            found,
+            Event(
+                originator_id=named(name),
+                originator_version=version,
+                event_id=UUID(int=version),
+                event_class=INTAKE,
+                recorded_at=NOW - timedelta(hours=hours_ago) + timedelta(seconds=version),
+                envelope=Envelope(
+                    occurred_at=NOW.isoformat(),
+                    author=Author(role="system", name="Boîte d'arrivée")
+                    if version == 1
+                    else COORDINATOR,
+                    centre=CENTRE,
+                    reason="Autre centre" if isinstance(payload, DocumentRejected) else None,
+                    source=Source(channel="pdf", system=system),
+                ),
+                payload=payload,
+                position=40 + version,
+            ),
+        )
+    assert found is not None
+    return found
+
+
+def test_a_line_follows_its_document() -> None:
+    patient = named("patient")
+    waiting = line()
+    assert (waiting.state, waiting.position, waiting.event) == ("waiting", 41, UUID(int=1))
+    aside = line(DocumentRejected(sender_told=True))
+    assert (aside.state, aside.reason, aside.sender_told) == ("rejected", "Autre centre", True)
+    matched = line(DocumentRejected(), DocumentMatched(patient=patient, agreed=("birth_date",)))
+    assert (matched.state, matched.patient, matched.reason) == ("matched", patient, "")
+    assert (matched.matched_by, matched.decided_by) == (COORDINATOR.person, COORDINATOR.name)
+    assert from_bytes(to_bytes(matched)) == matched
+
+
+def test_an_event_out_of_place_is_refused() -> None:
+    first = line()
+    told = DocumentMatched(patient=named("patient"))
+    event = Event(
+        originator_id=first.document, originator_version=1, event_id=UUID(int=9),
+        event_class=INTAKE, recorded_at=NOW, payload=told,
+        envelope=Envelope(occurred_at=NOW.isoformat(), author=COORDINATOR, centre=CENTRE),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="no place"):
+        fold_line(None, event)
+    with pytest.raises(ValueError, match="no place"):
+        fold_line(first, msgspec.structs.replace(event, payload=first.received))
+
+
+def test_a_sender_is_silent_after_its_delay_and_if_it_never_spoke() -> None:
+    last = last_by_system([
+        line(hours_ago=30),
+        line(name="newer", hours_ago=25),
+        line(name="other", hours_ago=2, system="Radiologie"),
+        line(name="nameless", system=None),
+    ])  # fmt: skip
+    assert last.keys() == {LABORATORY, "Radiologie"}
+    states = sources(
+        [
+            ExpectedSource(system="Radiologie"),
+            ExpectedSource(system=LABORATORY),
+            ExpectedSource(system="Jamais"),
+            ExpectedSource(system=LABORATORY, within_hours=72),
+        ],
+        last,
+        NOW,
+    )
+    assert [(each.system, each.silent) for each in states] == [
+        ("Jamais", True),
+        (LABORATORY, True),
+        (LABORATORY, False),
+        ("Radiologie", False),
+    ]
+    exactly = {"A": NOW - timedelta(hours=24)}
+    assert [s.silent for s in sources([ExpectedSource(system="A")], exactly, NOW)] == [False]
+
+
+def test_a_critical_result_of_nobody_comes_first_and_shows_its_value() -> None:
+    rules = load_rules()
+    lines = [
+        line(name="normal", results=(result("4.1"),), hours_ago=9),
+        line(name="unit", results=(result("6.4", "mg/L"),), hours_ago=5),
+        line(name="critical", results=(result("4.0"), result("6.4")), hours_ago=1),
+        line(name="empty"),
+        line(DocumentMatched(patient=named("p")), name="matched", results=(result("6.4"),)),
+        line(DocumentRejected(), name="aside", results=(result("6.4"),)),
+    ]
+    found = unmatched(lines, rules)
+    assert [each.document for each in found] == [named("critical"), named("unit"), named("normal")]
+    first, second, third = found
+    assert first.critical
+    assert first.name == "Camille EXEMPLE"
+    assert "6,4" in first.texts[0]
+    assert second.not_comparable
+    assert not second.critical
+    assert (third.critical, third.not_comparable) == (False, False)
+    assert [is_critical(each, rules) for each in lines] == [False, False, True] + [False] * 3
+    assert isinstance(first.received_at, datetime)
