@@ -21,9 +21,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from releve.api.frame import UPLOAD_LIMIT, UPLOADS
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
-from releve.domain.aggregates.patient.corrections import EntryMarkedInError
-from releve.domain.aggregates.patient.questions import QuestionAnswered, QuestionAsked
+from releve.domain.aggregates.patient import Patient
+from releve.domain.aggregates.patient.questions import open_questions_to
 from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.continuity import fold
 from releve.domain.events import Event
 from releve.projections.directory import Directory
 from releve.projections.records import centres_of_patient
@@ -493,21 +494,12 @@ def part_of(
     acted_on = by_id.get(entry) if entry is not None else None
     if acted_on is not None and isinstance(acted_on.payload, ResultReceived):
         acted_on = by_id.get(acted_on.payload.order) if acted_on.payload.order else None
-    settled = {
-        event.envelope.target
-        for event in events
-        if isinstance(event.payload, QuestionAnswered | EntryMarkedInError)
-    }
+    record = fold("patient", None, events)
     return replace(
         context,
         treated=any(event.envelope.author.stint in windows for event in events),
         authored=acted_on is not None and acted_on.envelope.author.person == person,
-        asked=any(
-            isinstance(event.payload, QuestionAsked)
-            and event.payload.to == person
-            and event.event_id not in settled
-            for event in events
-        ),
+        asked=isinstance(record, Patient) and bool(open_questions_to(record, person)),
     )
 
 

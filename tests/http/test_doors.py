@@ -72,7 +72,7 @@ def test_a_route_without_guard_would_be_found(web: Web) -> None:
 def test_every_command_has_an_action_and_every_public_one_a_route(web: Web) -> None:
     assert set(ACTIONS) == set(COMMANDS)
     posted = {route.name for route in routes(web.app) if "POST" in (route.methods or ())}
-    for target in ("patient", "stint"):
+    for target in ("patient", "stint", "centre", "practitioner", "inbox"):
         assert {spec.name for spec in public_commands(target)} <= posted
 
 

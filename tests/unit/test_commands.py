@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from releve.domain.aggregates.health_centre import CentreOpened
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
 from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
@@ -22,11 +23,12 @@ from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.questions import QuestionAsked
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
 from releve.domain.aggregates.patient.vigilance import VigilancePointSet
+from releve.domain.aggregates.practitioner import PractitionerOnboarded, RoleGranted
 from releve.domain.aggregates.stint import BriefingIssued, StintPlanned
 from releve.domain.commands import COMMANDS, CommandSpec
 from releve.domain.errors import Invalid
 from releve.domain.events import Payload, Source
-from releve.domain.values import Concept, Owner
+from releve.domain.values import Concept, NamedPerson, Owner
 from support.given import AMONT, AVAL, COORDINATOR, SYSTEM, Told, entry, given, named
 
 ANY_ID = "00000000-0000-4000-8000-000000000001"
@@ -43,6 +45,16 @@ PLANNED = StintPlanned(
     starts_at="2026-11-23T08:00:00+01:00",
     ends_at="2026-11-28T13:00:00+01:00",
 )
+PLANNED_LATER = msgspec.structs.replace(
+    PLANNED, starts_at="2026-11-30T08:00:00+01:00", ends_at="2026-12-05T13:00:00+01:00"
+)
+CENTRE_OPENED = CentreOpened(
+    name="Centre d'Exemple",
+    finess="990000010",
+    referent=NamedPerson(name="Dr A", phone="1"),
+    on_call_chain=(NamedPerson(name="Dr A", phone="1"), NamedPerson(name="Dr B", phone="2")),
+)
+KNOWN = PractitionerOnboarded(name="Exemple", given="Alix")
 ISSUED = BriefingIssued(
     edition=UUID(ANY_ID), number=1, manifest="ab" * 32, position=0, rule_release="1", patients=1
 )
@@ -63,6 +75,19 @@ BEFORE: dict[str, tuple[Payload | Told, ...]] = {
     "start-stint": (PLANNED,),
     "end-stint": (PLANNED,),
     "issue-briefing": (PLANNED,),
+    "revise-stint": (PLANNED,),
+    "cancel-stint": (PLANNED_LATER,),
+    "close-handover": (PLANNED,),
+    "take-watch": (PLANNED,),
+    "add-site": (CENTRE_OPENED,),
+    "change-policy": (CENTRE_OPENED,),
+    "change-roster": (CENTRE_OPENED,),
+    "record-closure": (CENTRE_OPENED,),
+    "record-gap": (CENTRE_OPENED,),
+    "verify-practitioner": (KNOWN,),
+    "suspend-practitioner": (KNOWN,),
+    "grant-role": (KNOWN,),
+    "revoke-role": (KNOWN, RoleGranted(role="nurse", centre=UUID(ANY_ID))),
     "end-medecin-traitant": (
         MedecinTraitantDeclared(kind="centre", since="2026-01-05", centre=named("centre")),
     ),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from releve.api.gate import part_of
-from releve.domain.aggregates.patient.corrections import EntryMarkedInError
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.questions import QuestionAnswered, QuestionAsked
 from releve.domain.aggregates.patient.results import InvestigationOrdered, ResultReceived
@@ -35,13 +35,16 @@ def test_a_patient_is_treated_by_who_wrote_on_the_record_in_that_stint() -> None
 
 
 def test_a_question_is_asked_until_it_is_answered_or_was_an_error() -> None:
+    opened = Told(Registered(birth_name="EXEMPLE"), author=COORDINATOR)
     asked = Told(ASKED, author=AVAL)
-    assert part(asked).asked
+    assert part(opened, asked).asked
     to_another = QuestionAsked(to=UUID(int=9), to_name="Dr X", text="?")
-    assert not part(Told(to_another, author=AVAL)).asked
+    assert not part(opened, Told(to_another, author=AVAL)).asked
     for after in (QuestionAnswered(text="Bradycardie"), EntryMarkedInError()):
-        assert not part(asked, Told(after, target=entry(1))).asked
-        assert part(asked, Told(after, target=entry(9))).asked
+        assert not part(opened, asked, Told(after, target=entry(2))).asked
+        assert part(opened, asked, Told(after, target=entry(9))).asked
+    wrongly = Told(EntryMarkedInError(), target=entry(2))
+    assert part(opened, asked, wrongly, Told(EntryReinstated(), target=entry(2))).asked
 
 
 def test_a_result_is_its_orderers_whoever_received_it() -> None:
