@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from releve.domain import continuity
+from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.stint import Stint, StintEnded, StintPlanned
 from releve.domain.commands import COMMANDS, Command, Target
 from releve.domain.continuity import CommandContext, fold, propose
@@ -146,6 +147,7 @@ class Given:
         stint: Stint | None = None,
         now: datetime = NOW,
         originals: Iterable[str] = (),
+        candidate: Patient | None = None,
         **context: Any,
     ) -> When:
         """Ask; whatever comes of it is judged by the answer's methods."""
@@ -162,7 +164,14 @@ class Given:
         assert COMMANDS[command.name].target == self.kind
         try:
             decided = propose(
-                IDS, self.state, command, asked, STREAM, author_stint=stint, originals=originals
+                IDS,
+                self.state,
+                command,
+                asked,
+                STREAM,
+                author_stint=stint,
+                candidate=candidate,
+                originals=originals,
             )
         except (Invalid, Refused) as refused:
             return When((), refused, self)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from releve.domain.aggregates.health_centre import CentreOpened
+from releve.domain.aggregates.inbox_document import DocumentReceived
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
 from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
@@ -28,7 +29,7 @@ from releve.domain.aggregates.stint import BriefingIssued, StintPlanned
 from releve.domain.commands import COMMANDS, CommandSpec
 from releve.domain.errors import Invalid
 from releve.domain.events import Payload, Source
-from releve.domain.values import Concept, NamedPerson, Owner
+from releve.domain.values import Concept, IdentityTraits, NamedPerson, Owner
 from support.given import AMONT, AVAL, COORDINATOR, SYSTEM, Told, entry, given, named
 
 ANY_ID = "00000000-0000-4000-8000-000000000001"
@@ -53,6 +54,15 @@ CENTRE_OPENED = CentreOpened(
     finess="990000010",
     referent=NamedPerson(name="Dr A", phone="1"),
     on_call_chain=(NamedPerson(name="Dr A", phone="1"), NamedPerson(name="Dr B", phone="2")),
+)
+SENT = DocumentReceived(
+    sha256="00" * 32, size=1, media_type="application/pdf", format="pdf",
+    identity=IdentityTraits(
+        birth_name="EXEMPLE", first_names=("Jeanne",), birth_date="1948-03-02", sex="female"
+    ),
+)  # fmt: skip
+WHOSE = Registered(
+    birth_name="EXEMPLE", first_names=("Jeanne",), birth_date="1948-03-02", sex="female"
 )
 KNOWN = PractitionerOnboarded(name="Exemple", given="Alix")
 ISSUED = BriefingIssued(
@@ -79,6 +89,8 @@ BEFORE: dict[str, tuple[Payload | Told, ...]] = {
     "cancel-stint": (PLANNED_LATER,),
     "close-handover": (PLANNED,),
     "take-watch": (PLANNED,),
+    "match-document": (SENT,),
+    "reject-document": (SENT,),
     "add-site": (CENTRE_OPENED,),
     "change-policy": (CENTRE_OPENED,),
     "change-roster": (CENTRE_OPENED,),
@@ -120,7 +132,7 @@ def test_the_example_of_a_command_is_accepted(spec: CommandSpec) -> None:
         if author.role in spec.roles
     )
     answer = given(*before, kind=spec.target).when(
-        spec.parse(example), by=by, originals=["00" * 32]
+        spec.parse(example), by=by, originals=["00" * 32], candidate=given(WHOSE).state
     )
     assert answer.refusal is None
     assert answer.events or spec.name == "import-record"
