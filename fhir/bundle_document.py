@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from releve.domain.commands import RegisterPatient
 from releve.domain.values import IdentityTraits
+from releve.fhir import exact_json
 from releve.fhir.document_content import ReadDocument, glance
 from releve.fhir.import_bundle import plan
 
@@ -28,7 +29,7 @@ def read_bundle(raw: bytes) -> ReadDocument:
         kind=patient.document.kind,
         title=glance(patient.document.title),
         one_liner=glance(f"{patient.document.title} : {lines if count else 'sans ligne codée'}"),
-        issued_at=patient.entries[0].occurred_at if patient.entries else None,
+        issued_at=_issued_at(raw),
         identity=_traits(patient.registration),
         system=patient.system,
         source_id=patient.document.source_id,
@@ -36,6 +37,16 @@ def read_bundle(raw: bytes) -> ReadDocument:
         unmapped=patient.document.unmapped,
         warnings=patient.document.warnings,
     )
+
+
+def _issued_at(raw: bytes) -> str | None:
+    """When the document was written: its Composition's date, else the Bundle's timestamp."""
+    bundle = exact_json.parse(raw)
+    for entry in bundle.get("entry", ()):
+        resource = entry.get("resource", {})
+        if resource.get("resourceType") == "Composition" and resource.get("date"):
+            return str(resource["date"])
+    return bundle.get("timestamp")
 
 
 def _traits(registration: RegisterPatient) -> IdentityTraits:

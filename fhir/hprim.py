@@ -118,7 +118,7 @@ def _document(
         entries=entries,
         unmapped=unmapped,
         warnings=warnings,
-        text=readable_text(text),
+        text=readable_text("\n".join(report.letter) if report else text),
     )
 
 
