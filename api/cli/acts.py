@@ -365,6 +365,24 @@ def import_fhir(
     services: Services, files: Sequence[Path], *, finess: str | None, keep_going: bool
 ) -> ImportReport:
     """Import FHIR files into a centre; an empty installation gets one first."""
+    importer = Importer(
+        continuity=services.continuity,
+        pool=services.pool,
+        blind_index=services.blind_index,
+        centre=centre_of(services, finess),
+        now=services.clock.for_write,
+    )
+    report = import_files(files, importer, keep_going=keep_going)
+    services.settled()
+    return report
+
+
+def centre_of(services: Services, finess: str | None) -> UUID:
+    """The centre of that number, without one the first; an empty installation gets one first.
+
+    Raises:
+        CommandError: no centre has that number, or there is none and this is production.
+    """
     services.catch_up()
     if not services.directory.load().centres:
         _open_demo_centre(services)
@@ -375,16 +393,7 @@ def import_fhir(
         centres = [centre for centre in centres if centre.finess == finess]
     if not centres:
         raise _unknown_centre()
-    importer = Importer(
-        continuity=services.continuity,
-        pool=services.pool,
-        blind_index=services.blind_index,
-        centre=centres[0].centre,
-        now=services.clock.for_write,
-    )
-    report = import_files(files, importer, keep_going=keep_going)
-    services.settled()
-    return report
+    return centres[0].centre
 
 
 def _unknown_centre() -> CommandError:

@@ -39,7 +39,8 @@ def section(title: str) -> str:
 def documented() -> dict[str, str]:
     """Command path -> heading as written, arguments included."""
     titles = re.findall(r"^### `(releve .+?)`$", PAGE, re.MULTILINE)
-    return {" ".join(re.findall(r"(?<![\[\w])[a-z]+(?![\]\w])", title)): title for title in titles}
+    word = re.compile(r"(?<![\[\w-])[a-z]+(?:-[a-z]+)*(?![\]\w])")
+    return {" ".join(word.findall(title)): title for title in titles}
 
 
 def options_told(text: str) -> dict[str, str]:
@@ -259,6 +260,20 @@ class TestShapes:
     def test_of_the_record(self, program: Program) -> None:
         imported = shown(program, "import fhir FILES...", "import", "fhir", str(BUNDLE))
         assert imported["unmapped"] or imported["events"]
+        pdf = Path(program.file("letter.pdf"))
+        pdf.write_bytes(b"%PDF-1.4\n%%EOF\n")
+        deposited = shown(program, "import pdf FILES...", "import", "pdf", str(pdf))
+        assert len(deposited["documents"]) == deposited["events"] == 1
+        again = shown(program, "import cda FILES...", "import", "cda", str(pdf))
+        assert again["duplicates"] == [str(pdf)]
+        log = Path(program.file("phone.csv"))
+        log.write_text(
+            "nom;prenom;naissance;loinc;examen;valeur;unite;appelant;heure;relu\n"
+            "ESSAI;Camille;1950-01-01;2823-3;Potassium;6,4;mmol/L;Laboratoire;;oui\n",
+            encoding="utf-8",
+        )
+        phoned = shown(program, "import phone-log FILES...", "import", "phone-log", str(log))
+        assert phoned["events"] == 1
         listed = shown(program, "command [NAME]", "command", "--list", which="JSON of `--list`")
         example = next(
             each["example"] for each in listed["commands"] if each["name"] == "open-item"
