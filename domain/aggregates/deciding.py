@@ -124,7 +124,7 @@ def require_stint(
     if answering:
         if ctx.now > end + ANSWER_WINDOW:
             raise _outside("Ce séjour est fini depuis plus de 14 jours.")
-        if begins < start and ends < start:
+        if ends < start:
             raise _outside("Une réponse ne précède pas le séjour.")
         return
     if ctx.now > end:

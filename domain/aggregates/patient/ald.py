@@ -53,12 +53,17 @@ def alds(patient: Patient) -> list[Ald]:
     """Every ALD the record knows, those that are over included, the first granted first."""
     first: dict[UUID, UUID] = {}
     known: dict[UUID, Ald] = {}
-    for event in patient.standing(patient.told(AldStatusChanged)):
+    for event in patient.told(AldStatusChanged):
         said, target = event.payload, event.envelope.target
         if not isinstance(said, AldStatusChanged):
             continue
-        root = event.event_id if target is None else first.get(target, event.event_id)
-        first[event.event_id] = root
+        root = None if target is None else first.get(target)
+        if root is None and said.status != "granted":
+            # A source that names no entry continues the one of its number.
+            root = next((each for each, ald in known.items() if ald.code == said.code), None)
+        root = first[event.event_id] = root or event.event_id
+        if not patient.stands(event):
+            continue
         before = known.get(root)
         known[root] = Ald(
             entry=event.event_id,

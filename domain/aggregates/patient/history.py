@@ -93,15 +93,15 @@ FOLDS: dict[type[Payload], Fold] = {
     HistoryRecorded: file_version,
 }
 
-USED = frozenset({"active", "intended", "on-hold"})
-"""FHIR statuses of devices that must still be reckoned with (device-statement-status)."""
+USED = frozenset({"active", "on-hold"})
+"""FHIR statuses of devices that the patient carries or uses (device-statement-status)."""
 
-NOT_DONE = frozenset({"not-done", "entered-in-error", "preparation"})
-"""FHIR statuses of acts that have not taken place (event-status)."""
+NOT_DONE = frozenset({"not-done", "entered-in-error", "preparation", "stopped"})
+"""FHIR statuses of acts that did not take place, or not to their end (event-status)."""
 
 
 def current_procedures(patient: Patient) -> Iterator[Event]:
-    """Standing acts that took place, or are taking place."""
+    """Standing acts that took place, or are taking place (event-status)."""
     return (
         event
         for event in patient.standing(patient.told(ProcedureRecorded))

@@ -93,27 +93,18 @@ def medecin_traitant(patient: Patient) -> MedecinTraitantDeclared | None:
 def medecin_traitant_entry(patient: Patient) -> Event | None:
     """The one active declaration: the one with the latest ``since``, whenever it was written.
 
-    A newer form replaces the older, at the insurer's too; so the end of the latest leaves the
-    patient without one, until another form is written.
+    A newer form replaces the older, at the insurer's too; so an end leaves the patient without
+    one, until another form is written.
     """
-    last_end = 0
-    ended: set[UUID] = set()
-    for end in patient.standing(patient.told(MedecinTraitantEnded)):
-        last_end = max(last_end, end.originator_version)
-        if end.envelope.target is not None:
-            ended.add(end.envelope.target)
+    ends = patient.standing(patient.told(MedecinTraitantEnded))
+    last_end = max((end.originator_version for end in ends), default=0)
     declared = [
         (recency(payload.since, e.envelope.zone, e.recorded_at, e.originator_version), e)
         for e in patient.standing(patient.medecins_traitants)
         if isinstance(payload := e.payload, MedecinTraitantDeclared)
+        and e.originator_version > last_end
     ]
-    if not ended:
-        return max(declared, key=lambda one: one[0])[1] if declared else None
-    latest = max((one for one in declared), key=lambda one: one[0], default=None)
-    if latest is not None and latest[1].event_id not in ended:
-        return latest[1]
-    after = [one for one in declared if one[1].originator_version > last_end]
-    return max(after, key=lambda one: one[0])[1] if after else None
+    return max(declared, key=lambda one: one[0])[1] if declared else None
 
 
 def missing_traits(identity: Registered) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from releve.domain.aggregates.patient.entries import (
     about,
     in_order,
     past_date,
-    revised,
     something,
     standing_entry,
 )
@@ -113,7 +112,11 @@ def medication_in_force(patient: Patient, event: Event) -> MedicationStarted:
     """How a treatment is taken after its changes; a stop ends it, with its day and its reason."""
     if not isinstance(event.payload, MedicationStarted):
         raise TypeError(event.topic)
-    line = revised(patient, event.event_id, event.payload, MedicationChanged)
+    line = event.payload
+    changes = about(patient, MedicationChanged, event.event_id)
+    for change in sorted(changes, key=lambda one: one.recency):
+        if isinstance(change.payload, MedicationChanged):
+            line = _after(line, change.payload)
     for stop in about(patient, MedicationStopped, event.event_id):
         if isinstance(stop.payload, MedicationStopped):
             line = msgspec.structs.replace(
@@ -123,6 +126,15 @@ def medication_in_force(patient: Patient, event: Event) -> MedicationStarted:
                 status_reason=stop.envelope.reason,
             )
     return line
+
+
+def _after(line: MedicationStarted, change: MedicationChanged) -> MedicationStarted:
+    """A new dose replaces the old one in words and in figures: one left over would mislead."""
+    if change.dose is not None or change.dose_text is not None:
+        line = msgspec.structs.replace(line, dose=None, dose_text=None)
+    said = msgspec.structs.asdict(change)
+    given = {name: value for name, value in said.items() if value is not None}
+    return msgspec.structs.replace(line, **given)
 
 
 def current_medication(patient: Patient, entry: UUID) -> MedicationStarted | None:
