@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.aggregates.patient.problems import ACTIVE
 from releve.projections.summary_courses import Handover, Item, Question, Result
 from releve.projections.summary_lines import RESULT, VALIDATED, Line, Note, State
 from releve.projections.summary_record import PatientSummary
@@ -170,6 +171,13 @@ def _merge(detail: Detail, change: Line) -> Detail:
     return {**detail, **change.detail}
 
 
+def _problem_revised(detail: Detail, change: Line) -> Detail:
+    """A problem that is active again has no end date any more."""
+    if change.detail.get("clinical_status") in ACTIVE:
+        detail = {name: value for name, value in detail.items() if name != "abatement"}
+    return {**detail, **change.detail}
+
+
 def _redosed(detail: Detail, change: Line) -> Detail:
     """A new dose replaces the old one in both of its forms: one of them would mislead."""
     said = change.detail
@@ -198,7 +206,7 @@ def _item(detail: Detail, change: Line) -> Detail:
 
 
 _MERGED: Final[Mapping[str, Callable[[Detail, Line], Detail]]] = {
-    "patient.problem-revised": _merge,
+    "patient.problem-revised": _problem_revised,
     "patient.allergy-revised": _merge,
     "patient.medication-changed": _redosed,
     "patient.medication-stopped": _stopped,
