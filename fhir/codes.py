@@ -20,6 +20,9 @@ ANY_URI: Final = "urn:ietf:rfc:3986"
 LOINC: Final = "http://loinc.org"
 DATA_ABSENT: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
+UNDATED: Final = "date inconnue"
+"""What stands for a date that R4 requires in words or figures, where nobody knows it."""
+
 OBSERVATION_CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
 CONDITION_CLINICAL: Final = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 CONDITION_VERIFICATION: Final = "http://terminology.hl7.org/CodeSystem/condition-ver-status"

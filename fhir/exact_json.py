@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
+
+import msgspec
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Largest file that is read, in bytes."""
@@ -87,9 +88,17 @@ def parse(raw: bytes) -> JsonObject:
 
 def dump(value: object) -> bytes:
     """Write plain data as compact UTF-8 JSON: keys in the order given, numbers as read."""
-    parts: list[str] = []
-    _write(value, parts)
-    return "".join(parts).encode()
+    return _ENCODER.encode(value)
+
+
+def _written(value: object) -> msgspec.Raw:
+    """A number that remembers its text, as that text."""
+    if isinstance(value, Decimal):
+        return msgspec.Raw(number_text(value).encode())
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_written, decimal_format="number")
 
 
 def decimal_from(text: str) -> Exact:
@@ -153,28 +162,3 @@ def _sound(text: str) -> str:
     if any(ord(character) < 32 and character not in "\t\n\r" for character in text):
         raise NotReadable("un texte contient un caractère de contrôle")
     return text
-
-
-def _write(value: object, parts: list[str]) -> None:
-    if isinstance(value, str):
-        parts.append(json.dumps(value, ensure_ascii=False))
-    elif value is None or isinstance(value, bool):
-        parts.append(json.dumps(value))
-    elif isinstance(value, int | Decimal):
-        parts.append(number_text(value))
-    elif isinstance(value, Mapping):
-        mark = "{"
-        for key, member in value.items():
-            parts.append(f"{mark}{json.dumps(key, ensure_ascii=False)}:")
-            _write(member, parts)
-            mark = ","
-        parts.append("{}" if mark == "{" else "}")
-    elif isinstance(value, Sequence):
-        mark = "["
-        for member in value:
-            parts.append(mark)
-            _write(member, parts)
-            mark = ","
-        parts.append("[]" if mark == "[" else "]")
-    else:
-        raise TypeError(f"{type(value).__name__} has no JSON form here")

@@ -47,13 +47,10 @@ def immunization(line: Line, given: ImmunizationRecorded, subject: str) -> JsonO
         content["statusReason"] = {"text": given.reason}
     content["vaccineCode"] = codes.codeable(given.vaccine)
     content["patient"] = {"reference": subject}
-    when = moment_of(given.given_on)
-    if when:
+    if when := moment_of(given.given_on):
         content["occurrenceDateTime"] = when
-    elif given.given_on:
-        content["occurrenceString"] = given.given_on
     else:
-        content["_occurrenceDateTime"] = codes.absent()
+        content["occurrenceString"] = given.given_on or codes.UNDATED
     if written := recorded_here(line):
         content["recorded"] = written
     if given.lot:

@@ -39,6 +39,7 @@ def read_immunization(index: BundleIndex, content: JsonObject, reading: Reading)
     status = _GIVEN.get(content.get("status", ""))
     vaccine = named(content.get("vaccineCode"), reading)
     given = content.get("occurrenceDateTime") or content.get("occurrenceString")
+    given = None if given == codes.UNDATED else given
     reading.author = author_of(index, content, reading.entry, "performer")
     reading.occurred_at = first_moment(given, content.get("recorded"))
     if take_absence(vaccine, content.get("recorded"), None, content.get("status"), reading):
