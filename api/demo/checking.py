@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from releve.api.cli.acts import issue_current
-from releve.api.demo.generator import Sizes
+from releve.api.demo.acts import Sizes
 from releve.fhir import exact_json, ips_checker
 from releve.fhir.summary import document
 from releve.projections import records
@@ -108,8 +108,8 @@ def _database_bytes(services: Services) -> int:
 _ANY_WORD = re.compile(r"[^\W\d_]{4,}", re.UNICODE)
 
 
-_STORIES = {"generator.py", "golden.py", "medicine.py", "people.py"}
-"""Where the demo's people and their notes are written."""
+_PRODUCT = {"checking.py", "personas.py", "progress.py", "running.py", "seeding.py"}
+"""The demo's modules that are the product's; the others hold its people and their notes."""
 
 
 def _own_words() -> set[str]:
@@ -121,7 +121,7 @@ def _own_words() -> set[str]:
     # In a source tree the sub-packages are links, which rglob does not follow.
     paths = [path for folder in root.iterdir() for path in folder.resolve().rglob("*")]
     for path in sorted(paths):
-        if path.parent.name == "demo" and path.name in _STORIES:
+        if "demo" in path.parts[-3:-1] and path.name not in _PRODUCT:
             continue
         if path.suffix not in {".py", ".sql", ".html", ".json", ".css", ".js", ".svg"}:
             continue

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from releve.api.cli.runner import ENVIRONMENT, USAGE, CommandError, Invocation
 from releve.api.database.state import exclusive
-from releve.api.demo.generator import PARIS, Sizes
+from releve.api.demo.acts import PARIS, Sizes
 from releve.api.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,33 +13,23 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-import msgspec
-
-from releve.api.demo import people
-from releve.api.demo.generator import INS_TEST, Act, Sizes, history
-from releve.api.services import DerivedIds, Services
-from releve.domain.aggregates.stint import Stint
+from releve.api.demo.acts import INS_TEST, Act, Sizes
+from releve.api.demo.generator import history
+from releve.api.demo.telling import Teller, attached
+from releve.api.services import Services
 from releve.domain.commands import (
-    COMMANDS,
     Command,
     OnboardPractitioner,
     RegisterPatient,
-    Target,
 )
-from releve.domain.continuity import CommandContext, State, fold, propose
-from releve.domain.events import CENTRE, PATIENT, PRACTITIONER, STINT, Author, Event, Source
+from releve.domain.continuity import Attachment
+from releve.domain.events import (
+    Event,
+)
 from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.security.ledger.store import Claim
 
-ACTOR = b"demo"
 CHUNK = 1_000
-_CLASSES: dict[Target, int] = {
-    "patient": PATIENT,
-    "centre": CENTRE,
-    "practitioner": PRACTITIONER,
-    "stint": STINT,
-}
-
 Told = Callable[[datetime, int], None]
 """Called as acts are written: time reached, events so far."""
 
@@ -66,11 +56,7 @@ class Seeder:
         self._services = services
         self._sizes = sizes
         self._monday = monday
-        self._ids = DerivedIds()
-        self._states: dict[str, State] = {}
-        self._streams: dict[str, UUID] = {}
-        self._entries: dict[str, tuple[Event, ...]] = {}
-        self._names: dict[str, str] = {}
+        self._teller = Teller(sizes.seed)
         self.seeded = Seeded()
 
     def run(self, told: Told) -> Seeded:
@@ -79,10 +65,11 @@ class Seeder:
         held = self._held()
         chunk: list[tuple[Event, ...]] = []
         claims: list[tuple[UUID, Claim]] = []
+        originals: list[Attachment] = []
         streams: list[tuple[UUID, int, UUID | None]] = []
         size = 0
         for act in history(self._sizes, self._monday):
-            events = self._decided(act)
+            events = self._teller.decided(act)
             if not events:
                 continue
             self._count(act, events)
@@ -93,12 +80,14 @@ class Seeder:
                 streams.append((stream, events[0].event_class, events[0].key_scope))
                 claims += self._claims(stream, act.command)
             chunk.append(events)
+            if act.content is not None:
+                originals += attached(events, [act.content])
             size += len(events)
             if size >= CHUNK:
-                self._write(store.put_many, streams, chunk, claims)
+                self._write(store.put_many, streams, chunk, claims, originals)
                 told(act.at, self.seeded.events)
-                chunk, claims, streams, size = [], [], [], 0
-        self._write(store.put_many, streams, chunk, claims)
+                chunk, claims, originals, streams, size = [], [], [], [], 0
+        self._write(store.put_many, streams, chunk, claims, originals)
         told(datetime.combine(self._monday, datetime.min.time()), self.seeded.events)
         return self.seeded
 
@@ -108,11 +97,12 @@ class Seeder:
         streams: Sequence[tuple[UUID, int, UUID | None]],
         chunk: Sequence[tuple[Event, ...]],
         claims: Sequence[tuple[UUID, Claim]],
+        originals: Sequence[Attachment],
     ) -> None:
         if streams:
             self._services.data_keys.create_many(streams)
         if chunk:
-            put_many(chunk, claims=claims)
+            put_many(chunk, claims=claims, attachments=originals)
 
     def _held(self) -> dict[UUID, int]:
         with self._services.pool.connection() as connection:
@@ -120,72 +110,6 @@ class Seeder:
                 "SELECT stream, max(version) FROM ledger.event GROUP BY stream"
             ).fetchall()
         return {UUID(str(stream)): int(version) for stream, version in rows}
-
-    def _decided(self, act: Act) -> tuple[Event, ...]:
-        command = self._filled(act)
-        spec = COMMANDS[command.name]
-        key = people.request_key(self._sizes.seed, "act", act.label)
-        stream = self._streams.get(act.target)
-        target = stream
-        if stream is None:
-            stream = self._ids.stream(ACTOR, key)
-            self._streams[act.target] = stream
-            target = None
-        context = CommandContext(
-            author=self._author(act),
-            now=act.at,
-            key=key,
-            actor=ACTOR,
-            centre=self._streams.get(act.centre),
-            source=Source(channel="demo"),
-        )
-        stint = self._states.get(act.stint) if act.stint else None
-        events = propose(
-            self._ids,
-            self._states.get(act.target),
-            command,
-            context,
-            stream,
-            target=target,
-            author_stint=stint if isinstance(stint, Stint) else None,
-        )
-        state = fold(spec.target, self._states.get(act.target), events)
-        if state is not None:
-            self._states[act.target] = state
-        self._entries[act.label] = events
-        return events
-
-    def _filled(self, act: Act) -> Command:
-        """The command with the ids that stood open in the act."""
-        command = act.command
-        given: dict[str, UUID] = {
-            name: self._streams[label] for name, (_, label) in act.refers.items()
-        }
-        if act.entry_of is not None:
-            label, topic, nth = act.entry_of
-            found = [event for event in self._entries[label] if event.topic == topic]
-            name = "item" if topic == "patient.item-opened" else "handover"
-            given[name] = found[nth].event_id
-        return msgspec.structs.replace(command, **given) if given else command
-
-    def _author(self, act: Act) -> Author:
-        if act.author == "system":
-            return Author(role="system", name="Relève")
-        if act.author == "coordinator":
-            label = f"{act.centre}/coordinator"
-            family, given = people.COORDINATOR
-            return Author(
-                role="coordinator", name=f"Mme {given} {family}", person=self._streams.get(label)
-            )
-        stint = self._states[act.stint or ""]
-        if not isinstance(stint, Stint):
-            raise TypeError("a doctor's act names their stint")
-        return Author(
-            role="doctor",
-            name=stint.practitioner_name,
-            person=stint.practitioner,
-            stint=self._streams[act.stint or ""],
-        )
 
     def _claims(self, stream: UUID, command: Command) -> Iterable[tuple[UUID, Claim]]:
         if isinstance(command, RegisterPatient):

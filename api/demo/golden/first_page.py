@@ -1,105 +1,32 @@
-"""Golden patients: one hand-written scene for each reason to stand in the briefing.
-
-Each scene is told in days before the present Monday (``-3`` is Friday), at a time of day, by the
-doctor in post that day. Not reviewed by a clinician; every person is invented.
-"""
+"""Golden patients of the briefing's first page: one hand-written scene for each reason to be on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import date, time, timedelta
-from uuid import UUID
 
-from releve.api.demo.medicine import ATC, CIM10, LOINC
+from releve.api.demo.golden.story import (
+    LATER,
+    Golden,
+    Step,
+    allergy,
+    drug,
+    measure,
+    none_known,
+    problem,
+)
 from releve.domain.commands import (
-    AssertAbsence,
     CloseItem,
-    Command,
     OpenItem,
-    RecordAllergy,
     RecordConsultation,
-    RecordObservation,
-    RecordProblem,
     SetContingency,
     SetIllnessSeverity,
     SignNote,
-    StartMedication,
     WriteHandover,
 )
-from releve.domain.values import Coding, Concept, Quantity, Reaction, Threshold
-
-_UNKNOWN = UUID(int=0)
-"""Stands for the item that ``Step.closes`` names; the seeder puts the real id in."""
+from releve.domain.values import Threshold
 
 
-@dataclass(frozen=True)
-class Step:
-    """One command, so many days from the present Monday, at a time of day."""
-
-    day: int
-    at: time
-    command: Command
-    closes: str | None = None
-    """Label of the step whose item this one closes."""
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class Golden:
-    """One invented patient and everything that happened to them."""
-
-    key: str
-    family: str
-    given: str
-    sex: str
-    born: date
-    steps: tuple[Step, ...] = field(default=())
-
-
-def problem(label: str, code: str, onset: str | None = None, **given: str) -> RecordProblem:
-    """A problem with its CIM-10 code."""
-    return RecordProblem(
-        concept=Concept(text=label, codings=(Coding(system=CIM10, code=code, display=label),)),
-        onset=onset,
-        **given,
-    )
-
-
-def drug(name: str, atc: str, dose: str, start: str | None = None) -> StartMedication:
-    """A treatment line with its ATC code."""
-    return StartMedication(
-        concept=Concept(text=name, codings=(Coding(system=ATC, code=atc, display=name),)),
-        dose_text=dose,
-        start=start,
-    )
-
-
-def measure(loinc: str, label: str, value: str, unit: str) -> RecordObservation:
-    """A measure with its LOINC code and UCUM unit."""
-    return RecordObservation(
-        code=Concept(text=label, codings=(Coding(system=LOINC, code=loinc, display=label),)),
-        value=Quantity(value=value, unit=unit, code=unit),
-    )
-
-
-def allergy(
-    substance: str, manifestation: str, criticality: str = "low", onset: str | None = None
-) -> RecordAllergy:
-    """An allergy with how it showed itself."""
-    return RecordAllergy(
-        substance=Concept(text=substance),
-        criticality=criticality,
-        onset=onset,
-        reactions=(Reaction(manifestations=(Concept(text=manifestation),)),),
-    )
-
-
-def none_known(day: str) -> AssertAbsence:
-    """No known allergy, asked on a day."""
-    return AssertAbsence(slot="allergies", asked_on=day)
-
-
-def scenes(monday: date) -> tuple[Golden, ...]:
+def first_page(monday: date) -> tuple[Golden, ...]:
     """The golden patients of a centre whose present stint begins on ``monday``."""
 
     def day(offset: int) -> str:
@@ -116,10 +43,10 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                               assessment="Équilibre obtenu.", plan="Traitement reconduit trois mois."),
                 problems=(problem("Fibrillation atriale", "I48.9", "2019"),
                           problem("Insuffisance cardiaque", "I50.9", "2021-05")),
-                medications=(drug("Apixaban", "B01AF02", "5 mg matin et soir", "2019-11"),
-                             drug("Furosémide", "C03CA01", "40 mg le matin", "2021-05"),
-                             drug("Bisoprolol", "C07AB07", "2,5 mg le matin", "2021-05")),
-                allergies=(allergy("Pénicilline", "œdème de Quincke", "high", "1994"),),
+                medications=(drug("Apixaban", "B01AF02", "5 mg matin et soir", "2019-11", why="Fibrillation atriale"),
+                             drug("Furosémide", "C03CA01", "40 mg le matin", "2021-05", why="Insuffisance cardiaque"),
+                             drug("Bisoprolol", "C07AB07", "2,5 mg le matin", "2021-05", why="Insuffisance cardiaque")),
+                allergies=(allergy("Pénicilline", "œdème de Quincke", "high", "1994", atc="J01CE"),),
                 observations=(measure("29463-7", "Poids", "78.4", "kg"),),
                 severity=SetIllnessSeverity(severity="stable"))),
             Step(-3, time(16, 40), RecordConsultation(
@@ -161,9 +88,9 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                               assessment="Exacerbation de BPCO sans signe d'épuisement.",
                               plan="Prednisolone 40 mg cinq jours, amoxicilline-acide clavulanique, passage infirmier matin et soir."),
                 problems=(problem("Bronchopneumopathie chronique obstructive, stade 3", "J44.1", "2015"),),
-                medications=(drug("Prednisolone", "H02AB06", "40 mg le matin, cinq jours", day(-4)),
-                             drug("Amoxicilline et acide clavulanique", "J01CR02", "1 g trois fois par jour, sept jours", day(-4)),
-                             drug("Tiotropium", "R03BB04", "18 µg le matin", "2016")),
+                medications=(drug("Prednisolone", "H02AB06", "40 mg le matin, cinq jours", day(-4), why="Exacerbation de BPCO"),
+                             drug("Amoxicilline et acide clavulanique", "J01CR02", "1 g trois fois par jour, sept jours", day(-4), why="Exacerbation de BPCO"),
+                             drug("Tiotropium", "R03BB04", "18 µg le matin", "2016", why="BPCO")),
                 absences=(none_known(day(-4)),),
                 observations=(measure("59408-5", "Saturation en oxygène", "90", "%"),
                               measure("9279-1", "Fréquence respiratoire", "24", "/min")))),
@@ -201,9 +128,9 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                               subjective="Aucun saignement.", objective="Bruits de valve nets.",
                               assessment="INR 2,9, dans la cible.", plan="INR mensuel."),
                 problems=(problem("Prothèse valvulaire mitrale mécanique", "Z95.2", "2012"),),
-                medications=(drug("Warfarine", "B01AA03", "5 mg le soir", "2012"),),
+                medications=(drug("Warfarine", "B01AA03", "5 mg le soir", "2012", why="Prothèse valvulaire mécanique"),),
                 allergies=(allergy("Iode de contraste", "urticaire", "low", "2012"),),
-                observations=(measure("34714-6", "INR", "2.9", "1"),),
+                observations=(measure("6301-6", "INR", "2.9", "{INR}"),),
                 items=(OpenItem(kind="monitoring", text="INR mensuel à recevoir", due=day(-6), harm_if_late=True,
                                 done_when="INR lu et dose décidée"),))),
         )),
@@ -215,8 +142,8 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                               subjective="Peu douloureuse.", objective="Plaie de 2 cm, fond rouge, pas d'odeur, pouls perçus.",
                               assessment="Plaie du pied diabétique sans infection.", plan="Décharge, pansement, contrôle mercredi."),
                 problems=(problem("Diabète de type 2", "E11", "2004"), problem("Plaie du pied", "S91.3", day(-9))),
-                medications=(drug("Metformine", "A10BA02", "1 g matin et soir", "2004"),),
-                allergies=(allergy("Amoxicilline", "éruption", "low", "1998"),),
+                medications=(drug("Metformine", "A10BA02", "1 g matin et soir", "2004", why="Diabète de type 2"),),
+                allergies=(allergy("Amoxicilline", "éruption", "low", "1998", atc="J01CA04"),),
                 severity=SetIllnessSeverity(severity="watcher", reason="Plaie du pied diabétique", review_by=day(2)),
                 items=(OpenItem(kind="review", text="Revoir la plaie avec l'infirmière mercredi", due=day(2),
                                 harm_if_late=True, done_when="Plaie mesurée"),),
@@ -265,13 +192,13 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                               subjective="Fatigue et frilosité.", objective="Poids stable.",
                               assessment="TSH à 9,8 mUI/L.", plan="Lévothyroxine 88 µg, TSH dans six semaines."),
                 problems=(problem("Hypothyroïdie", "E03.9", "2017"),),
-                medications=(drug("Lévothyroxine", "H03AA01", "88 µg le matin à jeun", day(-24)),),
+                medications=(drug("Lévothyroxine", "H03AA01", "88 µg le matin à jeun", day(-24), why="Hypothyroïdie"),),
                 absences=(none_known(day(-24)),),
                 items=(OpenItem(kind="call", text="Appeler : tolérance de la nouvelle dose", due=day(-10),
                                 done_when="Appel fait"),)), label="dose"),
-            Step(-11, time(12, 10), CloseItem(item=_UNKNOWN, outcome="done",
+            Step(-11, time(12, 10), CloseItem(item=LATER, outcome="done",
                                               evidence="Appelée : bonne tolérance, TSH prélevée mercredi prochain."),
-                 closes="dose"),
+                 about={"item": ("dose", "patient.item-opened", 0)}),
             Step(-11, time(12, 15), OpenItem(kind="result", text="Lire la TSH prélevée mercredi", due=day(3),
                                              done_when="TSH lue, dose décidée")),
         )),
@@ -283,7 +210,7 @@ def scenes(monday: date) -> tuple[Golden, ...]:
                               subjective="N'a pas refumé.", objective="Auscultation claire.", assessment="Stable.",
                               plan="Renouvellement trois mois."),
                 problems=(problem("Bronchopneumopathie chronique obstructive", "J44.9", "2020"),),
-                medications=(drug("Tiotropium", "R03BB04", "18 µg le matin", "2020"),),
+                medications=(drug("Tiotropium", "R03BB04", "18 µg le matin", "2020", why="BPCO"),),
                 absences=(none_known(day(-17)),),
                 severity=SetIllnessSeverity(severity="stable"))),
         )),
