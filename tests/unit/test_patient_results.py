@@ -460,7 +460,9 @@ def test_a_result_set_aside_takes_the_item_it_opened_along() -> None:
     marked = given(REGISTERED, result(), own).when(
         MarkEntryInError(entry=entry(2), reason="Autre patient")
     )
-    assert marked.events[1].payload == ItemClosed(outcome="not-needed", evidence="Résultat écarté")
+    assert marked.events[1].payload == ItemClosed(
+        outcome="not-needed", evidence="Demande ou résultat écarté"
+    )
     assert items(marked.state) == []
     imported = given(REGISTERED, Told(result(), source=CDA), own)
     refused = imported.when(ValidateEntry(entry=entry(2), verdict="refused", reason="Doublon"))

@@ -160,7 +160,7 @@ def _late(
     patient: Patient, result: ResultReceived, older: UUID | None, made: dict[UUID, Payload]
 ) -> bool:
     """True for a partial after the definitive version, which stays the one in force."""
-    if older is None:
+    if older is None or patient.is_out(older):
         return False
     known = made.get(older) or patient.entries[older].payload
     return comes_late(result, known)

@@ -249,7 +249,9 @@ def _is_late(patient: Patient, arrival: Arrival, arrived: dict[UUID, Arrival]) -
     if arrival.replaces in arrived:
         return comes_late(arrival.payload, arrived[arrival.replaces].payload)
     known = patient.entries.get(arrival.replaces)
-    return known is not None and comes_late(arrival.payload, known.payload)
+    if known is None or patient.is_out(known.event_id):
+        return False
+    return comes_late(arrival.payload, known.payload)
 
 
 def _old(arrival: Arrival, ctx: Context) -> bool:
@@ -390,15 +392,9 @@ def _closings(
     """
     if not isinstance(result.payload, ResultReceived) or result.payload.status not in DEFINITIVE:
         return []
-    items = items_of(patient, result.event_id)
-    ordered = patient.entries.get(order) if order is not None else None
-    if ordered is not None and isinstance(ordered.payload, InvestigationOrdered):
-        item = patient.entries.get(ordered.payload.item)
-        if item is not None and patient.stands(item) and item not in items:
-            items.append(item)
     closed = closed_items(patient)
     facts = []
-    for item in items:
+    for item in items_of(patient, result.event_id, order=order):
         if item.event_id in closed or not isinstance(item.payload, ItemOpened):
             continue
         others = (e for e in awaited_by(patient, item.payload) if e.event_id != result.event_id)

@@ -221,10 +221,13 @@ def results_of(patient: Patient, order: UUID) -> Iterator[Event]:
     return (e for e in current_results(patient) if order_of(patient, e.event_id) == order)
 
 
-def items_of(patient: Patient, result: UUID) -> list[Event]:
-    """Standing items that end with a result: its order's, and the one that it opened itself."""
+def items_of(patient: Patient, result: UUID, *, order: UUID | None = None) -> list[Event]:
+    """Standing items that end with a result: its order's, and the one that it opened itself.
+
+    ``order`` is the one that a decision is about to say it answers.
+    """
     follows = {event.event_id for event in versions_of(patient, result)}
-    order = order_of(patient, result)
+    order = order or order_of(patient, result)
     if order is not None:
         follows.add(order)
     return [
