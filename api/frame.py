@@ -18,7 +18,7 @@ from releve.api.problems import Problem, problem_for, refuse
 BODY_LIMIT = 1024 * 1024
 UPLOAD_LIMIT = 32 * 1024 * 1024
 """Body of a request that brings a document into the inbox: a scanned letter has many pages."""
-UPLOADS = frozenset({"/api/v1/inbox", "/arrivees"})
+UPLOADS = frozenset({"/api/v1/inbox", "/arrivees", "/arrivees/agenda"})
 """The paths that take one; whoever is not signed in is refused before a byte of it is read."""
 HEADER_LIMIT = 16 * 1024
 

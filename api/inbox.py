@@ -229,7 +229,7 @@ def proposals(services: Services, line: InboxLine) -> list[Proposal]:
     if said is None:
         return []
     summaries = services.records.summaries(line.centre)[1]
-    named = _holders(services, said)
+    named = holders(services, said)
     found = []
     for patient, summary in summaries.items():
         who = summary.identity
@@ -237,7 +237,7 @@ def proposals(services: Services, line: InboxLine) -> list[Proposal]:
             who is None or not said.birth_date or who.birth_date != said.birth_date
         ):
             continue  # the birth date tells nearly everybody apart; names are compared after it
-        known = _traits(summary)
+        known = traits_of(summary)
         if known is None:
             continue
         compared = compare(said, known)
@@ -250,7 +250,7 @@ def proposals(services: Services, line: InboxLine) -> list[Proposal]:
     )
 
 
-def _holders(services: Services, said: IdentityTraits) -> set[UUID]:
+def holders(services: Services, said: IdentityTraits) -> set[UUID]:
     """Records that hold one of these identifiers, compared as blind-index values."""
     macs = [services.blind_index.mac(IDENTIFIER, identifier_value(i)) for i in said.identifiers]
     if not macs:
@@ -262,7 +262,8 @@ def _holders(services: Services, said: IdentityTraits) -> set[UUID]:
     return {row[0] for row in rows}
 
 
-def _traits(summary: PatientSummary) -> IdentityTraits | None:
+def traits_of(summary: PatientSummary) -> IdentityTraits | None:
+    """The identity that a summary shows; None where there is none."""
     who = summary.identity
     if who is None:
         return None

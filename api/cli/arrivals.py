@@ -1,4 +1,4 @@
-"""What comes in by file: ``releve import cda``, ``pdf``, ``phone-log``."""
+"""What comes in by file: ``releve import cda``, ``pdf``, ``phone-log``, ``day-list``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,27 @@ def import_phone_log(at: Invocation, files: Files, centre: Centre = None) -> Res
 
     with open_services(at.settings) as services:
         report = acts_of_arrivals().phone_log(services, files, acts.centre_of(services, centre))
+    return _told(report)
+
+
+@command(imports, "day-list")
+def import_day_list(
+    at: Invocation,
+    files: Files,
+    centre: Centre = None,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="Inscrire les rendez-vous dont le dossier est certain."),
+    ] = False,
+) -> Result:
+    """Lire l'agenda du jour (CSV, ICS, texte) ; montre les dossiers, n'inscrit que si confirmé."""
+    from releve.api.cli import acts
+    from releve.api.services import open_services
+
+    with open_services(at.settings) as services:
+        report = acts_of_arrivals().day_list(
+            services, files, acts.centre_of(services, centre), confirm=confirm
+        )
     return _told(report)
 
 

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from releve.api.agenda import proposed
 from releve.api.inbox import receive, receive_phoned
 from releve.api.services import Services
+from releve.domain.commands import NoticeAppointment
+from releve.domain.continuity import CommandContext
 from releve.domain.errors import Invalid, Refused
-from releve.domain.events import Author
+from releve.domain.events import Author, Source
 from releve.domain.values import (
     Coding,
     Concept,
@@ -26,6 +29,7 @@ from releve.domain.values import (
     UcumUnit,
     instant,
 )
+from releve.fhir.day_list import read_day_list
 from releve.fhir.document_content import MAX_BYTES
 
 OPERATOR: Final = Author(role="system", name="Ligne de commande")
@@ -167,6 +171,53 @@ def _rows(raw: bytes) -> list[dict[str, str]]:
          if isinstance(value, str | None)}
         for row in reader
     ]  # fmt: skip
+
+
+def day_list(services: Services, files: Sequence[Path], centre: UUID, *, confirm: bool) -> Arrived:
+    """Read agendas; with ``confirm`` write each appointment whose record is certain.
+
+    A line without one certain record is listed under ``rejected``; without ``confirm`` nothing is
+    written, and ``patients`` are the records that would be.
+    """
+    report = Arrived()
+    zone = services.directory.load().centres[centre].zone
+    for path, raw in _read(files, report):
+        file = str(path)
+        try:
+            read = read_day_list(raw, zone=zone, day=services.clock().date().isoformat())
+        except Invalid as refused:
+            report.refuse(file, "", refused.why or refused.what)
+            continue
+        for problem in read.problems:
+            report.refuse(file, f"ligne {problem.line}", problem.why)
+        for row in proposed(services, centre, read.lines):
+            place = f"ligne {row.line.raw_line_number}"
+            if row.patient is None:
+                report.refuse(file, place, row.why)
+                continue
+            report.patients.append(row.patient)
+            if not confirm:
+                continue
+            try:
+                report.events += _noticed(services, centre, row.patient, row.command)
+            except (Invalid, Refused) as refused:
+                report.refuse(file, place, refused.why or refused.what)
+    services.settled()
+    return report
+
+
+def _noticed(services: Services, centre: UUID, patient: UUID, command: NoticeAppointment) -> int:
+    """Events written: none where the record says the same already."""
+    actor = b"day-list"
+    context = CommandContext(
+        author=OPERATOR,
+        now=services.clock.for_write(),
+        key=services.blind_index.request_key(actor, uuid4().bytes),
+        actor=actor,
+        centre=centre,
+        source=Source(channel="system"),
+    )
+    return len(services.continuity.execute(command, context, target=patient).events)
 
 
 def _read(files: Iterable[Path], report: Arrived) -> Iterable[tuple[Path, bytes]]:

@@ -1,6 +1,7 @@
 """The pages: server-rendered French HTML that does every essential act without JavaScript."""
 
 from releve.api.pages import (
+    agenda,
     audit,
     briefing,
     correcting,
@@ -27,6 +28,7 @@ PAGES = (
     correcting.router,
     office.router,
     phoned.router,
+    agenda.router,
     inbox.router,
     pasting.router,
     audit.router,
