@@ -19,12 +19,13 @@ STATIC: list[tuple[str, list[str | Path]]] = [
     ("imports", [BIN / "lint-imports"]),
 ]
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
+BOTH_CORES = ["-n", "auto", "--dist", "loadfile"]  # a file's tests share its server
 QUICK = ["tests/unit", "tests/stored", "tests/property"]
 PROFILES: dict[str, list[tuple[str, list[str | Path]]]] = {
-    "full": [*STATIC, ("tests", [*PYTEST, "-m", "not long", "--durations=15"])],
+    "full": [*STATIC, ("tests", [*PYTEST, *BOTH_CORES, "-m", "not long", "--durations=15"])],
     "quick": [
         *STATIC,
-        ("tests", [*PYTEST, *QUICK, "-m", "not long and not slow and not postgres"]),
+        ("tests", [*PYTEST, *BOTH_CORES, *QUICK, "-m", "not long and not slow and not postgres"]),
     ],
     "long": [("tests", [*PYTEST, "-m", "long"])],
 }
