@@ -15,6 +15,7 @@ from releve.domain.commands import (
     COMMANDS,
     AmendNote,
     ChangeAldStatus,
+    ChangeInsStatus,
     CloseItem,
     Command,
     CommandSpec,
@@ -35,6 +36,7 @@ from releve.domain.commands import (
 )
 from releve.domain.continuity import CommandContext, Outcome
 from releve.domain.events import Author, Channel, Source
+from releve.domain.values import Identifier, Nir
 from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.security.ledger.store import Claim
 from releve.security.policy import Action, Kind
@@ -260,11 +262,15 @@ def _channel(principal: Principal, command: Command, channel: Channel) -> Channe
 
 def _claims(services: Services, command: Command) -> list[Claim]:
     """Identifiers that the record alone may hold, as blind-index rows of the same transaction."""
-    if not isinstance(command, RegisterPatient):
-        return []
+    named: tuple[Identifier, ...] = ()
+    if isinstance(command, RegisterPatient):
+        named = command.identifiers
+    elif isinstance(command, ChangeInsStatus) and command.matricule and command.system:
+        matricule = str(Nir(command.matricule, field="matricule"))
+        named = (Identifier(system=command.system, value=matricule),)
     return [
         Claim(IDENTIFIER, services.blind_index.mac(IDENTIFIER, identifier_value(each)))
-        for each in command.identifiers
+        for each in named
     ]
 
 

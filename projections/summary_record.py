@@ -37,6 +37,9 @@ FORMAT: Final = 3
 INS: Final = "patient.ins-status-changed"
 CONTACT_DETAILS: Final = "patient.contact-details-changed"
 DEATH: Final = "patient.death-recorded"
+ATTENDING_ENDED: Final = "patient.medecin-traitant-ended"
+_LASTING: Final = ("code", "starts")
+"""What the continuation of an ALD does not change once it is known."""
 RECONCILED: Final = "patient.medication-reconciled"
 REVIEWED: Final = "patient.summary-reviewed"
 
@@ -102,8 +105,12 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
     @property
     def ins(self) -> Line | None:
-        """The INS status in force; its matricule may leave only while it says ``qualifiee``."""
-        return self.last_told(INS)
+        """The INS status in force; its matricule may leave only while it says ``qualifiee``.
+
+        The last one written, whatever day it speaks of: a doubt takes effect when it is said.
+        """
+        said = (line for line in self.told if line.topic == INS and line.current)
+        return max(said, key=lambda line: line.version, default=None)
 
     @property
     def contact_details(self) -> Line | None:
@@ -127,8 +134,21 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
     @property
     def medecin_traitant(self) -> Line | None:
-        """The declared médecin traitant in force, the centre or a person: the latest ``since``."""
-        return max((line for line in self.attending if line.current), key=_since, default=None)
+        """The declared médecin traitant in force, the centre or a person: the latest ``since``.
+
+        An end leaves none: what was declared before it does not come back.
+        """
+        ended = max(
+            (
+                end.version
+                for line in self.attending
+                for end in line.revisions
+                if end.topic == ATTENDING_ENDED and not end.wrong
+            ),
+            default=0,
+        )
+        declared = (line for line in self.attending if line.current and line.version > ended)
+        return max(declared, key=_since, default=None)
 
     @property
     def severity(self) -> Line | None:
@@ -202,23 +222,36 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
     @property
     def ald_in_force(self) -> list[Line]:
-        """ALD that were granted or renewed and not ended, by number; the latest of each."""
-        latest: dict[str | None, Line] = {}
-        for line in sorted((each for each in self.ald if each.current), key=lambda x: x.recency):
-            latest[line.detail.get("code")] = line
-        if None in latest and len(latest) > 1:
-            # Dates alone came from the coordination: they are about the one that is known.
-            last = latest.pop(None)
-            if last.detail["status"] == "ended" and len(latest) == 1:
-                latest = {}
-        return [line for line in latest.values() if line.detail["status"] != "ended"]
+        """ALD that were granted or renewed and not ended, each with its number and first day.
+
+        What continues another names it; a source that names none continues the one of its number.
+        """
+        firsts: dict[UUID, UUID] = {}
+        known: dict[UUID, Line] = {}
+        for line in sorted(self.ald, key=lambda each: each.version):
+            first = firsts.get(line.target) if line.target is not None else None
+            if first is None and line.detail["status"] != "granted":
+                code = line.detail.get("code")
+                same = (each for each, last in known.items() if last.detail.get("code") == code)
+                first = next(same, None)
+            first = firsts[line.entry_id] = first or line.entry_id
+            if not line.current:
+                continue
+            if first in known:
+                before = known[first].detail
+                detail = {**before, **line.detail}
+                detail.update((name, before[name]) for name in _LASTING if name in before)
+                line = msgspec.structs.replace(line, detail=detail)
+            known[first] = line
+        return [line for line in known.values() if line.detail["status"] != "ended"]
 
     @property
     def booked(self) -> list[Line]:
         """Appointments that the agenda holds, earliest first: the last word on each reference."""
         by_reference: dict[str, Line] = {}
+        replaced = {line.target for line in self.appointments if line.current}
         for line in self.appointments:
-            if line.current:
+            if line.current and line.entry_id not in replaced:
                 by_reference[line.detail.get("reference") or line.entry_id.hex] = line
         found = [line for line in by_reference.values() if line.detail.get("status") != "cancelled"]
         return sorted(found, key=starts)
@@ -374,3 +407,12 @@ def from_bytes(raw: bytes) -> PatientSummary:
 
 def _since(line: Line) -> Recency:
     return recency(line.detail["since"], line.zone, line.recorded_at, line.version)
+
+
+def _answers(opinion: Line, challenge: Line, entry: Line) -> bool:
+    """Whether an opinion answers a challenge of ``entry``: its author's, or a change of mind."""
+    if opinion.version <= challenge.version or opinion.person is None:
+        return False
+    if opinion.person == entry.person:
+        return True
+    return opinion.person == challenge.person and opinion.detail["stance"] == "agrees"

@@ -176,6 +176,148 @@ class TestWriting:
             assert answer.json()["code"] not in ("internal", "invalid-field", "unknown-field")
 
 
+class TestCentresAndPeople:
+    def test_a_team_reads_its_centre_and_nobody_elses(self, web: Web, doctor: TestClient) -> None:
+        own = web.services.persona("present").centre
+        found = doctor.get(f"/api/v1/centres/{own}").json()
+        assert found["in_post"][0]["stint"] == str(web.stint("present"))
+        assert (found["no_doctor"], found["answerable"]) == (None, None)
+        assert len(found["on_call_chain"]) >= 2
+        opened = open_centre(web)
+        assert doctor.get(f"/api/v1/centres/{opened}").status_code == 404
+        assert doctor.get(f"/api/v1/centres/{uuid4()}").status_code == 404
+
+    def test_an_office_runs_its_own_centre_only(self, web: Web, doctor: TestClient) -> None:
+        own, other = web.services.persona("coordinator").centre, open_centre(web)
+        office = web.machine("coordinator")
+        site = {"site_name": "EHPAD de l'Exemple", "kind": "ehpad"}
+        added = office.post(f"/api/v1/centres/{own}/add-site", json=site, headers=key())
+        assert added.status_code == 201, added.text
+        assert added.headers["location"] == f"/api/v1/centres/{own}"
+        assert added.json()["centre"] == str(own)
+        shown = office.get(f"/api/v1/centres/{own}").json()
+        assert "EHPAD de l'Exemple" in [each["name"] for each in shown["sites"]]
+        for client, centre in ((office, other), (doctor, own), (office, uuid4())):
+            answer = client.post(f"/api/v1/centres/{centre}/add-site", json=site, headers=key())
+            assert (answer.status_code, answer.json()["code"]) == (404, "not-available")
+
+    def test_no_stint_is_planned_and_no_role_granted_at_a_centre_of_others(self, web: Web) -> None:
+        other = open_centre(web)
+        person = web.services.persona("present").person
+        stint = {**COMMANDS["plan-stint"].example, "practitioner": str(person)}
+        for centre, status in ((other, 404), (web.services.persona("present").centre, 201)):
+            answer = web.machine("coordinator").post(
+                "/api/v1/stints", json={**stint, "centre": str(centre),
+                                        "starts_at": "2027-03-01T08:00:00+01:00",
+                                        "ends_at": "2027-03-06T13:00:00+01:00"}, headers=key(),
+            )  # fmt: skip
+            assert answer.status_code == status, answer.text
+        administrator = web.machine("administrator")
+        path = f"/api/v1/practitioners/{person}/grant-role"
+        for centre, status in ((other, 404), (web.services.persona("present").centre, 201)):
+            role = {"role": "nurse", "centre": str(centre)}
+            assert administrator.post(path, json=role, headers=key()).status_code == status
+
+    def test_no_door_opens_for_whoever_is_suspended(self, web: Web, doctor: TestClient) -> None:
+        patient = register(doctor)
+        person = web.services.persona("present").person
+        base = f"/api/v1/practitioners/{person}"
+        administrator = web.machine("administrator")
+        assert doctor.post(f"{base}/suspend-practitioner", json={"reason": "x"},
+                           headers=key()).status_code == 404  # fmt: skip
+        suspended = administrator.post(
+            f"{base}/suspend-practitioner", json={"reason": "Radiation"}, headers=key()
+        )
+        assert suspended.status_code == 201, suspended.text
+        try:
+            for address in (f"/api/v1/patients/{patient}", "/api/v1/ledger/checkpoint",
+                            f"/api/v1/stints/{web.stint('present')}/briefing"):  # fmt: skip
+                assert doctor.get(address).status_code == 404, address
+            note = doctor.post(
+                f"/api/v1/patients/{patient}/sign-note", json={"plan": "Revoir"}, headers=key()
+            )
+            assert note.status_code == 404
+        finally:
+            again = administrator.post(
+                f"{base}/verify-practitioner", json={"proof": "Annuaire Santé"}, headers=key()
+            )
+        assert again.status_code == 201
+        assert doctor.get(f"/api/v1/patients/{patient}").status_code == 200
+
+
+def open_centre(web: Web) -> str:
+    """Another centre, at which nobody of the demo has a role."""
+    answer = web.machine("administrator").post(
+        "/api/v1/centres", json=dict(COMMANDS["open-centre"].example), headers=key()
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["centre"])
+
+
+class TestWhatIsNotReadBack:
+    def test_a_result_dropped_by_the_office_answers_with_ids_alone(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        patient = register(doctor)
+        office, headers = web.machine("coordinator"), key()
+        path = f"/api/v1/patients/{patient}/receive-result"
+        example = dict(COMMANDS["receive-result"].example)
+        first = office.post(path, json=example, headers=headers)
+        again = office.post(path, json=example, headers=headers)
+        assert (first.status_code, again.status_code) == (201, 200), first.text
+        for answer in (first, again):
+            assert set(answer.json()) == {"patient", "event_ids", "version", "position"}
+        received = web.services.reader.stream(UUID(patient))[1]
+        assert received.envelope.source.channel == "phone"
+        typed = office.post(path, json={**example, "status": "final"}, headers=key())
+        assert typed.status_code == 404
+        for name in ("", "/summary", "/open-items", "/timeline", "/replay"):
+            assert office.get(f"/api/v1/patients/{patient}{name}").status_code == 404
+        assert received.payload.lines[0].value.value == "6.4"
+        assert doctor.get(f"/api/v1/patients/{patient}").status_code == 200
+
+    def test_a_question_opens_what_it_quotes_to_whoever_left_and_then_closes(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        patient = register(doctor)
+        left = web.machine("previous")
+        path = f"/api/v1/patients/{patient}"
+        note = doctor.post(f"{path}/sign-note", json={"plan": "Bêtabloquant arrêté"}, headers=key())
+        assert left.get(f"{path}/questions").status_code == 404
+        asked = doctor.post(
+            f"{path}/ask-question",
+            json={"to": str(web.services.persona("previous").person), "to_name": "Dr Avant",
+                  "text": "Pourquoi ?", "about": note.json()["event_ids"][0]}, headers=key(),
+        )  # fmt: skip
+        assert asked.status_code == 201, asked.text
+        (question,) = left.get(f"{path}/questions").json()["questions"]
+        assert question["text"] == "Pourquoi ?"
+        assert question["about"]["event_id"] == note.json()["event_ids"][0]
+        assert left.get(path).status_code == 404
+        answered = left.post(
+            f"{path}/answer-question",
+            json={"question": question["question"], "text": "Bradycardie à 42"}, headers=key(),
+        )  # fmt: skip
+        assert answered.status_code == 201, answered.text
+        # The answer is an entry of the stint: in its 72 hours the record may be read again.
+        assert left.get(f"{path}/questions").status_code == 404
+
+
+class TestAMatricule:
+    def test_is_held_by_one_record_alone(self, web: Web) -> None:
+        desk = web.machine("coordinator")
+        said = {"status": "recuperee", "service": True, "matricule": "2 79 03 51 215 189 89",
+                "system": "urn:oid:1.2.250.1.213.1.4.10"}  # fmt: skip
+        first, second = (register(desk, birth_date="1979-03-02") for _ in range(2))
+        for _ in range(2):  # said again of the same record, it is still its own
+            path = f"/api/v1/patients/{first}/change-ins-status"
+            assert desk.post(path, json=said, headers=key()).status_code == 201
+        path = f"/api/v1/patients/{second}/change-ins-status"
+        taken = desk.post(path, json=said, headers=key())
+        assert (taken.status_code, taken.json()["code"]) == (409, "identifier-claimed")
+        assert "2790351" not in taken.text
+
+
 class TestWhatIsWrongIsToldWithoutRepeatingIt:
     @pytest.mark.parametrize(
         "body",
