@@ -15,6 +15,8 @@ from hypothesis import strategies as some
 from stdnum.fr import nir as stdnum_nir
 
 from releve.domain.aggregates import CODEC, REGISTRY
+from releve.domain.aggregates.health_centre import CentreOpened
+from releve.domain.aggregates.inbox_document import DocumentReceived
 from releve.domain.aggregates.patient import FOLDS, Patient
 from releve.domain.aggregates.patient.allergies import (
     AbsenceAsserted,
@@ -23,6 +25,7 @@ from releve.domain.aggregates.patient.allergies import (
     current_absences,
     current_allergies,
 )
+from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.handover import HandoverReadBack, HandoverWritten
 from releve.domain.aggregates.patient.identity import Registered
@@ -35,8 +38,11 @@ from releve.domain.aggregates.patient.open_items import (
     owner_at,
 )
 from releve.domain.aggregates.patient.problems import ProblemRecorded, current_problems
+from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.aggregates.practitioner import PractitionerOnboarded
 from releve.domain.aggregates.stint import Stint, StintEnded, StintPlanned, StintStarted
 from releve.domain.commands import COMMANDS
+from releve.domain.commands.command import ANY_ID
 from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, Refused, Tampered
 from releve.domain.events import Author, Envelope, Event, Payload, Source
@@ -311,18 +317,39 @@ SIMPLE = some.none() | some.booleans() | some.integers(-3, 10**6) | WORD
 JSON = SIMPLE | some.lists(SIMPLE, max_size=3) | some.dictionaries(WORD, SIMPLE, max_size=3)
 
 
-@settings(max_examples=120)
+HELD: list[Payload] = [
+    Registered(birth_name="X"),
+    ItemOpened(kind="call", text="x", no_deadline=True),
+    ResultReceived(status="final", conclusion="x"),
+    ContingencySet(condition="x", action="y"),
+    HandoverWritten(severity="stable", summary="RAS"),
+    ProblemRecorded(concept=Concept(text="Asthme"), clinical_status="active"),
+]
+CENTRE_OPENED = CentreOpened(
+    name="X", finess="990000016", referent=REFERENT, on_call_chain=(REFERENT,)
+)
+KNOWN = PractitionerOnboarded(name="X", given="Y")
+SENT = DocumentReceived(sha256="00" * 32, size=1, media_type="text/plain", format="text")
+
+
+@settings(max_examples=150)
 @over(some.sampled_from(sorted(COMMANDS)), some.data())
 def test_a_damaged_command_is_refused_without_an_unexpected_error(
     name: str, data: some.DataObject
 ) -> None:
     spec = COMMANDS[name]
-    body = json.loads(json.dumps(spec.example))
+    entry = str(named(f"{named('stream')} {data.draw(some.integers(1, len(HELD)))}"))
+    body = json.loads(json.dumps(dict(spec.example)).replace(ANY_ID, entry))
     fields = some.sampled_from([*body, "reason", "occurred_at", "due"])
     for key in data.draw(some.lists(fields, min_size=1, max_size=3)):
         body[key] = data.draw(JSON)
     context = CommandContext(
-        author=Author(role="doctor", name="Dr X", person=PEOPLE[0], stint=named("s")),
+        author=Author(
+            role=data.draw(some.sampled_from(sorted(spec.roles))),
+            name="Dr X",
+            person=PEOPLE[0],
+            stint=named("s"),
+        ),
         now=START + timedelta(hours=1),
         key=b"k",
         actor=b"a",
@@ -349,10 +376,12 @@ def test_a_damaged_command_is_refused_without_an_unexpected_error(
     )
     assert isinstance(stint, Stint)
     state = {
-        "patient": fold("patient", None, told([(Registered(birth_name="X"), None)])),
+        "patient": fold("patient", None, told([(payload, None) for payload in HELD])),
         "stint": stint,
-        "centre": None,
-        "practitioner": None,
+        "centre": fold("centre", None, [event(CENTRE, 1, START, CENTRE_OPENED)]),
+        "practitioner": fold("practitioner", None, [event(PEOPLE[0], 1, START, KNOWN)]),
+        "inbox": fold("inbox", None, [event(named("d"), 1, START, SENT)]),
+        "rules": None,
     }[spec.target]
     if spec.creates:
         state = None
