@@ -1,18 +1,14 @@
-"""The briefing: who needs the incoming doctor first, and one card per patient.
+"""The briefing's cards: thirty seconds on one patient, every line with where it comes from.
 
-Ranking is a pure function of summaries, directory, rules and a viewpoint; the same inputs give the
-same order and the same bytes. A card's bytes are canonical JSON (RFC 8785) without issue time,
-ledger position or random value, so that an edition can be kept, hashed and replayed.
-
-A day counts, not an hour: due dates and delays are compared with the civil day of the viewpoint in
-the centre's zone.
+A card's bytes are canonical JSON (RFC 8785) without issue time, ledger position or random value, so
+that an edition can be kept, hashed and replayed. Who comes first is said by :mod:`.ranking`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time, timedelta
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -20,185 +16,80 @@ import msgspec
 from releve.domain.values import Owner
 from releve.projections import wording
 from releve.projections.briefing_text import card_words, clipped, counted
-from releve.projections.dates import age_on, first_instant, french, last_day, zone_of
-from releve.projections.directory import Directory, StintLine
-from releve.projections.patient_summary import Item, Line, PatientSummary
-from releve.projections.rule_release import CardLimits, Rules, Signal, Tier
+from releve.projections.critical_values import Alarm
+from releve.projections.dates import (
+    age_on,
+    first_instant,
+    french,
+    french_hour,
+    last_day,
+    zone_of,
+)
+from releve.projections.directory import Directory
+from releve.projections.patient_summary import Item, Line, PatientSummary, Result
+from releve.projections.ranking import (
+    Ranked,
+    Viewpoint,
+    due_day,
+    extract,
+    is_corrected_for,
+    rank,
+    signals,
+    urgency,
+    viewpoint,
+)
+from releve.projections.rule_release import CardLimits, Rules, Signal
+from releve.projections.since_last_stay import own_news
+from releve.projections.summary_corrections import item_of
+from releve.projections.summary_record import day_of
 
-_FAR = 2**62
-_SEVERITY_RANK: Mapping[str, int] = {"unstable": 3, "watcher": 2, "stable": 1}
+__all__ = [
+    "CONTINGENCY_WORDS", "Card", "Ranked", "Viewpoint", "build_card", "card_bytes", "extract",
+    "is_needed", "owner_label", "owner_of", "rank", "signals", "viewpoint",
+]  # fmt: skip
+
 Card = dict[str, Any]
 
 
-class Viewpoint(NamedTuple):
-    """From where a briefing looks: whose stint, on which civil day, what they saw last."""
-
-    stint: UUID
-    centre: UUID
-    zone: str
-    day: date
-    """Reference day for ages, delays and what is late."""
-    at: datetime
-    """Moment at which owners are resolved."""
-    start_day: date
-    last_day: date
-    """Last civil day of the stint."""
-    since: int
-    """Ledger position up to which this doctor has seen the centre's records."""
+def is_needed(ranked: Ranked, view: Viewpoint, rules: Rules) -> bool:
+    """Whether a patient has a card: whoever is ranked, comes today, is visited, or has news."""
+    if ranked.tier != rules.rest.tier:
+        return True
+    summary = ranked.summary
+    coming = summary.appointments_between(view.day, view.last_day)
+    if any(day_of(line) == view.day or line.detail.get("mode") in _VISITS for line in coming):
+        return True
+    return view.returning and bool(own_news(summary, view))
 
 
-class Ranked(NamedTuple):
-    """One patient with tier and what put them there."""
-
-    tier: Tier
-    signals: frozenset[Signal]
-    summary: PatientSummary
-    key: tuple[int, int, int, int, int, str]
-
-
-def viewpoint(stint: StintLine, zone: str, now: datetime, since: int) -> Viewpoint:
-    """The viewpoint of a stint at ``now``; before the stint begins, that of its first day."""
-    start = stint.starts_at.astimezone(zone_of(zone))
-    end = stint.over_at.astimezone(zone_of(zone))
-    today = now.astimezone(zone_of(zone)).date()
-    day = max(start.date(), today)
-    at = start if day == start.date() else datetime.combine(day, time(12), zone_of(zone))
-    return Viewpoint(
-        stint.stint, stint.centre, zone, day, at, start.date(), max(end.date(), day), since
-    )
-
-
-def extract(summary: PatientSummary) -> PatientSummary:
-    """The bounded part of a summary that ranking and card need; same type, same answers.
-
-    It does not grow with the length of the record, so a briefing's cost depends on the number of
-    patients alone.
-    """
-    spoken = summary.one_liner()
-    unread = [each for each in summary.results if each.received and not each.review]
-    codes = [line["code"] for each in unread for line in each.lines]
-    keep: list[Line] = [line for line in summary.lines if line.slot == "allergies" and line.current]
-    for slot, most in (("medications", 20), ("problems", 4), ("vigilance", 4)):
-        keep += [line for line in summary.slot(slot) if line.current][:most]
-    keep += [line for line in summary.slot("medications") if not line.current][:_STOPPED]
-    keep += [
-        line
-        for line in summary.slot("results")
-        if line.current and (line.detail["code"] in codes or line.validation == "to-validate")
-    ]
-    if spoken is not None and spoken.older_than is not None and spoken.older_than not in keep:
-        keep.append(spoken.older_than)
-    keep.sort(key=lambda line: (line.version, line.ordinal or 0))
-    contact = summary.last_contact
-    severity = summary.severity
-    attending = summary.medecin_traitant
-    handover = summary.handover
-    shown = {line.entry_id for line in keep}
-    return msgspec.structs.replace(
-        summary,
-        registered=None,
-        attending=[attending] if attending else [],
-        lines=[_thin(line) for line in keep],
-        absences=[line for line in summary.absences if line.current],
-        encounters=[contact] if contact else [],
-        notes=[note for note in summary.notes if spoken is not None and note.spoken is spoken.line],
-        handovers=[handover] if handover else [],
-        results=[each for each in summary.results if not each.settled or each.previous_review],
-        contingencies=[line for line in summary.contingencies if line.current],
-        severities=[severity] if severity else [],
-        fired=[*summary.firing, *summary.older_measures],
-        opinions=[line for line in summary.opinions if line.current and line.target in shown],
-        appointments=summary.booked,
-        told=[line for line in (summary.ins, summary.death, summary.summary_review) if line],
-    )
-
-
-_STOPPED = 4
-_THIN = frozenset(
-    {"concept", "substance", "code", "status", "start", "end", "dose_text", "dose", "value",
-     "frequency", "comparator", "interpretation", "reference_range", "text", "until"}
-)  # fmt: skip
-
-
-def _thin(line: Line) -> Line:
-    detail = {name: value for name, value in line.detail.items() if name in _THIN}
-    first = line.first and {}
-    return msgspec.structs.replace(line, detail=detail, first=first)
-
-
-def signals(summary: PatientSummary, view: Viewpoint) -> frozenset[Signal]:
-    """What can be said of a patient for ranking, seen from ``view``."""
-    found: set[Signal] = set()
-    if summary.unread:
-        found.add("incomplete")
-    severity = summary.severity
-    level = severity.detail["severity"] if severity else None
-    if level == "unstable":
-        found.add("unstable")
-    elif level == "watcher":
-        found.add("watcher")
-    for fired in summary.firing:
-        found.add("contingency-met" if fired.matched else "contingency-not-comparable")
-    for item in summary.open_items:
-        due = _due_day(item)
-        if due is None:
-            found.add("no-deadline")
-        elif due < view.day:
-            found.add("overdue-with-harm" if item.harm_if_late else "overdue")
-        elif due <= view.last_day:
-            found.add("due-in-stint")
-    if any(change.position > view.since for change in summary.changes):
-        found.add("changed")
-    return frozenset(found)
-
-
-def rank(summaries: Iterable[PatientSummary], view: Viewpoint, rules: Rules) -> list[Ranked]:
-    """All patients in briefing order: a total order, the same for the same inputs."""
-    ranked = []
-    tiers = {tier: index for index, tier in enumerate(rules.titles())}
-    for summary in summaries:
-        said = signals(summary, view)
-        tier = rules.tier_of(said)
-        severity = summary.severity
-        items = summary.open_items
-        dues = [due.toordinal() for item in items if (due := _due_day(item)) is not None]
-        opened = [_opened(item) for item in items]
-        key = (
-            tiers[tier],
-            -_SEVERITY_RANK.get(severity.detail["severity"] if severity else "", 0),
-            min(dues, default=_FAR),
-            _FAR,  # first appointment: agendas are not read yet
-            min(opened, default=_FAR),
-            summary.patient.hex,
-        )
-        ranked.append(Ranked(tier, said, summary, key))
-    ranked.sort(key=lambda each: each.key)
-    return ranked
+_VISITS = frozenset({"ehpad", "visite"})
 
 
 def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rules) -> Card:
     """The 30-second card of one patient: at most ``rules.card.words`` words, every line sourced.
 
     Sections that do not fit are shortened from the least urgent end and what is left out is
-    counted under ``more``. Severity, allergies, one-liner and the first action always stay.
+    counted under ``more``. Severity, allergies, a critical value, the one-liner and the first
+    action always stay.
     """
     limits = rules.card
     summary = ranked.summary
-    items = sorted(summary.open_items, key=_urgency(view))
+    items = sorted(summary.open_items, key=lambda item: urgency(view, item))
     allergies = _presence(summary, "allergies", view)
-    pending = [item for item in items if item.kind == "result"]
-    treatments = _treatment_changes(summary, view, limits.treatment_days)
     vigilance = [line for line in summary.slot("vigilance") if line.current]
+    coming = summary.appointments_between(view.day, view.last_day)
     card: Card = {
         "patient": str(summary.patient),
         "tier": ranked.tier,
         "why": [_WHY[signal] for rule in rules.tiers for signal in rule.any
                 if rule.tier == ranked.tier and signal in ranked.signals],
         "identity": _identity(summary, view),
+        "death": _death(summary),
         "allergies": allergies,
         "treatments": _presence(summary, "medications", view),
         "problems": _presence(summary, "problems", view),
         "severity": _severity(summary, view),
+        "alarms": [_alarm(alarm) for alarm in ranked.alarms],
         "one_liner": _one_liner(summary, view, rules),
         "actions": [_action(item, summary, view, directory) for item in items],
         "contingencies": [
@@ -206,12 +97,21 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
             for line in sorted(summary.contingencies, key=lambda line: -line.version)
             if line.current
         ],
-        "pending": [_action(item, summary, view, directory) for item in pending],
-        "changes": [_sourced(line, text=wording.line_text(line, view.day)) for line in treatments],
-        "vigilance": [_sourced(line, text=line.text) for line in vigilance],
+        "results": _results(ranked, view, rules),
+        "pending": _pending(summary, items, view, directory),
+        "questions": _questions(summary, view),
+        "opinions": _opinions(summary),
+        "changes": _treatment_changes(summary, view, limits.treatment_days),
+        "vigilance": [_sourced(line, text=line.text, expired=_is_over(line, "until", view))
+                      for line in vigilance],
+        "to_validate": len(summary.to_validate),
         "handover": _handover(summary),
-        "new": sum(change.position > view.since for change in summary.changes),
+        "new": len(summary.news_for(view.reader, view.since)),
+        "since": own_news(summary, view) if view.returning else [],
+        "treated": view.reader is not None and summary.treated_by(view.reader),
         "last_contact": _contact(summary),
+        "appointments": [_appointment(line, view) for line in coming],
+        "next_appointment": _next(summary, view),
         "incomplete": summary.incomplete,
         "as_of": summary.recorded_at.isoformat() if summary.recorded_at else None,
         "more": {},
@@ -230,39 +130,26 @@ def card_bytes(card: Card) -> bytes:
 
 _WHY: Mapping[Signal, str] = {
     "incomplete": "dossier incomplet",
+    "critical-result": "résultat critique non lu",
     "unstable": "instable",
     "contingency-met": "seuil atteint",
     "contingency-not-comparable": "seuil non comparable",
+    "result-unit-error": "résultat non comparable",
     "overdue-with-harm": "en retard, danger",
     "watcher": "à surveiller",
+    "corrected-result": "résultat corrigé après votre lecture",
+    "question-to-me": "question pour vous",
+    "result-to-review": "résultat à lire",
+    "result-late": "résultat attendu, en retard",
+    "result-to-inform": "patient à prévenir",
     "overdue": "en retard",
     "due-in-stint": "à faire ce séjour",
     "no-deadline": "sans échéance",
+    "booked-changed": "attendu, du nouveau",
     "changed": "du nouveau",
+    "to-validate": "à valider",
+    "deceased": "décédé",
 }
-
-
-def _due_day(item: Item) -> date | None:
-    return last_day(item.due, item.line.zone) if item.due else None
-
-
-def _opened(item: Item) -> int:
-    moment = first_instant(item.line.as_of, item.line.zone) or item.line.recorded_at
-    return int(moment.timestamp())
-
-
-def _urgency(view: Viewpoint) -> Any:
-    def key(item: Item) -> tuple[bool, int, int, int]:
-        due = _due_day(item)
-        late = due is not None and due < view.day
-        return (
-            not (late and item.harm_if_late),
-            due.toordinal() if due else _FAR,
-            not item.harm_if_late,
-            item.line.version,
-        )
-
-    return key
 
 
 def _sourced(line: Line, **said: Any) -> dict[str, Any]:
@@ -293,7 +180,183 @@ def _identity(summary: PatientSummary, view: Viewpoint) -> dict[str, Any]:
         "sex_label": wording.SEX[(who.sex if who else None) or "unknown"],
         "status": who.identity_status if who else "provisoire",
         "incomplete": summary.identity_incomplete,
+        "ald": [line.detail.get("code") or "" for line in summary.ald_in_force],
     }
+
+
+def _death(summary: PatientSummary) -> dict[str, Any] | None:
+    line = summary.death
+    if line is None:
+        return None
+    return _sourced(line, date=line.detail["date"], text=wording.on(line.detail["date"], line.zone))
+
+
+def _alarm(alarm: Alarm) -> dict[str, Any]:
+    """A value that nobody has read and that is critical, or cannot be compared."""
+    said = {} if alarm.line.topic != _RESULT else {"status": alarm.line.detail["status"]}
+    return _sourced(
+        alarm.line,
+        text=alarm.text,
+        label=alarm.label,
+        critical=alarm.critical,
+        status=wording.RESULT_STATUS.get(said.get("status", ""), ""),
+        sampled=alarm.as_of,
+    )
+
+
+_RESULT = "patient.result-received"
+
+
+def _results(ranked: Ranked, view: Viewpoint, rules: Rules) -> list[dict[str, Any]]:
+    """Results to read or to tell, the critical ones first, then those corrected for this reader."""
+    summary = ranked.summary
+    alarming = {alarm.entry for alarm in ranked.alarms}
+    found = []
+    for result in summary.open_results(view.day):
+        state = result.state(view.day)
+        if result.received is None:
+            continue
+        corrected = is_corrected_for(result, view, rules)
+        said = _sourced(
+            result.received,
+            text=result.title,
+            state=state,
+            label=wording.RESULT_STATE[state],
+            status=wording.RESULT_STATUS[result.status or "final"],
+            alarm=result.entry_id in alarming,
+            corrected_for_reader=corrected,
+            previous_reader=_author(result.previous_review),
+            attempts=len(result.attempts),
+            validation=result.validation,
+        )
+        found.append(((result.entry_id not in alarming, not corrected, result.line.version), said))
+    return [said for _, said in sorted(found, key=lambda each: each[0])]
+
+
+def _author(line: Line | None) -> str:
+    return line.author if line is not None else ""
+
+
+def _pending(
+    summary: PatientSummary, items: list[Item], view: Viewpoint, directory: Directory
+) -> list[dict[str, Any]]:
+    """What is still to come, by whom and since when it was ordered; late ones first."""
+    found = []
+    told: set[UUID] = set()
+    for result in summary.open_results(view.day):
+        if result.received is not None or result.order is None:
+            continue
+        item = item_of(summary, result)
+        if item is not None:
+            told.add(item.line.entry_id)
+            said = _action(item, summary, view, directory)
+        else:
+            said = _awaited(result, view)
+        found.append(said | {"text": result.title, "ordered_by": result.order.author,
+                             "since": result.order.as_of})  # fmt: skip
+    found.sort(key=lambda each: (not each["overdue"], each["due"] or ""))
+    return found + [
+        _action(item, summary, view, directory)
+        for item in items
+        if item.kind == "result" and item.line.entry_id not in told
+    ]
+
+
+def _awaited(result: Result, view: Viewpoint) -> dict[str, Any]:
+    """An order whose item is not known here."""
+    due = result.line.detail["expected_by"]
+    return _sourced(
+        result.line,
+        kind="result",
+        due=due,
+        due_text=f"pour {wording.on(due, view.zone)}",
+        overdue=result.overdue(view.day),
+        harm_if_late=bool(result.line.detail.get("harm_if_late")),
+        owner=wording.OWNER_ROLE["medecin_en_poste"],
+    )
+
+
+def _questions(summary: PatientSummary, view: Viewpoint) -> list[dict[str, Any]]:
+    """Questions that nobody has answered, the reader's first."""
+    found = [
+        _sourced(
+            each.line,
+            text=each.line.detail["text"],
+            to=each.line.detail["to_name"],
+            mine=each.to == view.reader,
+        )
+        for each in summary.open_questions
+    ]
+    return sorted(found, key=lambda each: not each["mine"])
+
+
+def _opinions(summary: PatientSummary) -> list[dict[str, Any]]:
+    """Challenges that nobody has answered, with what they stand beside."""
+    found = []
+    for line in summary.lines:
+        challenge = summary.challenge_of(line) if line.current else None
+        if challenge is not None:
+            about = wording.concept_text(line.concept) or line.text
+            found.append(_sourced(challenge, text=challenge.detail["text"], about=about))
+    return found
+
+
+def _treatment_changes(summary: PatientSummary, view: Viewpoint, days: int) -> list[dict[str, Any]]:
+    """Treatments started, changed or stopped in the last ``days``, the newest first."""
+    first = view.day - timedelta(days=days)
+    found = []
+    for line in summary.slot("medications"):
+        changed = line.revised
+        text = wording.line_text(line, view.day)
+        when = line.detail.get("start") or line.as_of
+        if not line.current:
+            if changed is None or changed.topic != _STOPPED:
+                continue
+            when = changed.detail["stopped_on"]
+            why = f" ({changed.reason})" if changed.reason else ""
+            text = (
+                f"{wording.concept_text(line.concept)}, arrêté {wording.on(when, view.zone)}{why}"
+            )
+        elif changed is not None:
+            when = changed.as_of
+            text = f"{text} (modifié {wording.on(when, view.zone)})"
+        day = last_day(when, line.zone)
+        if day is not None and day >= first:
+            mark = " (à valider)" if line.validation == "to-validate" else ""
+            found.append(_sourced(changed or line, text=text + mark, validation=line.validation))
+    return found
+
+
+_STOPPED = "patient.medication-stopped"
+
+
+def _is_over(line: Line, name: str, view: Viewpoint) -> bool:
+    until = line.detail.get(name)
+    day = last_day(until, line.zone) if until else None
+    return day is not None and day < view.day
+
+
+def _appointment(line: Line, view: Viewpoint) -> dict[str, Any]:
+    """When and where the patient comes, in the centre's civil time; never why."""
+    moment = first_instant(line.detail["starts_at"], line.zone)
+    local = moment.astimezone(zone_of(view.zone)) if moment else None
+    mode = line.detail.get("mode", "cabinet")
+    return _sourced(
+        line,
+        starts_at=line.detail["starts_at"],
+        day=day_of(line).isoformat(),
+        hour=french_hour(local) if local and "T" in line.detail["starts_at"] else "",
+        mode=mode,
+        site=line.detail.get("site") or "",
+        today=day_of(line) == view.day,
+    )
+
+
+def _next(summary: PatientSummary, view: Viewpoint) -> dict[str, Any] | None:
+    line = summary.next_appointment(view.day)
+    if line is None:
+        return None
+    return _appointment(line, view) | {"text": wording.appointment_text(line.detail, view.zone)}
 
 
 def _presence(summary: PatientSummary, slot: str, view: Viewpoint) -> dict[str, Any]:
@@ -311,7 +374,12 @@ def _presence(summary: PatientSummary, slot: str, view: Viewpoint) -> dict[str, 
         "text": texts[state],
         "asked": _asked_day(asked_on, view),
         "lines": [
-            _sourced(line, text=wording.concept_text(line.concept) or line.text) for line in shown
+            _sourced(
+                line,
+                text=wording.concept_text(line.concept) or line.text,
+                validation=line.validation,
+            )
+            for line in shown
         ],
         "parts": [_sourced(line, text=wording.absence_text(line.detail)) for line in parts],
         "absence": _sourced(absence, text=texts["none"]) if absence else None,
@@ -367,7 +435,7 @@ def _one_liner(summary: PatientSummary, view: Viewpoint, rules: Rules) -> dict[s
 def _action(
     item: Item, summary: PatientSummary, view: Viewpoint, directory: Directory
 ) -> dict[str, Any]:
-    due = _due_day(item)
+    due = due_day(item)
     return _sourced(
         item.line,
         text=item.line.detail["text"],
@@ -419,17 +487,6 @@ def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[s
     )  # fmt: skip
 
 
-def _treatment_changes(summary: PatientSummary, view: Viewpoint, days: int) -> list[Line]:
-    first = view.day - timedelta(days=days)
-    found = []
-    for line in summary.slot("medications"):
-        since = line.detail.get("start") or line.as_of
-        day = last_day(since, line.zone)
-        if line.current and day is not None and day >= first:
-            found.append(line)
-    return found
-
-
 def _handover(summary: PatientSummary) -> dict[str, Any] | None:
     latest = summary.handover
     if latest is None:
@@ -450,20 +507,20 @@ def _contact(summary: PatientSummary) -> dict[str, Any] | None:
 
 CONTINGENCY_WORDS: Final = 10
 """Words of an if, and of a then, that no budget cuts."""
+_SHORTENED = ("actions", "pending", "results", "questions", "opinions", "changes", "vigilance")
 
 
 def _fitted(card: Card, rules: Rules) -> None:
     """Shorten a card in place until it holds its budget of words."""
     limits = rules.card
-    full = {
-        name: len(card[name])
-        for name in ("actions", "contingencies", "pending", "changes", "vigilance")
-    }
-    del card["actions"][limits.actions :]
-    del card["contingencies"][limits.contingencies :]
-    del card["pending"][limits.pending :]
-    del card["changes"][limits.treatment_changes :]
-    del card["vigilance"][limits.vigilance :]
+    full = {name: len(card[name]) for name in (*_SHORTENED, "contingencies")}
+    for name, most in (
+        ("actions", limits.actions), ("contingencies", limits.contingencies),
+        ("pending", limits.pending), ("changes", limits.treatment_changes),
+        ("vigilance", limits.vigilance), ("results", limits.results),
+        ("questions", limits.questions), ("opinions", limits.opinions),
+    ):  # fmt: skip
+        del card[name][most:]
     _clip_lines(card, limits.line_words * 2)
     over = card_words(card) - limits.words
     if over > 0:
@@ -487,8 +544,9 @@ def _shortened(card: Card, limits: CardLimits) -> int:
         if card_words(card) <= limits.words:
             return 0
     for name, least in (
-        ("changes", 1), ("pending", 1), ("actions", 2), ("contingencies", 1), ("changes", 0),
-        ("pending", 0), ("vigilance", 0), ("actions", 1), ("contingencies", 0),
+        ("changes", 1), ("opinions", 0), ("pending", 1), ("results", 1), ("questions", 1),
+        ("actions", 2), ("contingencies", 1), ("changes", 0), ("pending", 0), ("vigilance", 0),
+        ("questions", 0), ("results", 0), ("actions", 1), ("contingencies", 0),
     ):  # fmt: skip
         while len(card[name]) > least:
             card[name].pop()
@@ -498,7 +556,7 @@ def _shortened(card: Card, limits: CardLimits) -> int:
 
 
 def _clip_lines(card: Card, words: int) -> None:
-    for name in ("actions", "pending", "changes", "vigilance"):
+    for name in _SHORTENED:
         for line in card[name]:
             line["text"] = clipped(line["text"], words)
     for line in card["contingencies"]:

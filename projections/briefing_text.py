@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from releve.projections.dates import french
 from releve.projections.rule_release import Rules
+from releve.projections.vocabulary import INS_STATUS
 
 Card = dict[str, Any]
 
@@ -23,7 +24,10 @@ _WORD = re.compile(r"\S*[^\W_]\S*").finditer
 
 
 class Section(NamedTuple):
-    """One tier of the two-minute page: what is shown of it, and how many rows are not."""
+    """One tier of the two-minute page, or one section beside the tiers; and how much is hidden.
+
+    ``patients`` goes with ``rows``; it is empty where a row is about nobody.
+    """
 
     tier: str
     title: str
@@ -49,8 +53,15 @@ def allergy_badge(card: Card) -> str:
     if allergies["state"] != "known":
         extra = [line["text"] for line in allergies["parts"]]
         return " ; ".join([allergies["text"], *extra])
-    names = ", ".join(line["text"] for line in allergies["lines"])
+    names = ", ".join(_named(line) for line in allergies["lines"])
     return f"Allergies : {names}" + (f" +{allergies['more']}" if allergies["more"] else "")
+
+
+def _named(line: Mapping[str, Any]) -> str:
+    """A substance, with what is said of an imported one that nobody has accepted."""
+    return (
+        f"{line['text']} (à valider)" if line.get("validation") == "to-validate" else line["text"]
+    )
 
 
 def short_badge(card: Card) -> str:
@@ -60,7 +71,7 @@ def short_badge(card: Card) -> str:
     """
     allergies = card["allergies"]
     if allergies["state"] == "known":
-        names = [line["text"] for line in allergies["lines"]]
+        names = [_named(line) for line in allergies["lines"]]
         shown = names[:2] if counted(" ".join(names[:2])) <= _BADGE_WORDS else names[:1]
         more = len(names) - len(shown) + allergies["more"]
         return f"Allergies : {', '.join(shown)}" + (f" +{more}" if more > 0 else "")
@@ -76,21 +87,33 @@ def identity_line(card: Card) -> str:
     birth_name = who["birth_name"].upper()
     born = f"né(e) {birth_name}" if birth_name and not who["name"].startswith(birth_name) else ""
     incomplete = "identité incomplète" if who["incomplete"] else ""
+    ald = " + ".join(f"ALD {code}".strip() for code in who.get("ald", ()))
+    ins = f"INS {INS_STATUS[who['status']]}" if "ald" in who else ""
     return ", ".join(
         part
-        for part in (who["name"], born, who["born"], who["age"], who["sex_label"], incomplete)
+        for part in (
+            who["name"], born, who["born"], who["age"], who["sex_label"], ald, ins, incomplete
+        )
         if part
-    )
+    )  # fmt: skip
 
 
-def card_lines(card: Card) -> list[tuple[str, Mapping[str, Any] | None]]:
-    """The card as lines of plain text, each with what it comes from (``source_line``)."""
+Sourced = tuple[str, Mapping[str, Any] | None]
+
+
+def card_lines(card: Card) -> list[Sourced]:
+    """The card as lines of plain text, each with what it comes from (``source_line``).
+
+    A card that an older release of this product kept has fewer sections; it reads as it did.
+    """
     allergies = card["allergies"]
     known = allergies["lines"][0] if allergies["lines"] else allergies["absence"]
-    lines: list[tuple[str, Mapping[str, Any] | None]] = []
+    lines: list[Sourced] = []
     if card["incomplete"]:
         lines.append((card["incomplete"].upper(), None))
     lines.append((f"{card['tier']} {identity_line(card)}", None))
+    if card.get("death"):
+        lines.append((f"DÉCÈS {card['death']['text']}", card["death"]))
     lines.append((allergy_badge(card), known))
     unasked = [
         label
@@ -99,6 +122,7 @@ def card_lines(card: Card) -> list[tuple[str, Mapping[str, Any] | None]]:
     ]
     if unasked:
         lines.append((f"Non demandés : {', '.join(unasked)}", None))
+    lines += [(alarm_line(line), line) for line in card.get("alarms", ())]
     severity = card["severity"]
     if severity:
         reason = f" : {severity['reason']}" if severity["reason"] else ""
@@ -110,20 +134,48 @@ def card_lines(card: Card) -> list[tuple[str, Mapping[str, Any] | None]]:
         lines.append((spoken["text"] + older, spoken))
     lines += [(f"- {action_line(line)}", line) for line in card["actions"]]
     lines += [(contingency_line(line), line) for line in card["contingencies"]]
-    told = {line["entry"] for line in card["actions"]}
-    lines += [
-        (f"En attente : {line['text']}", line)
-        for line in card["pending"]
-        if line["entry"] not in told
-    ]
+    lines += _results(card)
     lines += [(f"Traitement récent : {line['text']}", line) for line in card["changes"]]
+    lines += [(f"{each['about']} remis en question : {each['text']}", each)
+              for each in card.get("opinions", ())]  # fmt: skip
     lines += [(f"Vigilance : {line['text']}", line) for line in card["vigilance"]]
+    if card.get("to_validate"):
+        lines.append((f"À valider : {card['to_validate']}", None))
     handover = card["handover"]
     if handover and handover["read_back_requested"] and not handover["read_back"]:
         lines.append(("Restitution demandée", handover))
     if card["last_contact"]:
         lines.append((f"Vu le {card['last_contact']['text']}", card["last_contact"]))
+    if card.get("next_appointment"):
+        following = card["next_appointment"]
+        lines.append((f"Prochain rendez-vous {following['text']}", following))
     return lines
+
+
+def _results(card: Card) -> list[Sourced]:
+    """What is to be read, told or awaited, and the questions that wait for an answer."""
+    alarmed = {line["entry"] for line in card.get("alarms", ())}
+    lines: list[Sourced] = []
+    for line in card.get("results", ()):
+        if line["corrected_for_reader"]:
+            lines.append((f"Corrigé après votre lecture : {line['text']}", line))
+        elif line["entry"] not in alarmed:
+            lines.append((f"{line['label'].capitalize()} : {line['text']}", line))
+    told = {line["entry"] for line in card["actions"]}
+    for line in card["pending"]:
+        if line["entry"] not in told:
+            by = f" (prescrit par {line['ordered_by']})" if line.get("ordered_by") else ""
+            lines.append((f"En attente : {line['text']}{by}", line))
+    for line in card.get("questions", ()):
+        to = "pour vous" if line["mine"] else f"à {line['to']}"
+        lines.append((f"Question {to} : {line['text']}", line))
+    return lines
+
+
+def alarm_line(alarm: Mapping[str, Any]) -> str:
+    """``CRITIQUE NON LU : Potassium 6,4 mmol/L (téléphoné)``."""
+    head = "CRITIQUE NON LU" if alarm["critical"] else "NON COMPARABLE, À LIRE"
+    return f"{head} : {alarm['text']}" + (f" ({alarm['status']})" if alarm["status"] else "")
 
 
 def card_text(card: Card) -> list[str]:
@@ -165,6 +217,11 @@ def page_row(card: Card, words: int) -> str:
     parts = [", ".join(part for part in (who["name"], who["born"], who["age"]) if part)]
     if card["incomplete"]:
         parts.append(card["incomplete"])
+    if card.get("death"):
+        parts.append(f"décès {card['death']['text']}")
+    alarms = card.get("alarms", ())
+    if alarms:
+        parts.append(alarm_line(alarms[0]) + (f" +{len(alarms) - 1}" if len(alarms) > 1 else ""))
     severity = card["severity"]
     if severity and severity["level"] != "stable":
         reason = severity["reason"] or (card["one_liner"] or {}).get("text", "")
@@ -172,10 +229,14 @@ def page_row(card: Card, words: int) -> str:
     met = [line for line in card["contingencies"] if line["by"]]
     if met:
         parts.append(clipped(contingency_line(met[0]), words + 6))
+    elif alarms:
+        pass  # the value is what matters most
     elif card["actions"]:
         action = card["actions"][0]
         late = ", en retard" if action["overdue"] else ""
         parts.append(f"{clipped(action['text'], words)}{late}")
+    elif card.get("results") or card.get("questions"):
+        parts.append(clipped(_results(card)[0][0], words + 3))
     if card["tier"] == "T2" and card["contingencies"] and not met:
         first = card["contingencies"][0]
         condition, then = (clipped(first[name], words) for name in ("condition", "action"))
@@ -187,16 +248,20 @@ def page_row(card: Card, words: int) -> str:
 def page(head: Mapping[str, Any], cards: Sequence[Card], rules: Rules) -> list[Section]:
     """The two-minute page: every T0 row, then as many of the others as the budget allows.
 
-    What is not shown is counted; nothing disappears. T0 rows are shortened, never left out.
+    What is not shown is counted; nothing disappears. T0 rows are shortened, never left out. After
+    the tiers come today's appointments, visits, what became of the reader's own patients, and what
+    leaving doctors said to all.
     """
     titles = rules.titles()
     by_tier: dict[str, list[Card]] = {tier: [] for tier in titles}
     for card in cards:
-        by_tier[card["tier"]].append(card)
+        if card["tier"] != rules.rest.tier:
+            by_tier[card["tier"]].append(card)
     for words in (8, 6, 4, 3):
         shown = {tier: rules.page.shown.get(tier, len(rows)) for tier, rows in by_tier.items()}
+        also = around_sections(head, cards, rules, words)
         while True:
-            sections = _sections(by_tier, titles, shown, words)
+            sections = _sections(by_tier, titles, shown, words) + also
             if page_words(head, sections) <= rules.page.words:
                 return sections
             longest = next(
@@ -234,6 +299,86 @@ def _sections(
     ]
 
 
+APPOINTMENTS, VISITS, SINCE, MESSAGES = "RDV", "VISITES", "DEPUIS", "MOTS"
+"""Sections of the page that are no tier."""
+_SHARE: Mapping[int, int] = {8: 100, 6: 60, 4: 30, 3: 0}
+"""Percent of their usual rows that these sections keep as the page fills up."""
+
+
+def around_sections(
+    head: Mapping[str, Any], cards: Sequence[Card], rules: Rules, words: int = 8
+) -> list[Section]:
+    """Today's appointments, visits of the stint, news of one's own patients, words to all."""
+    limits = rules.page
+    today: list[tuple[str, str, str]] = []
+    visits: list[tuple[str, str, str]] = []
+    news: list[tuple[str, str, str]] = []
+    for card in cards:
+        for line in card.get("appointments", ()):
+            if line["today"] and line["mode"] not in _VISITS:
+                today.append((line["starts_at"], coming_row(card, line), card["patient"]))
+            elif line["mode"] in _VISITS:
+                visits.append((line["starts_at"], visit_row(card, line), card["patient"]))
+        if card.get("since"):
+            news.append((card["tier"], news_row(card, words), card["patient"]))
+    said = [("", clipped(text, words * 3), "") for text in head.get("messages", ())]
+    if head.get("since"):
+        news.append(("~", f"Au centre : {head['since']}", ""))
+    found = []
+    for name, title, rows, most in (
+        (APPOINTMENTS, "Rendez-vous du jour", sorted(today), limits.appointments),
+        (VISITS, "Visites du séjour", sorted(visits), limits.visits),
+        (SINCE, "Depuis votre dernier séjour", sorted(news, key=lambda row: row[0]), limits.since),
+        (MESSAGES, "De vos prédécesseurs", said, limits.messages),
+    ):
+        if rows:
+            kept = rows[: -(-most * _SHARE[words] // 100)]
+            found.append(
+                Section(
+                    name, title, tuple(row[1] for row in kept), tuple(row[2] for row in kept),
+                    len(rows) - len(kept),
+                )
+            )  # fmt: skip
+    return found
+
+
+_VISITS = frozenset({"ehpad", "visite"})
+_DOT: Mapping[str, str] = {"unstable": "● instable", "watcher": "○ à surveiller"}
+
+
+def coming_row(card: Card, appointment: Mapping[str, Any]) -> str:
+    """``9 h 15 FOURNIER Marcel, 78 ans · ○ à surveiller · 3 nouveautés``."""
+    return " · ".join([f"{appointment['hour']} {_who(card)}".strip(), *_marks(card)])
+
+
+def visit_row(card: Card, appointment: Mapping[str, Any]) -> str:
+    """``24/11, Les Tilleuls : FOURNIER Marcel, 78 ans``."""
+    day = "/".join(reversed(appointment["day"].split("-")[1:]))
+    where = ", ".join(part for part in (day, appointment["site"]) if part)
+    return " · ".join([f"{where} : {_who(card)}", *_marks(card)])
+
+
+def _who(card: Card) -> str:
+    who = card["identity"]
+    return ", ".join(part for part in (who["name"], who["born"], who["age"]) if part)
+
+
+def _marks(card: Card) -> list[str]:
+    severity = card["severity"]
+    dot = _DOT.get(severity["level"], "") if severity and not card.get("death") else ""
+    death = "décès enregistré" if card.get("death") else ""
+    new = f"{card['new']} nouveauté{'s' * (card['new'] > 1)}" if card["new"] else ""
+    return [part for part in (death, dot, new, short_badge(card)) if part]
+
+
+def news_row(card: Card, words: int) -> str:
+    """``FOURNIER Marcel : « NFS » fait : normale ; décès le 20/11/2026``."""
+    told = [clipped(each["text"], words + 4) for each in card["since"][:2]]
+    more = len(card["since"]) - len(told)
+    name = card["identity"]["name"]
+    return f"{name} : {' ; '.join(told)}" + (f" ; +{more}" if more > 0 else "")
+
+
 def page_words(head: Mapping[str, Any], sections: Iterable[Section]) -> int:
     """How many words the two-minute page makes its reader read, banner and titles included."""
     total = sum(counted(line) for line in banner(head))
@@ -245,7 +390,8 @@ def page_words(head: Mapping[str, Any], sections: Iterable[Section]) -> int:
 def _title(section: Section) -> str:
     count = len(section.rows) + section.hidden
     hidden = f" ({section.hidden} de plus)" if section.hidden and section.rows else ""
-    return f"{section.tier} {section.title} : {count}{hidden}"
+    tier = f"{section.tier} " if section.tier[:1] == "T" else ""
+    return f"{tier}{section.title} : {count}{hidden}"
 
 
 def banner(head: Mapping[str, Any]) -> list[str]:
@@ -257,7 +403,9 @@ def banner(head: Mapping[str, Any]) -> list[str]:
         lines.append("Avec vous : " + ", ".join(head["colleagues"]))
     numbers = [f"{label} {number}" for label, number in head["numbers"]]
     lines.append(" · ".join([f"Référent : {head['referent']}", *numbers]))
-    return lines
+    if head.get("last_edition"):
+        lines.append(f"Édition précédente : {head['last_edition']}")
+    return [*head.get("alarms", ()), *lines]
 
 
 def as_text(
@@ -279,6 +427,8 @@ def as_text(
     lines.append(f"{head['t5']} autres dossiers sans rien à signaler.")
     lines += ["", "CARTES", ""]
     for card in cards:
+        if card is not None and card["tier"] == rules.rest.tier:
+            continue  # who only comes today, or has only news, stands on the page
         if card is None:
             lines += ["Dossier effacé : cette carte ne peut plus être lue.", ""]
             continue
@@ -312,6 +462,21 @@ def row_json(card: Card) -> dict[str, Any]:
         "contingencies": card["contingencies"],
         "pending": card["pending"],
         "changes": card["changes"],
+        **{
+            name: card[name]
+            for name in (
+                "alarms",
+                "results",
+                "questions",
+                "opinions",
+                "to_validate",
+                "appointments",
+                "since",
+                "new",
+                "death",
+            )
+            if name in card
+        },
         "incomplete": card["incomplete"],
         "as_of": card["as_of"],
     }

@@ -12,9 +12,9 @@ import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
@@ -22,18 +22,32 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from releve.domain.errors import NotFound, Tampered
-from releve.projections.briefing import Card, Viewpoint, build_card, card_bytes, rank, viewpoint
+from releve.projections.briefing import (
+    Card,
+    Viewpoint,
+    build_card,
+    card_bytes,
+    is_needed,
+    rank,
+    viewpoint,
+)
 from releve.projections.briefing_text import Section, as_text, page, page_words, row_json
-from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
+from releve.projections.edition_frame import (
+    REST,
+    Intake,
+    alarms_of,
+    counted_words,
+    frame_of,
+    issued_head,
+)
 from releve.projections.projected_rows import GENERATION
 from releve.projections.records import CentreRecords
-from releve.projections.rule_release import CURRENT, Rules, load_rules
+from releve.projections.rule_release import CURRENT, Rules, load_rules, releases
+from releve.projections.since_last_stay import centre_counts
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys, KeyId
 from releve.security.keys.sealed_rows import edition_mac, open_row, seal_row
-
-_REST: Final = "T5"
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,11 @@ class Edition:
         """The release that ranked it."""
         return load_rules(self.rule_release)
 
+    @property
+    def ranked(self) -> int:
+        """How many patients are in T0 to T4; others have a card because they come today."""
+        return sum(count for tier, count in self.head["tiers"].items() if tier != REST)
+
     def opened(self) -> list[Card | None]:
         """The cards as maps, in order, decoded once; None for an erased patient."""
         return self._opened
@@ -97,6 +116,7 @@ class Edition:
         rows = [
             {"patient": str(patient), "erased": True} if card is None else row_json(card)
             for patient, card in zip(self.patients, self.opened(), strict=True)
+            if card is None or card["tier"] != REST
         ]
         return {
             "stint": str(self.stint),
@@ -110,6 +130,18 @@ class Edition:
             "words": self.words(),
             "tiers": self.head["tiers"],
             "t5": self.head["t5"],
+            "head": {
+                name: self.head[name]
+                for name in (
+                    "replaces",
+                    "colleagues",
+                    "alarms",
+                    "messages",
+                    "since",
+                    "last_edition",
+                )
+                if name in self.head
+            },
             "rows": rows,
         }
 
@@ -134,17 +166,20 @@ class Editions:
         records: CentreRecords,
         known_at: Callable[[datetime], int],
         *,
-        release: str = CURRENT,
+        release: str | None = None,
+        intake: Callable[[UUID, datetime], Intake] | None = None,
     ) -> None:
         """Take a pool of the service role, keys, opened records and ``LedgerReader.known_at``.
 
-        New editions are ranked with the rules of ``release``.
+        New editions are ranked with the rules of ``release``, else with those that were activated.
+        ``intake`` says what a centre's inbox holds at a moment.
         """
         self._pool = pool
         self._data_keys = data_keys
         self._records = records
         self._known_at = known_at
         self._release = release
+        self._intake = intake
 
     def issue(self, directory: Directory, stint: UUID, now: datetime) -> Edition:
         """The edition that stands now: the newest kept one if its cards are the same, else new.
@@ -161,11 +196,16 @@ class Editions:
         centre = directory.centre(line.centre) if line else None
         if line is None or centre is None:
             raise NotFound
-        view = viewpoint(line, centre.zone, now, self._seen(directory, line))
-        standing, parked = self._standing(line, view)
+        view = viewpoint(
+            line, centre.zone, now, self._seen(directory, line),
+            returning=directory.last_stint_before(stint) is not None,
+        )  # fmt: skip
+        release = self._in_force(directory)
+        frame = self._frame(directory, centre, line, view, now, release)
+        standing = self._standing(line, view, release, frame)
         if standing is not None:
             return standing
-        position, cards, tiers = self._built(directory, centre, view)
+        position, cards, tiers, since = self._built(directory, centre, view, release)
         keys = self._keys(stint, [patient for patient, _ in cards])
         cards = [each for each in cards if (each[0], GENERATION) in keys]
         patients = [patient for patient, _ in cards]
@@ -175,23 +215,27 @@ class Editions:
         ]
         for _ in range(3):
             newest = self.newest(stint)
-            if newest is not None and _cards_of(newest.manifest) == macs:
+            said = ("alarms", "messages")
+            if (
+                newest is not None
+                and _cards_of(newest.manifest) == macs
+                and all(newest.head.get(name) == frame[name] for name in said)
+            ):
                 return replace(newest, fresh=not _told(line, newest))
             number = newest.number + 1 if newest else 1
-            head = _head(
-                directory, centre, line, number, now, tiers, self._release, view.day, parked
-            )
+            issued = newest.issued_at if newest else None
+            head = frame | issued_head(centre, number, now, tiers, since, issued, release)
             edition = Edition(
                 edition=uuid5(stint, f"edition {number}"),
                 stint=stint,
                 number=number,
                 position=position,
-                rule_release=self._release,
+                rule_release=release,
                 issued_at=now.astimezone(UTC),
                 head=head,
                 patients=tuple(patients),
                 cards=tuple(card for _, card in cards),
-                manifest=_manifest(macs, position, self._release),
+                manifest=_manifest(macs, position, release),
                 fresh=True,
             )
             if self._kept(edition, {name[0]: key for name, key in keys.items()}):
@@ -240,21 +284,84 @@ class Editions:
             row = connection.execute(_CHANGED, (centre, edition.position)).fetchone()
         return int(row[0]) if row else 0
 
-    def _standing(self, line: StintLine, view: Viewpoint) -> tuple[Edition | None, int]:
-        """The newest edition where nothing it was made of has changed; and how many are parked."""
+    def arrived(
+        self, directory: Directory, edition: Edition, now: datetime, tiers: frozenset[str]
+    ) -> list[Card]:
+        """Cards, made now, of patients who have reached one of ``tiers`` since the edition.
+
+        In briefing order; what the edition already ranks there is in its own cards. They are shown
+        above an edition that is being read, and kept only in the next one.
+
+        Raises:
+            KeyServiceDown: try again.
+        """
+        line = directory.stint(edition.stint)
+        centre = directory.centre(line.centre) if line else None
+        if line is None or centre is None:
+            return []
+        view = viewpoint(
+            line, centre.zone, now, self._seen(directory, line),
+            returning=directory.last_stint_before(line.stint) is not None,
+        )  # fmt: skip
+        rules = load_rules(self._in_force(directory))
+        _, summaries = self._records.summaries(centre.centre)
+        newer = [each for each in summaries.values() if each.position > edition.position]
+        known = {
+            card["patient"]: (card["tier"], [alarm["entry"] for alarm in card.get("alarms", ())])
+            for card in edition.opened()
+            if card is not None
+        }
+        found = []
+        for each in rank(newer, view, rules):
+            if each.tier in tiers:
+                card = msgspec.json.decode(card_bytes(build_card(each, view, directory, rules)))
+                now_is = (card["tier"], [alarm["entry"] for alarm in card["alarms"]])
+                if known.get(card["patient"]) != now_is:
+                    found.append(card)
+        return found
+
+    def _in_force(self, directory: Directory) -> str:
+        """The release to rank with: the one given, else the one activated that is carried here."""
+        if self._release is not None:
+            return self._release
+        active = directory.rules.release if directory.rules else CURRENT
+        return active if active in releases() else CURRENT
+
+    def _frame(
+        self,
+        directory: Directory,
+        centre: CentreEntry,
+        line: StintLine,
+        view: Viewpoint,
+        now: datetime,
+        release: str,
+    ) -> dict[str, Any]:
+        """The part of the head that says where, for whom, after whom; and what is amiss."""
         with self._pool.connection() as connection:
-            row = connection.execute(_UNCHANGED, (view.centre, line.stint)).fetchone()
             found = connection.execute(_PARKED).fetchone()
         parked = int(found[0]) if found else 0
+        intake = self._intake(centre.centre, now) if self._intake else Intake()
+        return frame_of(directory, centre, line, view) | {
+            "parked": parked,
+            "rule_release": release,
+            "intake": {"unmatched": intake.unmatched, "critical": intake.critical},
+            "alarms": alarms_of(directory, centre, view, intake, release),
+        }
+
+    def _standing(
+        self, line: StintLine, view: Viewpoint, release: str, frame: dict[str, Any]
+    ) -> Edition | None:
+        """The newest edition, where nothing that it was made of has changed."""
+        with self._pool.connection() as connection:
+            row = connection.execute(_UNCHANGED, (view.centre, line.stint)).fetchone()
         if row is None or not row[0]:
-            return None, parked
+            return None
         newest = self.newest(line.stint)
-        if newest is None or newest.rule_release != self._release:
-            return None, parked
-        frame = {"day": view.day.isoformat(), "period": _period(line, view.zone), "parked": parked}
+        if newest is None or newest.rule_release != release:
+            return None
         if frame != {name: newest.head.get(name) for name in frame}:
-            return None, parked
-        return replace(newest, fresh=not _told(line, newest)), parked
+            return None
+        return replace(newest, fresh=not _told(line, newest))
 
     def _keys(self, stint: UUID, patients: Sequence[UUID]) -> dict[KeyId, bytes]:
         """The keys that seal an edition; a patient erased just now has none."""
@@ -268,30 +375,43 @@ class Editions:
         return keys
 
     def _seen(self, directory: Directory, line: StintLine) -> int:
-        """Up to which position this doctor has seen the centre's records.
+        """Up to which position this doctor has read the centre's records, in earlier stints.
 
-        The end of their own last stint there; for a first stint, the start of the stint before it.
+        The last briefing that they opened; what they read of one patient later stands in that
+        record. Without one, what was known when their last stint here began; for a first stint,
+        when the stint before it did.
         """
-        own = directory.last_stint_before(line.stint)
-        if own is not None:
-            return self._known_at(own.over_at)
-        before = directory.previous(line.stint)
+        own = [
+            each
+            for each in directory.stints_of(line.centre)
+            if each.practitioner == line.practitioner and each.starts_at < line.starts_at
+        ]
+        opened = [
+            edition.position
+            for each in own
+            for edition in each.editions
+            if edition.edition in each.opened
+        ]
+        if opened:
+            return max(opened)
+        before = own[-1] if own else directory.previous(line.stint)
         return self._known_at(before.starts_at) if before else -1
 
     def _built(
-        self, directory: Directory, centre: CentreEntry, view: Viewpoint
-    ) -> tuple[int, list[tuple[UUID, bytes]], dict[str, int]]:
-        rules = load_rules(self._release)
+        self, directory: Directory, centre: CentreEntry, view: Viewpoint, release: str
+    ) -> tuple[int, list[tuple[UUID, bytes]], dict[str, int], str]:
+        rules = load_rules(release)
         position, summaries = self._records.summaries(centre.centre)
         ranked = rank(summaries.values(), view, rules)
         tiers = dict.fromkeys(rules.titles(), 0)
         cards = []
         for each in ranked:
             tiers[each.tier] += 1
-            if each.tier != _REST:
+            if is_needed(each, view, rules):
                 card = card_bytes(build_card(each, view, directory, rules))
                 cards.append((each.summary.patient, card))
-        return position, cards, tiers
+        since = counted_words(centre_counts(summaries.values(), view)) if view.returning else ""
+        return position, cards, tiers, since
 
     def _kept(self, edition: Edition, keys: dict[UUID, bytes]) -> bool:
         """Write an edition in one transaction; False when its number was taken meanwhile."""
@@ -376,12 +496,6 @@ def _told(line: StintLine, edition: Edition) -> bool:
     return any(each.edition == edition.edition for each in line.editions)
 
 
-def _period(line: StintLine, zone: str) -> str:
-    """``du lundi 23 novembre 2026 au samedi 28 novembre 2026``."""
-    start, end = (moment.astimezone(zone_of(zone)) for moment in (line.starts_at, line.over_at))
-    return f"du {french_day(start.date())} au {french_day(end.date())}"
-
-
 def issue_briefing_data(edition: Edition) -> dict[str, Any]:
     """The data of the command ``issue-briefing`` that binds an edition to its stint's stream."""
     return {
@@ -403,41 +517,6 @@ def _manifest(macs: list[list[str]], position: int, release: str) -> bytes:
 def _cards_of(manifest: bytes) -> list[list[str]]:
     cards: list[list[str]] = msgspec.json.decode(manifest)["cards"]
     return cards
-
-
-def _head(
-    directory: Directory,
-    centre: CentreEntry,
-    line: StintLine,
-    number: int,
-    now: datetime,
-    tiers: dict[str, int],
-    release: str,
-    day: date,
-    parked: int,
-) -> dict[str, Any]:
-    """The frame of an edition: where, for whom, after whom, whom to call, and the counts."""
-    issued = now.astimezone(zone_of(centre.zone))
-    before = directory.previous(line.stint)
-    return {
-        "day": day.isoformat(),
-        "parked": parked,
-        "zone": centre.zone,
-        "centre": centre.name,
-        "doctor": line.practitioner_name,
-        "period": _period(line, centre.zone),
-        "replaces": before.practitioner_name if before else "",
-        "colleagues": [each.practitioner_name for each in directory.overlapping(line.stint)],
-        "returning": directory.last_stint_before(line.stint) is not None,
-        "referent": f"{centre.referent.name} {centre.referent.phone}",
-        "numbers": [list(each) for each in centre.phones],
-        "on_call": [f"{each.name} {each.phone}" for each in centre.on_call_chain],
-        "number": number,
-        "issued": f"{french_day(issued.date())} à {french_hour(issued)}",
-        "tiers": tiers,
-        "t5": tiers[_REST],
-        "rule_release": release,
-    }
 
 
 _COLUMNS = (

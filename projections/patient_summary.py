@@ -29,6 +29,7 @@ from releve.projections.summary_courses import (
     Question,
     Result,
     ResultState,
+    Seen,
 )
 from releve.projections.summary_lines import (
     SLOTS,
@@ -51,8 +52,8 @@ from releve.projections.summary_record import (
 
 __all__ = [
     "FORMAT", "SLOTS", "Change", "Fired", "Handover", "Item", "ItemState", "Line", "Note",
-    "PatientSummary", "Presence", "Question", "Result", "ResultState", "Slot", "Spoken", "State",
-    "Validation", "apply", "fold", "fold_all", "from_bytes", "to_bytes",
+    "PatientSummary", "Presence", "Question", "Result", "ResultState", "Seen", "Slot", "Spoken",
+    "State", "Validation", "apply", "fold", "fold_all", "from_bytes", "to_bytes",
 ]  # fmt: skip
 
 _ENCOUNTERS, _NOTES, _HANDOVERS, _CHANGES, _CLOSED_ITEMS = 10, 6, 4, 40, 12
@@ -112,11 +113,8 @@ def apply(summary: PatientSummary, event: Event) -> None:
             )
         )
         del summary.changes[:-_CHANGES]
-    if line.topic in _CARE and line.person is not None and not line.imported:
-        if line.person in summary.treated_by:
-            summary.treated_by.remove(line.person)
-        summary.treated_by.append(line.person)
-        del summary.treated_by[:-_TREATED]
+    if line.person is not None and not line.imported:
+        _seen(summary, line.person, line, envelope.seen_position)
     summary.position = line.position
     summary.version = line.version
     summary.zone = line.zone
@@ -124,6 +122,18 @@ def apply(summary: PatientSummary, event: Event) -> None:
         summary.recorded_at = line.recorded_at
     if line.centre is not None and line.centre not in summary.centres:
         summary.centres.append(line.centre)
+
+
+def _seen(summary: PatientSummary, person: UUID, line: Line, screen: int | None) -> None:
+    """Note what somebody who writes had before them: their screen, or the record itself."""
+    before = next((seen for seen in summary.seen_by if seen.person == person), None)
+    read = line.position if screen is None else min(screen, line.position)
+    treated = line.topic in _CARE
+    if before is not None:
+        summary.seen_by.remove(before)
+        read, treated = max(read, before.position), treated or before.treated
+    summary.seen_by.append(Seen(person=person, position=read, treated=treated))
+    del summary.seen_by[:-_TREATED]
 
 
 _HERE = Source()

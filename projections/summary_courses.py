@@ -307,3 +307,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     position: int
     topic: str
     person: UUID | None = None
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Up to which ledger position somebody had this record before them when they last wrote."""
+
+    person: UUID
+    position: int
+    treated: bool = False
+    """Whether they ever took part in the patient's care."""

@@ -20,6 +20,7 @@ from releve.projections.summary_courses import (
     Item,
     Question,
     Result,
+    Seen,
 )
 from releve.projections.summary_lines import (
     HANDOVER,
@@ -77,8 +78,8 @@ class PatientSummary(msgspec.Struct, kw_only=True):
     ald: list[Line] = []
     told: list[Line] = []
     """What replaces itself: INS, contact details, death, reconciliation, review; the last few."""
-    treated_by: list[UUID] = []
-    """Who recorded care of this patient, latest last."""
+    seen_by: list[Seen] = []
+    """Who wrote on this record, latest last: what came after is new to them."""
     unread: int = 0
     """Events of this patient that could not be read: the record is incomplete."""
 
@@ -207,18 +208,38 @@ class PatientSummary(msgspec.Struct, kw_only=True):
         """Second looks that stand beside an entry, oldest first."""
         return [line for line in self.opinions if line.current and line.target == entry]
 
+    def seen_position(self, person: UUID | None, since: int) -> int:
+        """Up to where a person has read this record, who read the centre's up to ``since``."""
+        own = [seen.position for seen in self.seen_by if seen.person == person]
+        return max([since, *own])
+
+    def treated_by(self, person: UUID) -> bool:
+        """Whether a person ever took part in this patient's care."""
+        return any(seen.person == person and seen.treated for seen in self.seen_by)
+
+    def news_for(self, person: UUID | None, since: int) -> list[Change]:
+        """What changed after a person last read this record, their own writing aside."""
+        seen = self.seen_position(person, since)
+        return [
+            change
+            for change in self.changes
+            if change.position > seen and (person is None or change.person != person)
+        ]
+
     def challenge_of(self, line: Line) -> Line | None:
-        """The challenge that nobody has answered: not revised since, and nobody else agrees."""
+        """The newest challenge that nobody has answered.
+
+        A revision of the entry answers it, or a doctor's verdict on an imported one, an opinion by
+        the entry's author, and the challenger's own agreement.
+        """
         said = self.opinions_on(line.entry_id)
-        challenges = [each for each in said if each.detail["stance"] == "challenges"]
-        if not challenges:
-            return None
-        last = challenges[-1]
-        revised = line.revised
-        answered = any(
-            each.version > last.version and each.person != last.person for each in said
-        ) or (revised is not None and revised.version > last.version)
-        return None if answered else last
+        revised = max((each.version for each in line.revisions if not each.wrong), default=0)
+        for challenge in reversed(said):
+            if challenge.detail["stance"] != "challenges" or revised > challenge.version:
+                continue
+            if not any(_answers(each, challenge, line) for each in said):
+                return challenge
+        return None
 
     @property
     def ald_in_force(self) -> list[Line]:

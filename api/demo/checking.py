@@ -48,7 +48,7 @@ def examine(services: Services, sizes: Sizes, seeded: Seeded | None) -> tuple[di
             "stint": str(edition.stint),
             "edition": str(edition.edition),
             "sha256": edition.sha256,
-            "patients": len(edition.patients),
+            "patients": edition.ranked,
             "words": edition.words(),
             "tiers": {**edition.head["tiers"], "T5": edition.head["t5"]},
         },

@@ -371,9 +371,10 @@ class TestCard:
             )
         texts = {line["text"] for line in card_of(stream)["changes"]}
         assert texts == {
-            "Ramipril, depuis le 02/11/2026, fin prévue le 20/11/2026 dépassée (à vérifier)",
-            "Ramipril, depuis le 02/11/2026, jusqu'au 23/11/2026",
-            "Ramipril, depuis le 02/11/2026, jusqu'en 11/2026",
+            "Ramipril, depuis le 02/11/2026, fin prévue le 20/11/2026 dépassée (à vérifier)"
+            " (à valider)",
+            "Ramipril, depuis le 02/11/2026, jusqu'au 23/11/2026 (à valider)",
+            "Ramipril, depuis le 02/11/2026, jusqu'en 11/2026 (à valider)",
         }
 
     def test_a_measure_older_than_the_contingency_is_listed_beside_it(self) -> None:

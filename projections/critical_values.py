@@ -1,0 +1,205 @@
+"""Centre-wide critical values: is a result nobody has read an emergency for anybody at all?
+
+Pure: a release of the rules and a summary in, verdicts out. A value whose unit or form cannot be
+compared is said to be so; it is never taken for normal.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from releve.projections import wording
+from releve.projections.dates import last_day
+from releve.projections.rule_release import CriticalValue, Rules
+from releve.projections.summary_courses import Result
+from releve.projections.summary_lines import Line
+from releve.projections.summary_record import PatientSummary
+
+Verdict = Literal["critical", "not-comparable"]
+_ABOVE = frozenset({"H", "HH", "HU", "A", "AA", ">"})
+_NORMAL = frozenset({"N", "L", "LL", "LU", "NEG"})
+
+
+class Alarm(NamedTuple):
+    """A value that nobody has read yet and that is critical, or cannot be compared."""
+
+    verdict: Verdict
+    label: str
+    text: str
+    """As received: ``Potassium 6,4 mmol/L``."""
+    entry: UUID
+    as_of: str
+    line: Line
+
+    @property
+    def critical(self) -> bool:
+        """Whether it is critical; else it cannot be compared."""
+        return self.verdict == "critical"
+
+
+def alarms(summary: PatientSummary, rules: Rules) -> list[Alarm]:
+    """Alarms of the results that no doctor has read, critical ones first, then the oldest.
+
+    A result counts in whatever version stands, partial and phoned included. An imported measure
+    counts while it is "à valider". What was old when it came in is history.
+    """
+    if not rules.critical:
+        return []
+    found = [alarm for result in summary.results for alarm in of_result(result, summary, rules)]
+    for line in summary.slot("results"):
+        if line.current and line.ordinal is None and line.validation == "to-validate":
+            found += _judged(line, [line.detail], summary, rules)
+    found.sort(key=lambda each: (not each.critical, each.line.version))
+    return found
+
+
+def of_result(result: Result, summary: PatientSummary, rules: Rules) -> list[Alarm]:
+    """The alarms of one result; none once its version in force was read."""
+    received = result.received
+    if received is None or result.review is not None:
+        return []
+    return _judged(received, result.lines, summary, rules)
+
+
+def _judged(
+    received: Line, lines: Iterable[Mapping[str, Any]], summary: PatientSummary, rules: Rules
+) -> list[Alarm]:
+    as_of = received.detail.get("sampled_at") or received.as_of
+    day = last_day(as_of, received.zone) or received.recorded_at.date()
+    if day < received.recorded_at.date() - timedelta(days=rules.critical_days):
+        return []
+    found = []
+    for line in lines:
+        for rule in rules.critical:
+            if not concerns(rule, line):
+                continue
+            verdict = judge(rule, line, _before(rule, summary, received, day))
+            if verdict is not None:
+                text = _text(received, line)
+                found.append(Alarm(verdict, rule.label, text, received.entry_id, as_of, received))
+    return found
+
+
+def _text(received: Line, line: Mapping[str, Any]) -> str:
+    if received.topic == "patient.observation-recorded":
+        return wording.observation_text(line, received.zone)
+    return wording.result_line_text(line, received.zone)
+
+
+def concerns(rule: CriticalValue, line: Mapping[str, Any]) -> bool:
+    """Whether a line is of the rule's test: by its LOINC codes, by its words where it has none."""
+    codings = line["code"].get("codings", ())
+    codes = {coding.get("code") for coding in codings if coding.get("code")}
+    if codes:
+        return bool(codes.intersection(rule.loinc))
+    return _plain(line["code"].get("text", "")) in rule.names
+
+
+def judge(
+    rule: CriticalValue, line: Mapping[str, Any], before: Iterable[Decimal] = ()
+) -> Verdict | None:
+    """Whether a line is critical under a rule; ``before`` are earlier values in the rule's unit."""
+    if line.get("status") in ("cancelled", "entered-in-error"):
+        return None
+    if rule.above_reference:
+        return _above_reference(line)
+    value = in_unit(rule, line.get("value"))
+    if value is None:
+        # Words alone ("hémolysé") are for a reader; a number that cannot be read is not normal.
+        return "not-comparable" if line.get("value") else None
+    bound = line.get("comparator")
+    if rule.rise is not None:
+        lowest = min(before, default=None)
+        risen = lowest is not None and value >= lowest * Decimal(rule.rise.ratio)
+        return "critical" if risen else None
+    if rule.above is not None:
+        over = value > Decimal(rule.above) or (bound == ">" and value == Decimal(rule.above))
+        if over and bound not in ("<", "<="):
+            return "critical"
+        if (over and bound in ("<", "<=")) or (not over and bound in (">", ">=")):
+            return "not-comparable"
+    if rule.below is not None:
+        under = value < Decimal(rule.below) or (bound == "<" and value == Decimal(rule.below))
+        if under and bound not in (">", ">="):
+            return "critical"
+        if (under and bound in (">", ">=")) or (not under and bound in ("<", "<=")):
+            return "not-comparable"
+    return None
+
+
+def in_unit(rule: CriticalValue, quantity: Mapping[str, Any] | None) -> Decimal | None:
+    """A quantity in the rule's unit, exactly; None where it cannot be compared."""
+    if not quantity:
+        return None
+    factor = None
+    for unit in (quantity.get("code"), quantity.get("unit")):
+        if unit is not None and factor is None:
+            factor = rule.units.get(unit)
+    if quantity.get("code") is None and quantity.get("unit") is None:
+        factor = rule.units.get("")
+    try:
+        return None if factor is None else Decimal(str(quantity["value"])) * Decimal(factor)
+    except InvalidOperation:
+        return None
+
+
+def _before(
+    rule: CriticalValue, summary: PatientSummary, received: Line, day: date
+) -> list[Decimal]:
+    """Earlier values of a rule that looks for a rise, within its days, in its unit."""
+    if rule.rise is None:
+        return []
+    first = day - timedelta(days=rule.rise.days)
+    found = []
+    for line in summary.lines:
+        if line.slot != "results" or not line.current or line.entry_id == received.entry_id:
+            continue
+        then = last_day(line.as_of, line.zone)
+        if then is None or not first <= then <= day or not concerns(rule, line.detail):
+            continue
+        value = in_unit(rule, line.detail.get("value"))
+        if value is not None and value > 0:
+            found.append(value)
+    return found
+
+
+def _above_reference(line: Mapping[str, Any]) -> Verdict | None:
+    said = line.get("interpretation")
+    if said in _ABOVE:
+        return "critical"
+    if said in _NORMAL:
+        return None
+    quantity = line.get("value")
+    if not quantity:
+        return None
+    limit = _upper(line.get("reference_range") or "")
+    try:
+        value = Decimal(str(quantity["value"]))
+    except InvalidOperation:
+        return "not-comparable"
+    if limit is None:
+        return "not-comparable"
+    if line.get("comparator") in ("<", "<=") and value <= limit:
+        return None
+    return "critical" if value > limit else None
+
+
+def _upper(text: str) -> Decimal | None:
+    """The upper end of a reference as written: ``< 14``, ``0 - 14``, ``<= 14 ng/L``."""
+    numbers = []
+    for part in text.replace(",", ".").replace("-", " ").replace("–", " ").split():
+        try:
+            numbers.append(Decimal(part.lstrip("<=≤[(").rstrip("])")))
+        except InvalidOperation:
+            continue
+    return numbers[-1] if numbers else None
+
+
+def _plain(text: str) -> str:
+    flat = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in flat if not unicodedata.combining(sign)).strip()

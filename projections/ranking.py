@@ -1,0 +1,266 @@
+"""Who needs the incoming doctor first: what can be said of a patient, and the order it gives.
+
+Ranking is a pure function of summaries, rules and a viewpoint. A day counts, not an hour: due dates
+and delays are compared with the civil day of the viewpoint in the centre's zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from releve.projections.critical_values import Alarm, alarms
+from releve.projections.dates import first_instant, last_day, zone_of
+from releve.projections.directory_entries import StintLine
+from releve.projections.patient_summary import Item, Line, PatientSummary, Result
+from releve.projections.rule_release import Rules, Signal, Tier
+from releve.projections.summary_record import starts
+
+FAR: Final = 2**62
+_SEVERITY_RANK: Mapping[str, int] = {"unstable": 3, "watcher": 2, "stable": 1}
+_CRITICAL_RANK: Final = 4
+"""A critical value that nobody has read comes before a patient who is known to be unstable."""
+
+
+class Viewpoint(NamedTuple):
+    """From where a briefing looks: whose stint, on which civil day, what they saw last."""
+
+    stint: UUID
+    centre: UUID
+    zone: str
+    day: date
+    """Reference day for ages, delays and what is late."""
+    at: datetime
+    """Moment at which owners are resolved."""
+    start_day: date
+    last_day: date
+    """Last civil day of the stint."""
+    since: int
+    """Ledger position up to which this doctor has read the centre's records."""
+    reader: UUID | None = None
+    """The doctor, for whom what they wrote themselves is not new."""
+    returning: bool = False
+    """Whether they have been at this centre before."""
+
+
+class Ranked(NamedTuple):
+    """One patient with tier and what put them there."""
+
+    tier: Tier
+    signals: frozenset[Signal]
+    summary: PatientSummary
+    key: tuple[int, int, int, int, int, str]
+    alarms: tuple[Alarm, ...] = ()
+
+
+def viewpoint(
+    stint: StintLine, zone: str, now: datetime, since: int, *, returning: bool = False
+) -> Viewpoint:
+    """The viewpoint of a stint at ``now``; before the stint begins, that of its first day."""
+    start = stint.starts_at.astimezone(zone_of(zone))
+    end = stint.over_at.astimezone(zone_of(zone))
+    today = now.astimezone(zone_of(zone)).date()
+    day = max(start.date(), today)
+    at = start if day == start.date() else datetime.combine(day, time(12), zone_of(zone))
+    return Viewpoint(
+        stint.stint, stint.centre, zone, day, at, start.date(), max(end.date(), day), since,
+        stint.practitioner, returning,
+    )  # fmt: skip
+
+
+def extract(summary: PatientSummary) -> PatientSummary:
+    """The bounded part of a summary that ranking and card need; same type, same answers.
+
+    It does not grow with the length of the record, so a briefing's cost depends on the number of
+    patients alone.
+    """
+    spoken = summary.one_liner()
+    unread = [each for each in summary.results if each.received and not each.review]
+    codes = [line["code"] for each in unread for line in each.lines]
+    keep: list[Line] = [line for line in summary.lines if line.slot == "allergies" and line.current]
+    for slot, most in (("medications", 20), ("problems", 4), ("vigilance", 4)):
+        keep += [line for line in summary.slot(slot) if line.current][:most]
+    for slot in ("medications", "problems", "past-illness", "allergies"):
+        changed = [line for line in summary.slot(slot) if line.revised and line not in keep]
+        keep += sorted(changed, key=_last_said)[:_CHANGED]
+    keep += [
+        line
+        for line in summary.slot("results")
+        if line.current and (line.detail["code"] in codes or line.validation == "to-validate")
+    ]
+    if spoken is not None and spoken.older_than is not None and spoken.older_than not in keep:
+        keep.append(spoken.older_than)
+    keep.sort(key=lambda line: (line.version, line.ordinal or 0))
+    contact = summary.last_contact
+    severity = summary.severity
+    attending = summary.medecin_traitant
+    handover = summary.handover
+    shown = {line.entry_id for line in keep}
+    return msgspec.structs.replace(
+        summary,
+        registered=None,
+        attending=[attending] if attending else [],
+        lines=[_thin(line) for line in keep],
+        absences=[line for line in summary.absences if line.current],
+        encounters=[contact] if contact else [],
+        notes=[note for note in summary.notes if spoken is not None and note.spoken is spoken.line],
+        handovers=[handover] if handover else [],
+        results=[each for each in summary.results if not each.settled or each.previous_review],
+        contingencies=[line for line in summary.contingencies if line.current],
+        severities=[severity] if severity else [],
+        fired=[*summary.firing, *summary.older_measures],
+        opinions=[line for line in summary.opinions if line.current and line.target in shown],
+        appointments=summary.booked,
+        told=[line for line in (summary.ins, summary.death, summary.summary_review) if line],
+    )
+
+
+_CHANGED = 4
+_THIN = frozenset(
+    {"concept", "substance", "code", "status", "start", "end", "dose_text", "dose", "value",
+     "frequency", "comparator", "interpretation", "reference_range", "text", "until"}
+)  # fmt: skip
+
+
+def _last_said(line: Line) -> int:
+    changed = line.revised
+    return -(changed.version if changed is not None else line.version)
+
+
+def _thin(line: Line) -> Line:
+    if line.slot not in ("allergies", "medications", "problems", "results"):
+        return line  # what a one-liner is older than may be anything: it says itself whole
+    detail = {name: value for name, value in line.detail.items() if name in _THIN}
+    first = line.first and {}
+    return msgspec.structs.replace(line, detail=detail, first=first)
+
+
+def signals(
+    summary: PatientSummary, view: Viewpoint, rules: Rules, ringing: Iterable[Alarm] = ()
+) -> frozenset[Signal]:
+    """What can be said of a patient for ranking, seen from ``view``; ``ringing`` are its alarms."""
+    found: set[Signal] = set()
+    if summary.unread:
+        found.add("incomplete")
+    for alarm in ringing:
+        found.add("critical-result" if alarm.critical else "result-unit-error")
+    if summary.death is None:
+        found |= _ill(summary)
+    else:
+        found.add("deceased")
+    for item in summary.open_items:
+        due = due_day(item)
+        if due is None:
+            found.add("no-deadline")
+        elif due < view.day:
+            found.add("overdue-with-harm" if item.harm_if_late else "overdue")
+        elif due <= view.last_day:
+            found.add("due-in-stint")
+    for result in summary.open_results(view.day):
+        said = _RESULT_SIGNAL.get(result.state(view.day))
+        if said is not None:
+            found.add(said)
+    if any(is_corrected_for(result, view, rules) for result in summary.corrected_results):
+        found.add("corrected-result")
+    if view.reader is not None and any(q.to == view.reader for q in summary.open_questions):
+        found.add("question-to-me")
+    if summary.to_validate:
+        found.add("to-validate")
+    if summary.news_for(view.reader, view.since):
+        found.add("changed")
+        if summary.appointments_between(view.day, view.last_day):
+            found.add("booked-changed")
+    return frozenset(found)
+
+
+_RESULT_SIGNAL: Mapping[str, Signal] = {
+    "to-review": "result-to-review",
+    "expected-late": "result-late",
+    "to-inform": "result-to-inform",
+}
+
+
+def _ill(summary: PatientSummary) -> set[Signal]:
+    found: set[Signal] = set()
+    severity = summary.severity
+    level = severity.detail["severity"] if severity else None
+    if level == "unstable":
+        found.add("unstable")
+    elif level == "watcher":
+        found.add("watcher")
+    for fired in summary.firing:
+        found.add("contingency-met" if fired.matched else "contingency-not-comparable")
+    return found
+
+
+def is_corrected_for(result: Result, view: Viewpoint, rules: Rules) -> bool:
+    """Whether this reader had read a version of the result that was corrected lately."""
+    before, now = result.previous_review, result.received
+    if before is None or now is None or view.reader is None or before.person != view.reader:
+        return False
+    came = now.recorded_at.astimezone(zone_of(view.zone)).date()
+    return view.day - came <= timedelta(days=rules.corrected_days) and result.review is None
+
+
+def rank(summaries: Iterable[PatientSummary], view: Viewpoint, rules: Rules) -> list[Ranked]:
+    """All patients in briefing order: a total order, the same for the same inputs.
+
+    Inside a tier: a critical value that nobody read, then the more severe, the earlier due, the
+    earlier appointment of this stint, the older open item.
+    """
+    ranked = []
+    tiers = {tier: index for index, tier in enumerate(rules.titles())}
+    for summary in summaries:
+        ringing = alarms(summary, rules)
+        said = signals(summary, view, rules, ringing)
+        tier = rules.tier_of(said)
+        items = summary.open_items
+        dues = [due.toordinal() for item in items if (due := due_day(item)) is not None]
+        booked = summary.appointments_between(view.day, view.last_day)
+        opened = [_opened(item) for item in items]
+        key = (
+            tiers[tier],
+            -_gravity(summary, said),
+            min(dues, default=FAR),
+            int(starts(booked[0])[0].timestamp()) if booked else FAR,
+            min(opened, default=FAR),
+            summary.patient.hex,
+        )
+        ranked.append(Ranked(tier, said, summary, key, tuple(ringing)))
+    ranked.sort(key=lambda each: each.key)
+    return ranked
+
+
+def _gravity(summary: PatientSummary, said: frozenset[Signal]) -> int:
+    if "critical-result" in said:
+        return _CRITICAL_RANK
+    severity = summary.severity
+    if severity is None or "deceased" in said:
+        return 0
+    return _SEVERITY_RANK.get(severity.detail["severity"], 0)
+
+
+def due_day(item: Item) -> date | None:
+    """The last day on which an item is in time; None without a deadline."""
+    return last_day(item.due, item.line.zone) if item.due else None
+
+
+def _opened(item: Item) -> int:
+    moment = first_instant(item.line.as_of, item.line.zone) or item.line.recorded_at
+    return int(moment.timestamp())
+
+
+def urgency(view: Viewpoint, item: Item) -> tuple[bool, int, int, int]:
+    """The place of an item among a patient's: late with harm, then by day, then its age."""
+    due = due_day(item)
+    late = due is not None and due < view.day
+    return (
+        not (late and item.harm_if_late),
+        due.toordinal() if due else FAR,
+        not item.harm_if_late,
+        item.line.version,
+    )
