@@ -354,6 +354,8 @@ def _in_window(
         if resource.stint == stint and where in when:
             return _allow(rule, action, stint=stint)
         return _deny(f"not-{rule}")
+    if action is Action.READ_ASKED_CARD and context.asked and where not in ("closed", "over"):
+        return _allow("question-asked", action, stint=stint)
     match where:
         case "closed":
             return _deny("window-closed")
@@ -368,7 +370,7 @@ def _in_window(
         case "grace":
             return _in_grace(window, action, resource, context)
         case "questions":
-            if context.asked and action in (Action.READ_ASKED_CARD, Action.ANSWER_QUESTION):
+            if context.asked and action is Action.ANSWER_QUESTION:
                 return _allow("question-asked", action, stint=stint)
             return _deny("after-grace")
         case "over":
@@ -381,7 +383,7 @@ def _in_grace(
     stint = window.stint
     if action in (Action.READ_CLINICAL, Action.READ_IDENTITY) and context.treated:
         return _allow("grace-own-patients", action, stint=stint)
-    if action in (Action.READ_ASKED_CARD, Action.ANSWER_QUESTION) and context.asked:
+    if action is Action.ANSWER_QUESTION and context.asked:
         return _allow("question-asked", action, stint=stint)
     if action is Action.AMEND_NOTE and context.authored:
         return _allow("grace-addendum", action, stint=stint)

@@ -258,6 +258,7 @@ WHAT = {
     "page.handovers": "transmissions du séjour",
     "page.audit": "structure du dossier (audit)", "page.deadlines": "échéances",
     "api.patient": "identité et synthèse, par l’API", "api.summary": "synthèse, par l’API",
+    "api.questions": "questions posées au lecteur, par l’API",
     "api.timeline": "fil du dossier, par l’API", "api.open-items": "points ouverts, par l’API",
     "api.replay": "dossier rejoué à un moment, par l’API", "api.briefing": "relève, par l’API",
     "fhir.Patient": "FHIR Patient", "fhir.summary": "FHIR synthèse (IPS)",

@@ -1,6 +1,13 @@
 """The machine doors: JSON under ``/api/v1``, FHIR under ``/fhir``, and what operators probe."""
 
-from releve.api.routes import commands, fhir, inbox, operating, readings
+from releve.api.routes import centres, commands, fhir, inbox, operating, readings
 
-DOORS = (operating.router, commands.router, inbox.router, readings.router, fhir.router)
+DOORS = (
+    operating.router,
+    commands.router,
+    centres.router,
+    inbox.router,
+    readings.router,
+    fhir.router,
+)
 """Routers in the order they are asked."""

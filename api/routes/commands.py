@@ -37,7 +37,7 @@ class CommandGuard:
         return authorise_command(services_of(request), principal, command, target), command
 
 
-_BASES: Mapping[Target, str] = {
+BASES: Mapping[Target, str] = {
     "patient": "/patients",
     "stint": "/stints",
     "centre": "/centres",
@@ -97,6 +97,6 @@ def _add(spec: CommandSpec, base: str) -> None:
     )
 
 
-for _target, _base in _BASES.items():
+for _target, _base in BASES.items():
     for _spec in public_commands(_target):
         _add(_spec, _base)

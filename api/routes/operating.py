@@ -15,6 +15,7 @@ from releve.api.gate import services_of
 from releve.api.logs import where
 from releve.api.problems import UNAVAILABLE
 from releve.api.routes.bodies import as_json
+from releve.api.routes.commands import BASES
 from releve.domain.commands import CommandSpec
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ def describe(base_url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of the JSON door."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM, "Written": _WRITTEN}
     paths: dict[str, Any] = {}
-    for target, base in (("patient", "/api/v1/patients"), ("stint", "/api/v1/stints")):
+    for target, base in BASES.items():
         for spec in public_commands(target):
-            path = base if spec.creates else f"{base}/{{{target}}}/{spec.name}"
+            path = "/api/v1" + (base if spec.creates else f"{base}/{{{target}}}/{spec.name}")
             paths.setdefault(path, {})["post"] = _operation(spec, target, schemas)
     for path, (summary, query) in _READINGS.items():
         parameters = [_in_path(part[1:-1]) for part in path.split("/") if part.startswith("{")]
@@ -196,6 +197,9 @@ _WRITTEN = {
     "properties": {
         "patient": {"type": "string", "format": "uuid"},
         "stint": {"type": "string", "format": "uuid"},
+        "centre": {"type": "string", "format": "uuid"},
+        "practitioner": {"type": "string", "format": "uuid"},
+        "inbox": {"type": "string", "format": "uuid"},
         "event_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
         "version": {"type": "integer"},
         "position": {"type": ["integer", "null"]},
@@ -210,6 +214,7 @@ _READINGS: dict[str, tuple[str, dict[str, str]]] = {
     "/api/v1/patients/{patient}/summary": ("Synthèse, 19 rubriques", {}),
     "/api/v1/patients/{patient}/timeline": ("Fil du dossier", {}),
     "/api/v1/patients/{patient}/open-items": ("Points ouverts", {}),
+    "/api/v1/patients/{patient}/questions": ("Questions qui attendent la réponse du lecteur", {}),
     "/api/v1/patients/{patient}/replay": (
         "Ce que chacun pouvait savoir à un moment",
         {"known_at": "string", "at": "string", "position": "integer"},
@@ -218,5 +223,6 @@ _READINGS: dict[str, tuple[str, dict[str, str]]] = {
         "La relève d'un séjour",
         {"edition": "string", "position": "integer", "at": "string"},
     ),
+    "/api/v1/centres/{centre}": ("Le centre, qui y est en poste, qui répond sinon", {}),
     "/api/v1/ledger/checkpoint": ("Dernière tête signée du registre", {}),
 }

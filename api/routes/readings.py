@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
@@ -18,6 +19,9 @@ from releve.api.pages.views import Moment, is_greyed
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
 from releve.api.reading import patient_at
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json
+from releve.domain.aggregates.patient import Patient
+from releve.domain.aggregates.patient.questions import open_questions_to
+from releve.domain.continuity import fold
 from releve.projections import wording
 from releve.projections.briefing import owner_label
 from releve.projections.editions import Edition
@@ -30,6 +34,7 @@ from releve.security.policy import Action
 router = APIRouter(prefix="/api/v1", dependencies=[AtPosition])
 
 Reading = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
+ReadingAsked = Annotated[Granted, Depends(Guard(Action.READ_ASKED_CARD, "patient"))]
 ReadingBriefing = Annotated[Granted, Depends(Guard(Action.READ_BRIEFING, "stint"))]
 ReadingHead = Annotated[Granted, Depends(Guard(Action.READ_CHECKPOINT, "ledger"))]
 
@@ -150,6 +155,42 @@ def timeline(request: Request, granted: Reading) -> Response:
 
     disclosed = read_clinical(
         services, granted, produce, what="api.timeline", patients=lambda _: (granted.patient,)
+    )
+    return clinical_json(disclosed)
+
+
+@router.get("/patients/{patient}/questions")
+def questions(request: Request, granted: ReadingAsked) -> Response:
+    """Questions about this patient that wait for the reader's answer, each with what it quotes.
+
+    This is all of the record that is open to a doctor from 72 hours to 14 days after a stint.
+    """
+    services = services_of(request)
+    person = granted.principal.person
+
+    def produce() -> tuple[dict[str, Any], int]:
+        position = services.reader.head().size - 1
+        events = services.reader.stream(granted.patient, up_to=position)
+        record = fold("patient", None, events)
+        asked = open_questions_to(record, person) if isinstance(record, Patient) else []
+        shown = {entry.event_id: entry.to_json() for entry in entries_of(events)}
+        return {
+            "patient": str(granted.patient),
+            "position": position,
+            "questions": [
+                {
+                    "question": str(event.event_id),
+                    "asked_by": event.envelope.author.name,
+                    "asked_at": event.recorded_at.isoformat(),
+                    **msgspec.to_builtins(event.payload),
+                    "about": shown.get(event.envelope.target) if event.envelope.target else None,
+                }
+                for event in asked
+            ],
+        }, position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="api.questions", patients=lambda _: (granted.patient,)
     )
     return clinical_json(disclosed)
 

@@ -503,7 +503,7 @@ class TestOperating:
             for path in document["paths"].values()
             for operation in path.values()
         }
-        for target in ("patient", "stint"):
+        for target in ("patient", "stint", "centre", "practitioner", "inbox"):
             assert {s.name.replace("-", "_") for s in public_commands(target)} <= told
         schemas = document["components"]["schemas"]
 

@@ -91,6 +91,7 @@ def readings(web: Web) -> list[tuple[str, str, str]]:
             continue
         address = re.sub(r"\{patient\}", patient, re.sub(r"\{stint\}", stint, route.path))
         address = address.replace("{entry}", str(entry_of(web, UUID(patient))))
+        address = address.replace("{centre}", str(web.services.persona("present").centre))
         persona = "present"
         if route.path.startswith("/audit"):
             persona = "auditor"
@@ -140,6 +141,7 @@ def test_no_get_route_gives_clinical_text_to_who_may_not_read_it(web: Web, who: 
             continue
         for patient, stint in zip(patients, stints, strict=True):
             address = route.path.replace("{patient}", str(patient)).replace("{stint}", str(stint))
+            address = address.replace("{centre}", str(web.services.persona(who).centre))
             address = address.replace("{entry}", str(entry_of(web, patient)))
             for client in (browser, machine):
                 answer = client.get(address.replace("{name}", "app.css"))
