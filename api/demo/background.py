@@ -36,6 +36,9 @@ CONDITIONS = {each.key: each for each in (*CHRONIC, *ACUTE)}
 Draw = Callable[[str, str], Random]
 """The generator of one entity, from its kind and key."""
 
+Share = Callable[[str, str], float]
+"""A number from 0 to 1 that belongs to one entity, from its kind and key."""
+
 ALLERGENS = (
     ("Pénicilline", "J01CE", "urticaire"),
     ("Acide acétylsalicylique", "N02BA01", "œdème des lèvres"),
@@ -134,13 +137,13 @@ ORDERED = tuple(sorted(CHRONIC, key=_depth))
 """Chronic conditions so that what draws others comes first."""
 
 
-def conditions_of(draw: Draw, person: people.Person, day: date) -> list[Condition]:
+def conditions_of(share: Share, person: people.Person, day: date) -> list[Condition]:
     """Long-standing conditions, the frequent ones of that age and sex more often."""
     age = (day - person.born).days / 365.25
     held: list[Condition] = []
     for condition in ORDERED:
-        rng = draw(f"has-{condition.key}", str(person.index))
-        if rng.random() < chance(condition, age, person.sex, held):
+        likely = chance(condition, age, person.sex, held)
+        if likely and share(f"has-{condition.key}", str(person.index)) < likely:
             held.append(condition)
     return held
 

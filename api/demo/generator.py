@@ -33,16 +33,33 @@ def history(sizes: Sizes, monday: date) -> Iterator[Act]:
     return heapq.merge(*centres, key=lambda act: (act.at, act.label))
 
 
-def golden_scenes(sizes: Sizes, monday: date) -> tuple[Golden, ...]:
+def golden_scenes(scribe: Scribe) -> tuple[Golden, ...]:
     """The hand-written scenes: all of them, and at most half of a very small centre."""
-    return scenes(monday)[: max(1, sizes.patients // 2)]
+
+    def name_at(days: int) -> str:
+        family, given = _doctor_at(scribe, days)
+        return f"Dr {given} {family}"
+
+    return scenes(scribe.monday, name_at)[: max(1, scribe.sizes.patients // 2)]
+
+
+def _doctor_at(scribe: Scribe, days: int) -> tuple[str, str]:
+    at = datetime.combine(scribe.monday + timedelta(days=days), time(12), PARIS)
+    return scribe.week_of(at).doctor
+
+
+def _labelled(scribe: Scribe, who: str) -> str:
+    """The label of a stream of the centre; ``in-post@-13`` is the doctor of so many days ago."""
+    if who.startswith("in-post@"):
+        return scribe.person(_doctor_at(scribe, int(who.removeprefix("in-post@"))))
+    return f"{scribe.label}/{who}"
 
 
 def centre_acts(sizes: Sizes, number: int, monday: date) -> list[Act]:
     """The acts of one centre, oldest first."""
     scribe = Scribe(sizes, number, monday)
     CentreLife(scribe).write()
-    golden = golden_scenes(sizes, monday)
+    golden = golden_scenes(scribe)
     _tell(scribe, golden)
     consulted = sum(isinstance(act.command, RecordConsultation) for act in scribe.acts)
     charts = _charts(scribe, sizes.patients - len(golden))
@@ -63,7 +80,7 @@ def _charts(scribe: Scribe, count: int) -> list[Chart]:
     return [
         Chart(
             person=person,
-            conditions=background.conditions_of(scribe.rng, person, scribe.first),
+            conditions=background.conditions_of(scribe.share, person, scribe.first),
             allergen=background.allergen_of(scribe.rng, person),
             target=f"{scribe.label}/patient-{person.index}",
         )
@@ -134,7 +151,7 @@ def _tell(scribe: Scribe, golden: tuple[Golden, ...]) -> None:
                     field: Entry(f"{target}:{scene.key}-{label}", topic, nth)
                     for field, (label, topic, nth) in step.about.items()
                 },
-                refers={field: f"{scribe.label}/{who}" for field, who in step.refers.items()},
+                refers={field: _labelled(scribe, who) for field, who in step.refers.items()},
                 source=step.source,
                 content=step.content,
             )

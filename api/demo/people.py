@@ -132,6 +132,12 @@ def generator(seed: int, kind: str, key: str) -> random.Random:
     return random.Random(int.from_bytes(digest, "big"))  # noqa: S311 - invented people, no secret
 
 
+def share(seed: int, kind: str, key: str) -> float:
+    """A number from 0 to 1 that belongs to one entity."""
+    digest = hashlib.blake2b(f"{seed}|{kind}|{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
 def request_key(seed: int, kind: str, key: str) -> bytes:
     """The idempotency key of a demo command: from the seed, so that ids are the same everywhere."""
     return hashlib.blake2b(f"{seed}|request|{kind}|{key}".encode(), digest_size=32).digest()
@@ -230,7 +236,7 @@ def _households(seed: int, centre: int, drawn: list[Person]) -> list[Person]:
     home_of: dict[int, int] = {}
     waiting: dict[str, Person] = {}
     for person in adults:
-        if generator(seed, f"centre-{centre}/couple", str(person.index)).random() > 0.62:
+        if share(seed, f"centre-{centre}/couple", str(person.index)) > 0.62:
             continue
         other = waiting.pop("male" if person.sex == "female" else "female", None)
         if other is None or abs((other.born - person.born).days) > 8 * 365:

@@ -38,6 +38,10 @@ class Scribe:
         """The generator of one entity of this centre, and of nothing else."""
         return people.generator(self.sizes.seed, f"{self.label}/{kind}", key)
 
+    def share(self, kind: str, key: str) -> float:
+        """A number from 0 to 1 that is this entity's own: one draw, without a generator."""
+        return people.share(self.sizes.seed, f"{self.label}/{kind}", key)
+
     def week_of(self, at: datetime) -> Week:
         """The stint in which a moment lies."""
         there = at.astimezone(PARIS).date()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 from releve.api.demo.golden.first_page import first_page
 from releve.api.demo.golden.story import Golden
+from releve.api.demo.golden.traps import traps
 
 __all__ = ["Golden", "scenes"]
 
 
-def scenes(monday: date) -> tuple[Golden, ...]:
-    """The golden patients of a centre whose present stint begins on ``monday``."""
-    return first_page(monday)
+def scenes(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
+    """The golden patients of a centre whose present stint begins on ``monday``.
+
+    ``name_at`` gives the doctor in post so many days from it, as they are written.
+    """
+    return (*first_page(monday), *traps(monday, name_at))
