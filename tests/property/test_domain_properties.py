@@ -44,7 +44,7 @@ from releve.domain.aggregates.stint import Stint, StintEnded, StintPlanned, Stin
 from releve.domain.commands import COMMANDS
 from releve.domain.commands.command import ANY_ID
 from releve.domain.continuity import CommandContext, fold, propose
-from releve.domain.errors import Invalid, Refused, Tampered
+from releve.domain.errors import Invalid, NotFound, Refused, Tampered
 from releve.domain.events import Author, Envelope, Event, Payload, Source
 from releve.domain.values import Concept, NamedPerson, Nir, Owner
 from releve.security.ledger.envelope import Header
@@ -390,7 +390,7 @@ def test_a_damaged_command_is_refused_without_an_unexpected_error(
         events = propose(
             IDS, state, command, context, named("stream"), author_stint=stint, originals=["00" * 32]
         )
-    except (Invalid, Refused):
+    except (Invalid, Refused, NotFound):
         return
     for made in events:
         topic, schema, envelope, payload = CODEC.encode(made)
