@@ -68,17 +68,17 @@ def check(bundle: JsonObject) -> list[Issue]:
     issues = r4b.structure(shell_of(bundle), "Bundle")
     index = BundleIndex(bundle)
     issues += entry_issues(bundle)
-    sound: list[Entry] = []
+    sound: list[tuple[Entry, list[r4b.Node]]] = []
     for entry in index.entries:
         if entry.type in r4b.R4_ONLY or not r4b.is_resource(entry.type):
             continue
-        found = r4b.structure(entry.resource, entry.path)
+        found, nodes = r4b.judged(entry.resource, entry.path)
         issues += found
         if not found:
-            sound.append(entry)
+            sound.append((entry, nodes))
     issues += document_issues(index)
-    for entry in sound:
-        issues += resource_issues(index, entry)
+    for entry, nodes in sound:
+        issues += resource_issues(index, entry, nodes)
     return issues
 
 
@@ -153,9 +153,14 @@ def document_issues(index: BundleIndex) -> list[Issue]:
     return issues
 
 
-def resource_issues(index: BundleIndex, entry: Entry) -> list[Issue]:
-    """References, codes, narrative and invariants of one resource that validated."""
-    nodes = r4b.walk(entry.resource, entry.type, entry.path)
+def resource_issues(
+    index: BundleIndex, entry: Entry, walked: list[r4b.Node] | None = None
+) -> list[Issue]:
+    """References, codes, narrative and invariants of one resource that validated.
+
+    ``walked`` are its elements, where they are at hand (:func:`releve.fhir.r4b.walk`).
+    """
+    nodes = r4b.walk(entry.resource, entry.type, entry.path) if walked is None else walked
     issues = list(_reference_issues(index, entry, nodes))
     issues += r4b.unknown_codes(nodes)
     issues += _narrative_issues(nodes)

@@ -202,6 +202,20 @@ def structure(content: JsonObject, path: str) -> list[Issue]:
 
     ``content`` must have a ``resourceType`` that :func:`model_of` knows.
     """
+    return judged(content, path)[0]
+
+
+def judged(content: JsonObject, path: str) -> tuple[list[Issue], list[Node]]:
+    """What :func:`structure` says and, where it says nothing, every element (:func:`walk`)."""
+    if issues := _unsound(content, path):
+        return issues, []
+    nodes = walk(content, str(content["resourceType"]), path)
+    reason = "type JSON que FHIR R4 n'admet pas pour cet élément"
+    issues = [Issue(node.path, reason) for node in nodes if not _json_type_fits(node)]
+    return issues, [] if issues else nodes
+
+
+def _unsound(content: JsonObject, path: str) -> list[Issue]:
     for index, inside in enumerate(_contained(content)):
         inner = inside.get("resourceType") if isinstance(inside, dict) else None
         if not isinstance(inner, str) or model_of(inner) is None:
@@ -225,11 +239,7 @@ def structure(content: JsonObject, path: str) -> list[Issue]:
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
         # The library answers some malformed content with its own errors instead of a refusal.
         return [Issue(path, "structure que FHIR R4 n'admet pas")]
-    return [
-        Issue(node.path, "type JSON que FHIR R4 n'admet pas pour cet élément")
-        for node in walk(content, type_name, path)
-        if not _json_type_fits(node)
-    ]
+    return []
 
 
 def unknown_codes(nodes: Iterable[Node]) -> list[Issue]:

@@ -153,10 +153,15 @@ def _take(
     conclusion: str,
     *authors: str,
 ) -> None:
-    effective = moments.text_of(content, "effective")
+    dated = (content, *(one.resource for one in reading.taken_over))
+    sampled = first_moment(*(moments.text_of(one, "effective") for one in dated))
     reading.author = author_of(index, content, reading.entry, *authors)
-    reading.occurred_at = first_moment(effective, content.get("issued"))
-    names = [one["value"] for one in content.get("identifier", ()) if one.get("value")]
+    reading.occurred_at = first_moment(sampled, content.get("issued"))
+    names = [
+        one["value"]
+        for one in content.get("identifier", ())
+        if one.get("value") and one.get("system") != codes.ANY_URI
+    ]
     reading.payload = ResultReceived(
         status=status,
         title=named(content.get("code"), reading).text,
@@ -164,7 +169,7 @@ def _take(
         conclusion=conclusion,
         report=names[0] if names else None,
         laboratory=reading.author or "",
-        sampled_at=first_moment(effective),
+        sampled_at=sampled,
     )
 
 

@@ -99,6 +99,8 @@ def report(
     content = line_start("DiagnosticReport", version)
     if accepted:
         content["meta"].pop("tag", None)
+    if payload.report and payload.report not in [one["value"] for one in content["identifier"]]:
+        content["identifier"] = [{"value": payload.report}]
     source = "" if accepted else provenance_words(version)
     if said := " ; ".join(part for part in (_phoned(payload), source) if part):
         div = narrative.paragraphs([payload.title or result.title, said])
