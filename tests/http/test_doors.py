@@ -82,6 +82,14 @@ def entry_of(web: Web, patient: UUID) -> UUID:
     return newest
 
 
+def ask_the_doctor_in_post(web: Web, patient: str) -> None:
+    """A question that waits for an answer: without one there is nothing to read."""
+    asked = {"to": str(web.services.persona("present").person), "to_name": "Dr", "text": "?"}
+    path = f"/api/v1/patients/{patient}/ask-question"
+    answer = web.machine("referent").post(path, json=asked, headers=key())
+    assert answer.status_code == 201, answer.text
+
+
 def readings(web: Web) -> list[tuple[str, str, str]]:
     """(persona, method, address) of every route that gives a record, filled in."""
     patient, stint = str(web.patient()), str(web.stint("present"))
@@ -93,6 +101,8 @@ def readings(web: Web) -> list[tuple[str, str, str]]:
         address = address.replace("{entry}", str(entry_of(web, UUID(patient))))
         address = address.replace("{centre}", str(web.services.persona("present").centre))
         persona = "present"
+        if route.path.endswith("/questions"):
+            ask_the_doctor_in_post(web, patient)
         if route.path.startswith("/audit"):
             persona = "auditor"
         elif route.path == "/echeances":
@@ -223,8 +233,9 @@ NO_RECORD = {
     "/audit",
     "/patients/nouveau",
     "/api/v1/ledger/checkpoint",
+    "/api/v1/centres/{centre}",
 }
-"""Signed-in pages that hold no record: a redirection, the log's head, an empty form."""
+"""Signed-in pages that hold no record: a redirection, the log's head, an empty form, a centre."""
 
 
 def test_no_record_leaves_once_the_access_log_is_down(web: Web, module_database: Database) -> None:
