@@ -11,7 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from releve.api.acting import public_commands
+from releve.api.rules import activate_release
 from releve.domain.commands import COMMANDS
+from releve.projections.rule_release import CURRENT
 from support.web import MONDAY, Web, key
 
 pytestmark = pytest.mark.postgres
@@ -494,6 +496,20 @@ class TestOperating:
         assert answer.json()["failing"] == ["keys", "readings"]
         assert str(keys) not in answer.text
         assert "position" not in answer.text
+
+    def test_a_release_of_the_rules_is_put_in_force_once_on_the_cells_own_stream(
+        self, web: Web
+    ) -> None:
+        done = [activate_release(web.services, name) for name in
+                ("2026-11", "2026-11", CURRENT, "2026-11", CURRENT)]  # fmt: skip
+        assert [len(each.event_ids) for each in done] == [1, 0, 1, 1, 1]
+        assert len({each.stream for each in done}) == 1
+        web.services.settled()
+        in_force = web.services.directory.load().rules
+        assert in_force is not None
+        assert (in_force.release, in_force.rules) == (CURRENT, done[0].stream)
+        with pytest.raises(FileNotFoundError):
+            activate_release(web.services, "1999-01")
 
     def test_openapi_describes_every_command_and_resolves(self, web: Web) -> None:
         document = web.client().get("/api/openapi.json").json()
