@@ -52,7 +52,8 @@ DOORS: Final = {
 }  # fmt: skip
 STATES: Final = {"waiting": "à rattacher", "matched": "rattaché", "rejected": "mis de côté"}
 TRAITS: Final = {
-    "birth_name": "nom de naissance", "name": "nom", "first_names": "prénom",
+    "birth_name": "nom de naissance", "name": "nom", "first_names": "prénoms",
+    "first_name": "prénom",
     "birth_date": "date de naissance", "sex": "sexe", "birth_place": "lieu de naissance",
     "identifiers": "identifiant",
 }  # fmt: skip

@@ -157,9 +157,8 @@ class Compared:
     @property
     def enough(self) -> bool:
         """True when nobody has to look: an identifier, or name, first name and birth date."""
-        return "identifiers" in self.agreed or {"name", "first_names", "birth_date"} <= set(
-            self.agreed
-        )
+        agreed = set(self.agreed)
+        return "identifiers" in agreed or {"name", "first_name", "birth_date"} <= agreed
 
 
 def compare(said: IdentityTraits, known: IdentityTraits) -> Compared:
@@ -168,7 +167,8 @@ def compare(said: IdentityTraits, known: IdentityTraits) -> Compared:
     Strict traits are those of the INS (birth name, first given name, birth date, sex, birthplace)
     and its matricule. Accents, case, hyphens and apostrophes do not count; a date that is only
     known to the month or year differs where what is known does. A trait that one side does not
-    give neither agrees nor differs.
+    give neither agrees nor differs. ``name`` and ``first_name`` agree when the birth ones do, or
+    the used ones: an agenda knows people by those.
     """
     agreed: list[str] = []
     differing: list[str] = []
@@ -188,6 +188,11 @@ def compare(said: IdentityTraits, known: IdentityTraits) -> Compared:
         "birth_name" not in differing and _plain(said.used_name or said.birth_name) in names
     ):
         agreed.append("name")
+    first = {_plain(n) for n in (known.used_first_name, *known.first_names)} - {""}
+    if "first_names" in agreed or (
+        "first_names" not in differing and _plain(said.used_first_name) in first
+    ):
+        agreed.append("first_name")
     if "birth_date" in agreed and not (_whole(said.birth_date) and _whole(known.birth_date)):
         agreed.remove("birth_date")  # a year that agrees is no birth date
     return Compared(tuple(agreed), tuple(differing))

@@ -3,72 +3,473 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from starlette.testclient import TestClient
 
-from support.web import Web, key
+from releve.api.inbox import Repair, deliver, receive
+from releve.api.watched import WatchedFolder
+from releve.domain.aggregates.patient.documents import DocumentAttached
+from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.commands import MatchDocument
+from releve.domain.continuity import CommandContext
+from releve.domain.events import Author
+from releve.projections.records import read_patient
+from support.web import FORM, Web, hidden, key, submit
 
+pytestmark = pytest.mark.postgres
+
+DATA = Path(__file__).parents[1] / "conformance" / "data" / "inbox"
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
-SECRET = "Embolie pulmonaire segmentaire"
+FINDING = "Embolie pulmonaire segmentaire"
 """Words of content that nobody at the desk may be sent."""
+ODETTE = {
+    "birth_name": "BELLANGER", "first_names": ["ODETTE", "MARIE", "ROSE"], "used_name": "PICHON",
+    "birth_date": "1948-03-02", "sex": "female", "birth_place": "23096", "prior_search": "name",
+}  # fmt: skip
 
 
-def identity(web: Web, patient: UUID) -> dict[str, Any]:
-    """The traits of a demo patient as somebody would type them."""
-    events = web.services.continuity.patient(patient)
-    assert events.registered is not None
-    known: Any = events.registered.payload
-    return {
-        "birth_name": known.birth_name,
-        "first_names": list(known.first_names),
-        "birth_date": known.birth_date,
-        "sex": known.sex,
-    }
+def pdf(words: str) -> bytes:
+    """A PDF of its own for each test: the same bytes would be the same document."""
+    return PDF + b"% " + words.encode() + b"\n"
 
 
-@pytest.mark.postgres
-def test_a_pdf_is_dropped_matched_blind_and_delivered(web: Web) -> None:
-    import json
+def odette(web: Web, **changed: Any) -> UUID:
+    """A new record with the identity of the fixtures, or one that differs by a trait."""
+    made = web.machine("coordinator").post(
+        "/api/v1/patients", json={**ODETTE, **changed}, headers=key()
+    )
+    assert made.status_code == 201, made.text
+    return UUID(made.json()["patient"])
 
-    patient = web.patient()
-    said = identity(web, patient)
-    desk = web.machine(web.hire("secretary"))
-    sent = desk.post(
+
+@pytest.fixture(scope="module")
+def patient(web: Web) -> UUID:
+    return odette(web)
+
+
+@pytest.fixture(scope="module")
+def desk(web: Web) -> TestClient:
+    return web.machine(web.hire("secretary"))
+
+
+def send(client: TestClient, raw: bytes, title: str = "", **identity: Any) -> str:
+    """Send a document; gives its id."""
+    sent = client.post(
         "/api/v1/inbox",
-        files={"document": ("nom-du-patient.pdf", PDF, "application/pdf")},
-        data={"identity": json.dumps(said), "title": SECRET},
+        files={"document": ("nom-du-patient.bin", raw, "application/octet-stream")},
+        data={"identity": json.dumps(identity) if identity else "", "title": title},
     )
     assert sent.status_code == 201, sent.text
-    document = sent.json()["inbox"]
-    again = desk.post("/api/v1/inbox", content=PDF, headers={"content-type": "application/pdf"})
-    assert again.status_code == 200
-    assert again.json()["inbox"] == document
-    assert again.json()["known"] is True
+    document: str = sent.json()["inbox"]
+    return document
 
-    listed = desk.get("/api/v1/inbox")
-    assert listed.status_code == 200, listed.text
-    (row,) = [each for each in listed.json()["documents"] if each["inbox"] == document]
-    assert row["proposals"][0]["patient"] == str(patient)
-    matched = desk.post(
-        f"/api/v1/inbox/{document}/match-document", json={"patient": str(patient)}, headers=key()
+
+def match(client: TestClient, document: str, patient: UUID, **more: Any) -> Any:
+    return client.post(
+        f"/api/v1/inbox/{document}/match-document",
+        json={"patient": str(patient), **more},
+        headers=key(),
     )
-    assert matched.status_code == 201, matched.text
-    record = web.services.continuity.patient(patient)
-    (attached,) = [
-        event
-        for event in record.documents
-        if getattr(event.payload, "sha256", "") == hashlib.sha256(PDF).hexdigest()
-    ]
-    assert attached.envelope.entered_by == web.services.persona("secretary").person
-    assert web.services.reader.attachment(attached.event_id, patient) == PDF
 
-    for path in ("", "/content", "/original"):
-        seen = desk.get(f"/api/v1/inbox/{document}{path}")
-        assert seen.status_code == (200 if not path else 404)
-        assert SECRET not in seen.text
-        assert b"%PDF" not in seen.content
+
+def attached(web: Web, patient: UUID, raw: bytes) -> list[Any]:
+    """The events by which a record holds these bytes."""
+    sha256 = hashlib.sha256(raw).hexdigest()
+    return [
+        event
+        for event in web.services.continuity.patient(patient).documents
+        if isinstance(event.payload, DocumentAttached) and event.payload.sha256 == sha256
+    ]
+
+
+# Whose it is, and who may see what
+
+
+def test_a_pdf_is_matched_blind_and_kept_byte_for_byte(
+    web: Web, patient: UUID, desk: TestClient
+) -> None:
+    raw = pdf("blind")
+    said = {key: ODETTE[key] for key in ("birth_name", "first_names", "birth_date")}
+    document = send(desk, raw, FINDING, **said)
+    again = desk.post("/api/v1/inbox", content=raw, headers={"content-type": "application/pdf"})
+    assert (again.status_code, again.json()["inbox"], again.json()["known"]) == (
+        200,
+        document,
+        True,
+    )
+    listed = desk.get("/api/v1/inbox").json()["documents"]
+    (row,) = [each for each in listed if each["inbox"] == document]
+    assert row["identity"]["birth_date"] == "1948-03-02"
+    assert [each["patient"] for each in row["proposals"] if each["fits"]] == [str(patient)]
+
+    matched = match(desk, document, patient)
+    assert matched.status_code == 201, matched.text
+    (event,) = attached(web, patient, raw)
+    assert event.envelope.entered_by == web.services.persona("secretary").person
+    assert (event.envelope.source.channel, event.envelope.author.role) == ("pdf", "ehr")
+    assert web.services.reader.attachment(event.event_id, patient) == raw
+    assert match(desk, document, patient).json()["code"] == "already-matched"
+
+
+def test_the_desk_is_sent_no_byte_of_content(web: Web, desk: TestClient) -> None:
+    raw = (DATA / "cr-bio-final.xml").read_bytes()
+    document = send(web.machine("coordinator"), raw, FINDING)
+    browser = web.browser("coordinator")
+    seen = [
+        desk.get(f"/api/v1/inbox/{document}{part}") for part in ("", "/content", "/original")
+    ] + [
+        browser.get(path)
+        for path in (
+            "/arrivees",
+            f"/arrivees/{document}",
+            f"/arrivees/{document}/original",
+            f"/arrivees/{document}/pieces/0",
+        )
+    ]
+    assert [each.status_code for each in seen] == [200, 404, 404, 200, 200, 404, 404]
+    shown = b"".join(each.content for each in (*seen, desk.get("/api/v1/inbox")))
+    for secret in (FINDING, "Potassium", "6.2", "6,2", "136 - 145", "Sodium", "ClinicalDocument"):
+        assert secret.encode() not in shown, secret
+    assert b"Odette" in shown or b"ODETTE" in shown
+
     doctor = web.machine("present")
-    assert doctor.get(f"/api/v1/inbox/{document}/original").content == PDF
-    assert SECRET in doctor.get(f"/api/v1/inbox/{document}/content").text
+    assert doctor.get(f"/api/v1/inbox/{document}/original").content == raw
+    content = doctor.get(f"/api/v1/inbox/{document}/content").json()
+    assert content["title"] == FINDING
+    assert "6,2 mmol/L" in [line["value"] for line in content["results"]], content["results"]
+    page = web.browser("present").get(f"/arrivees/{document}")
+    assert "Potassium" in page.text
+    original = web.browser("present").get(f"/arrivees/{document}/original")
+    assert original.headers["content-disposition"].startswith("attachment")
+    assert original.headers["content-type"] == "application/octet-stream"
+
+
+def test_reading_a_document_leaves_an_entry_first(web: Web, desk: TestClient) -> None:
+    document = send(desk, pdf("traced"), FINDING)
+    head = web.services.reader.head().size
+    web.machine("present").get(f"/api/v1/inbox/{document}/content")
+    desk.get(f"/api/v1/inbox/{document}/content")
+    web.services.catch_up()
+    entries = [
+        read.access
+        for read in web.services.reader.by_position(head - 1, 50)
+        if read.access is not None
+    ]
+    assert [(each.action, each.outcome) for each in entries] == [
+        ("inbox.read", "granted"),
+        ("inbox.read", "refused"),
+    ]
+    assert entries[0].purpose == document
+
+
+@pytest.mark.parametrize(
+    ("trait", "value"),
+    [("birth_date", "1948-03-03"), ("sex", "male"), ("birth_place", "23097")],
+)
+def test_one_strict_trait_off_is_refused_to_everybody(
+    web: Web, desk: TestClient, trait: str, value: str
+) -> None:
+    other = odette(web, **{trait: value})
+    raw = (DATA / "vsm.xml").read_bytes() + f"<!-- {trait} -->".encode()
+    document = send(desk, raw)
+    for client in (desk, web.machine("present")):
+        refused = match(client, document, other, confirmed=True)
+        assert refused.status_code == 422
+        assert refused.json()["code"] == "strict-trait-differs"
+        assert refused.json()["errors"][0]["loc"] == trait
+        assert "1948" not in refused.text
+    assert attached(web, other, raw) == []
+
+
+def test_by_name_alone_a_doctor_who_read_it_matches(
+    web: Web, patient: UUID, desk: TestClient
+) -> None:
+    document = send(desk, pdf("thin"), birth_name="BELLANGER", first_names=["ODETTE"])
+    row = desk.get(f"/api/v1/inbox/{document}").json()
+    assert row["proposals"] == []
+    assert match(desk, document, patient, confirmed=True).json()["code"] == "identity-too-thin"
+    doctor = web.machine("present")
+    assert match(doctor, document, patient).json()["code"] == "confirmation-missing"
+    assert match(doctor, document, patient, confirmed=True).status_code == 201
+
+
+def test_an_unknown_document_and_a_refused_one_answer_alike(web: Web, desk: TestClient) -> None:
+    document = send(desk, pdf("alike"))
+    unknown = desk.get(f"/api/v1/inbox/{uuid4()}/content")
+    refused = desk.get(f"/api/v1/inbox/{document}/content")
+    assert unknown.status_code == refused.status_code == 404
+    assert unknown.content == refused.content
+    assert web.client().get("/api/v1/inbox").status_code == 401
+
+
+def test_what_harms_is_refused_and_nothing_is_kept(web: Web, desk: TestClient) -> None:
+    bomb = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>'
+    before = len(desk.get("/api/v1/inbox").json()["documents"])
+    for raw in (b"", b"  ", bomb):
+        refused = desk.post("/api/v1/inbox", content=raw)
+        assert refused.status_code == 422, raw
+    assert len(desk.get("/api/v1/inbox").json()["documents"]) == before
+    large = desk.post("/api/v1/inbox", content=b"", headers={"content-length": "99999999"})
+    assert large.status_code == 413
+
+
+# To the record
+
+
+def test_a_vsm_and_a_cr_bio_become_lines_to_validate(
+    web: Web, patient: UUID, desk: TestClient
+) -> None:
+    for name in ("vsm.xml", "cr-bio-partial.xml"):
+        raw = (DATA / name).read_bytes()
+        document = send(desk, raw)
+        matched = match(desk, document, patient)
+        assert matched.status_code == 201, matched.text
+        (event,) = attached(web, patient, raw)
+        assert event.envelope.source.channel == "cda"
+        assert web.services.reader.attachment(event.event_id, patient) == raw
+    record = web.services.continuity.patient(patient)
+    assert record.problems
+    (result,) = record.told(ResultReceived)
+    assert isinstance(result.payload, ResultReceived)
+    assert result.payload.status == "partial"
+    assert result.envelope.source.channel == "cda"
+    web.services.catch_up()
+    projected = read_patient(web.services.pool, web.services.data_keys, patient)
+    assert projected is not None
+    lines = [line for line in projected.summary.slot("problems") if line.current]
+    assert lines
+    assert {line.validation for line in lines} == {"to-validate"}
+
+
+def test_a_delivery_that_a_crash_cut_off_is_made_once(
+    web: Web, patient: UUID, desk: TestClient
+) -> None:
+    services, raw = web.services, pdf("crash")
+    said = {key: ODETTE[key] for key in ("birth_name", "first_names", "birth_date")}
+    document = UUID(send(desk, raw, **said))
+    person = uuid4()
+    services.continuity.execute(  # the match is durable, and then the process dies
+        MatchDocument(patient=patient),
+        CommandContext(
+            author=Author(role="coordinator", name="Lou", person=person),
+            now=services.clock.for_write(),
+            key=services.blind_index.request_key(b"t", b"crash"),
+            actor=b"t",
+        ),
+        target=document,
+    )
+    services.catch_up()
+    assert attached(web, patient, raw) == []
+    assert Repair(services).run_once() == 1
+    (event,) = attached(web, patient, raw)
+    assert event.envelope.entered_by == person
+    again = deliver(services, document)
+    assert again is not None
+    assert again.replayed
+    assert Repair(services).run_once() == 0
+    assert len(attached(web, patient, raw)) == 1
+
+
+# By telephone
+
+
+def drop(browser: TestClient, **fields: str) -> Any:
+    basic = {"test": "potassium", "measure": "6,4 mmol/L", "caller": "Laboratoire des Charmes",
+             "read_back": "oui"}  # fmt: skip
+    return submit(browser, "/arrivees/telephone", **{**basic, **fields})
+
+
+def test_a_phoned_potassium_is_first_and_the_secretary_cannot_read_it_back(web: Web) -> None:
+    browser = web.browser(web.hire("secretary"))
+    patient = odette(web, birth_name="KALIEMIE", birth_date="1951-04-05")
+    answer = drop(browser, patient=str(patient))
+    assert answer.status_code == 303, answer.text
+    page = browser.get(answer.headers["location"])
+    assert "ne se relit pas" in page.text
+    assert "6,4" not in page.text
+    for path in (
+        "/arrivees", f"/patients/{patient}", f"/api/v1/patients/{patient}",
+        f"/api/v1/patients/{patient}/summary", f"/api/v1/patients/{patient}/timeline",
+    ):  # fmt: skip
+        seen = browser.get(path)
+        assert b"6,4" not in seen.content, path
+        assert b"6.4" not in seen.content, path
+    (result,) = [
+        event.payload
+        for event in web.services.continuity.patient(patient).told(ResultReceived)
+        if isinstance(event.payload, ResultReceived) and event.payload.status == "phoned"
+    ]
+    assert result.lines[0].value is not None
+    assert (result.lines[0].value.value, result.lines[0].value.code) == ("6.4", "mmol/L")
+    doctor = web.browser("present")
+    shown = doctor.get("/releve").text
+    assert "6,4" in shown
+
+
+def test_a_phoned_result_of_an_unknown_patient_waits_in_the_inbox(
+    web: Web, patient: UUID, desk: TestClient
+) -> None:
+    browser = web.browser(web.hire("secretary"))
+    answer = drop(browser, birth_name="Bellanger", first_name="Odette", birth_date="1948-03-02",
+                  measure="6,7 mmol/L")  # fmt: skip
+    assert answer.status_code == 303, answer.text
+    rows = desk.get("/api/v1/inbox").json()["documents"]
+    (row,) = [each for each in rows if each["format"] == "phone" and each["state"] == "waiting"]
+    assert row["urgent"] is True
+    assert b"6,7" not in browser.get("/arrivees").content
+    document = row["inbox"]
+    content = web.machine("present").get(f"/api/v1/inbox/{document}/content").json()
+    assert content["results"][0]["value"] == "6,7 mmol/L"
+    assert match(desk, document, patient).status_code == 201
+    phoned = [
+        event
+        for event in web.services.continuity.patient(patient).told(ResultReceived)
+        if event.envelope.source.channel == "phone"
+    ]
+    assert len(phoned) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "control"),
+    [
+        ({"read_back": ""}, "read_back"),
+        ({"caller": ""}, "caller"),
+        ({"measure": "6,4"}, "measure"),
+        ({"measure": "6,4 g/L"}, "measure"),
+        ({"test": ""}, "test"),
+        ({"birth_name": ""}, "birth_name"),
+        ({"test": "other", "loinc": "2823-4"}, "loinc"),
+        ({"test": "other", "loinc": "2823-3", "measure": "6,4 mmole"}, "measure"),
+    ],
+)
+def test_a_phoned_result_that_lacks_something_is_given_back(
+    web: Web, fields: dict[str, str], control: str
+) -> None:
+    browser = web.browser(web.hire("secretary"))
+    answer = drop(browser, **{"birth_name": "Inconnue", **fields})
+    assert answer.status_code == 422
+    assert f'id="{control}-erreur"' in answer.text
+
+
+# Pages
+
+
+def test_documents_are_dropped_and_sorted_on_pages(web: Web, patient: UUID) -> None:
+    browser = web.browser("coordinator")
+    shown = browser.get("/arrivees")
+    raw = pdf("page")
+    sent = browser.post(
+        "/arrivees",
+        data={**hidden(shown, "/arrivees"), "nom": "Bellanger", "prenom": "Odette",
+              "naissance": "1948-03-02", "titre": FINDING},
+        files={"document": ("x.pdf", raw, "application/pdf")},
+        headers={"sec-fetch-site": "same-origin"},
+    )  # fmt: skip
+    assert (sent.status_code, sent.headers["location"]) == (303, "/arrivees?fait=arrivee")
+    waiting = browser.get("/arrivees").text.partition('id="t-faits"')[0]
+    href = re.findall(r'href="(/arrivees/[0-9a-f-]{36})"', waiting)[-1]
+    found = browser.get(href)
+    assert f'value="{patient}"' in found.text
+    assert FINDING not in found.text
+    matched = submit(browser, href, f"{href}/rattacher", patient=str(patient))
+    assert matched.status_code == 303, matched.text
+    assert len(attached(web, patient, raw)) == 1
+
+
+def test_pasted_text_waits_and_may_be_set_aside(web: Web) -> None:
+    browser = web.browser("coordinator")
+    shown = browser.get("/arrivees")
+    fields = {**hidden(shown, "/arrivees"), "texte": f"Courrier. {FINDING}.", "nom": "Ailleurs"}
+    sent = browser.post("/arrivees", data=fields, headers=FORM)
+    assert sent.status_code == 303, sent.text
+    doctor = web.browser("present")
+    listed = doctor.get("/arrivees").text
+    hrefs = re.findall(r'href="(/arrivees/[0-9a-f-]{36})"', listed)
+    (href,) = [each for each in hrefs if FINDING in doctor.get(each).text and "Ailleurs" in
+               doctor.get(each).text]  # fmt: skip
+    empty = submit(doctor, href, f"{href}/rejeter", reason=" ")
+    assert empty.status_code == 422
+    aside = submit(doctor, href, f"{href}/rejeter", reason="Autre centre", sender_told="oui")
+    assert aside.status_code == 303, aside.text
+    assert "expéditeur prévenu" in doctor.get(href).text
+
+
+def test_a_consultation_is_pasted_as_a_signed_note(web: Web) -> None:
+    doctor, patient = web.browser("present"), web.patient()
+    page = f"/patients/{patient}/coller"
+    assert submit(doctor, page, texte=" ").status_code == 422
+    signed = submit(doctor, page, texte=f"Vu ce jour.\n{FINDING}", one_liner="Douleur thoracique")
+    assert signed.status_code == 303, signed.text
+    note = web.services.continuity.patient(patient).last
+    assert note is not None
+    assert (note.topic, note.envelope.source.channel) == ("patient.note-signed", "paste")
+    assert FINDING in doctor.get(page).text
+    assert web.browser("coordinator").get(page).status_code == 404
+
+
+def test_a_day_list_is_shown_then_written_once_confirmed(web: Web) -> None:
+    patient = odette(web, birth_name="RENDEZVOUS")
+    browser, page = web.browser("coordinator"), "/arrivees/agenda"
+    listing = (
+        "Date;Heure;Nom;Nom de naissance;Prénom;Date de naissance;Motif;N° RDV\n"
+        f"24/11/2026;09:15;PICHON;RENDEZVOUS;Odette;02/03/1948;{FINDING};R-1\n"
+        f"24/11/2026;09:30;PICHON;RENDEZVOUS;Odette;;{FINDING};R-2\n"
+        f"24/11/2026;;PERDU;;Jean;01/01/1960;{FINDING};R-3\n"
+    )
+    shown = submit(browser, page, texte=listing)
+    assert shown.status_code == 200, shown.text
+    assert FINDING not in shown.text
+    assert "Le nom seul ne suffit pas".lower() in shown.text.lower()
+    assert "Lignes non lues" in shown.text
+    fields = dict(re.findall(r'name="(l0\.\w+)" value="([^"]*)"', shown.text))
+    assert fields["l0.patient"] == str(patient)
+    to = f"{page}/inscrire"
+    before = web.services.continuity.patient(patient).version
+    done = browser.post(to, data={**hidden(shown, to), **fields, "l0.take": "oui"}, headers=FORM)
+    assert done.status_code == 303, done.text
+    record = web.services.continuity.patient(patient)
+    assert record.version == before + 1
+    assert record.last is not None
+    assert record.last.topic == "patient.appointment-noticed"
+    again = submit(browser, page, texte=listing)
+    browser.post(to, data={**hidden(again, to), **fields, "l0.take": "oui"}, headers=FORM)
+    assert web.services.continuity.patient(patient).version == before + 1
+
+
+# The watched folder
+
+
+def test_a_watched_file_goes_only_when_it_is_kept(web: Web, tmp_path: Path) -> None:
+    watched = WatchedFolder(web.services, tmp_path)
+    (good, bad, part) = (tmp_path / name for name in ("nom.pdf", "vide.xml", ".en-cours"))
+    good.write_bytes(pdf("watched"))
+    bad.write_bytes(b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>')
+    part.write_bytes(b"x")
+    (tmp_path / "lien.pdf").symlink_to(good)
+    assert watched.run_once() == (0, 0, 0)  # seen once: it may still be growing
+    good.write_bytes(pdf("watched") + b"%% more")
+    assert watched.run_once() == (0, 0, 1)
+    assert watched.run_once() == (1, 0, 0)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".en-cours", "lien.pdf", "refused"]
+    assert (tmp_path / "refused" / "vide.xml.reason.txt").read_text(encoding="utf-8").strip()
+    web.services.catch_up()
+    centre = next(iter(web.services.directory.load().centres))
+    lines = web.services.inbox.lines(centre)
+    (line,) = [each for each in lines if each.received.door == "watched"]
+    assert web.services.reader.attachment(line.event, line.document).endswith(b"%% more")
+    good.write_bytes(pdf("watched") + b"%% more")
+    watched.run_once()
+    assert watched.run_once() == (0, 1, 0)
+
+
+def test_the_inbox_is_rebuilt_as_it_stands(web: Web) -> None:
+    centre = next(iter(web.services.directory.load().centres))
+    receive(web.services, pdf("rebuild"), centre=centre, door="api")
+    web.services.catch_up()
+    assert web.services.feed.rebuild("inbox", check=True).identical

@@ -201,11 +201,16 @@ FULL = traits(birth_name="Lefèvre-Exemple", first_names=("Anne-Marie", "Odile")
 @pytest.mark.parametrize(
     ("said", "agreed", "differing", "enough"),
     [
-        (SAID, ("birth_name", "first_names", "birth_date", "sex", "birth_place", "name"), (), True),
+        (SAID, ("birth_name", "first_names", "birth_date", "sex", "birth_place", "name",
+          "first_name"), (), True),
         (traits(birth_name="Lefèvre Exemple"), ("birth_name", "name"), (), False),
         (traits(used_name="TESTARD", first_names=("anne marie",), birth_date="1948-03-12"),
-         ("first_names", "birth_date", "name"), (), True),
-        (traits(first_names=("Anne", "Marie")), ("first_names",), (), False),
+         ("first_names", "birth_date", "name", "first_name"), (), True),
+        (traits(first_names=("Anne", "Marie")), ("first_names", "first_name"), (), False),
+        (traits(used_name="Testard", used_first_name="Odile", birth_date="1948-03-12"),
+         ("birth_date", "name", "first_name"), (), True),
+        (traits(used_name="Testard", used_first_name="Rose", birth_date="1948-03-12"),
+         ("birth_date", "name"), (), False),
         (traits(first_names=("Anne",)), (), ("first_names",), False),
         (traits(birth_date="1948-03-13"), (), ("birth_date",), False),
         (traits(birth_date="1948"), (), (), False),
@@ -234,7 +239,15 @@ def test_a_match_says_which_traits_agree() -> None:
     (event,) = decided(document(), MatchDocument(patient=PATIENT), candidate=record())
     assert event.payload == DocumentMatched(
         patient=PATIENT,
-        agreed=("birth_name", "first_names", "birth_date", "sex", "birth_place", "name"),
+        agreed=(
+            "birth_name",
+            "first_names",
+            "birth_date",
+            "sex",
+            "birth_place",
+            "name",
+            "first_name",
+        ),
     )
 
 
