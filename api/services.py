@@ -30,10 +30,13 @@ from releve.domain.aggregates import CODEC
 from releve.domain.continuity import Continuity
 from releve.domain.errors import Unavailable
 from releve.projections.directory import DirectoryCache
+from releve.projections.edition_frame import Intake
 from releve.projections.editions import Editions
 from releve.projections.feed import Feed
 from releve.projections.inbox import InboxRecords
 from releve.projections.records import CentreRecords
+from releve.projections.results_board import intake_of
+from releve.projections.rule_release import in_force, load_rules
 from releve.security.access import AccessLog
 from releve.security.errors import Denied
 from releve.security.identity import DemoIdentity, Identity, Persona, Sessions
@@ -225,6 +228,7 @@ def _services(
     sequencer = Sequencer(worker_pool, cell, clock=clock.for_write, on_positions=numbered)
     directory = DirectoryCache(pool, data_keys)
     records = CentreRecords(pool, data_keys)
+    inbox = InboxRecords(pool, data_keys)
     sessions = Sessions(pool)
     chooser = _chooser(settings, host, source(directory.load, clock)) if demo else None
     access = AccessLog(
@@ -254,8 +258,10 @@ def _services(
             feed=Feed(worker_pool, reader, data_keys),
             directory=directory,
             records=records,
-            inbox=InboxRecords(pool, data_keys),
-            editions=Editions(pool, data_keys, records, reader.known_at),
+            inbox=inbox,
+            editions=Editions(
+                pool, data_keys, records, reader.known_at, intake=_intake(directory, inbox)
+            ),
             access=access,
             identity=Identity(provider=chooser, sessions=sessions, demo=chooser),
             appended=appended,
@@ -264,6 +270,19 @@ def _services(
     finally:
         access.close()
         continuity.close()
+
+
+def _intake(directory: DirectoryCache, inbox: InboxRecords) -> Callable[[UUID, datetime], Intake]:
+    """What a centre's inbox holds for the head of its briefing."""
+
+    def held(centre: UUID, at: datetime) -> Intake:
+        known = directory.load()
+        here = known.centre(centre)
+        rules = load_rules(in_force(known.rules.release if known.rules else None))
+        expected = here.expected_sources if here else ()
+        return intake_of(inbox.lines(centre), expected, rules, at)
+
+    return held
 
 
 def _chooser(

@@ -39,11 +39,12 @@ from releve.projections.edition_frame import (
     alarms_of,
     counted_words,
     frame_of,
+    intake_alarms,
     issued_head,
 )
 from releve.projections.projected_rows import GENERATION
 from releve.projections.records import CentreRecords
-from releve.projections.rule_release import CURRENT, Rules, load_rules, releases
+from releve.projections.rule_release import Rules, in_force, load_rules
 from releve.projections.since_last_stay import centre_counts
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys, KeyId
@@ -324,8 +325,11 @@ class Editions:
         """The release to rank with: the one given, else the one activated that is carried here."""
         if self._release is not None:
             return self._release
-        active = directory.rules.release if directory.rules else CURRENT
-        return active if active in releases() else CURRENT
+        return in_force(directory.rules.release if directory.rules else None)
+
+    def intake(self, centre: UUID, now: datetime) -> list[str]:
+        """What the centre's inbox holds at ``now`` that no card can say, in words."""
+        return intake_alarms(self._intake(centre, now)) if self._intake else []
 
     def _frame(
         self,

@@ -6,7 +6,7 @@ severity, then the due day; what has no deadline comes last, as its own group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -14,10 +14,12 @@ from uuid import UUID
 import msgspec
 
 from releve.domain.aggregates.patient.open_items import Holder
+from releve.projections import wording
 from releve.projections.briefing import owner_label, owner_of
-from releve.projections.dates import last_day, zone_of
+from releve.projections.dates import first_instant, last_day, zone_of
 from releve.projections.directory import Directory
-from releve.projections.patient_summary import Item, PatientSummary
+from releve.projections.patient_summary import Item, ItemState, Line, PatientSummary
+from releve.projections.summary_corrections import item_of
 
 KIND: Final = "item"
 """Label under which item rows are sealed."""
@@ -50,6 +52,15 @@ class BoardLine(NamedTuple):
     """Who answers, as a person; None only where the centre is unknown: an orphan."""
     due: date | None
     overdue_days: int
+    age_days: int
+    """Civil days since it was first opened, whatever was revised or reopened since."""
+    state: ItemState
+    offered_to: str
+    """Whom it is offered to, who has not answered yet; empty otherwise."""
+    last_step: Line
+    """The newest thing that was done about it, its opening where nothing was."""
+    next_step: str
+    """What has to happen next, in words."""
 
     @property
     def overdue(self) -> bool:
@@ -63,6 +74,40 @@ def overdue_days(item: Item, at: datetime) -> int:
     if due is None:
         return 0
     return max(0, (at.astimezone(zone_of(item.line.zone)).date() - due).days)
+
+
+def age_days(item: Item, at: datetime) -> int:
+    """Civil days since it was first opened."""
+    zone = zone_of(item.line.zone)
+    opened = first_instant(item.line.as_of, item.line.zone) or item.line.recorded_at
+    return max(0, (at.astimezone(zone).date() - opened.astimezone(zone).date()).days)
+
+
+def next_step(item: Item, summary: PatientSummary, at: datetime) -> str:
+    """What has to happen next: the result's own next step, an answer to an offer, or its end."""
+    offered = _offered_to(item)
+    if offered:
+        return f"réponse attendue : {offered}"
+    day = at.astimezone(zone_of(item.line.zone)).date()
+    for result in summary.open_results(day):
+        found = item_of(summary, result)
+        if found is not None and found.line.entry_id == item.line.entry_id:
+            return _NEXT[result.state(day)]
+    return str(item.line.detail.get("done_when") or wording.ITEM_KIND[item.kind])
+
+
+_NEXT: Mapping[str, str] = {
+    "expected": "attendre le résultat", "expected-late": "relancer le laboratoire",
+    "partial": "attendre le résultat définitif", "to-review": "lire le résultat",
+    "to-inform": "prévenir le patient",
+}  # fmt: skip
+
+
+def _offered_to(item: Item) -> str:
+    offer = item.offer
+    if offer is None:
+        return ""
+    return str(offer.detail.get("to_name") or wording.owner_text(offer.detail["to"]))
 
 
 def answerable_for(
@@ -95,6 +140,11 @@ def board(
                 ),
                 due,
                 overdue_days(item, at),
+                age_days(item, at),
+                item.state,
+                _offered_to(item),
+                item.last_step,
+                next_step(item, summary, at),
             )
         )
     lines.sort(

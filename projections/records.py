@@ -18,11 +18,14 @@ from uuid import UUID
 
 from psycopg_pool import ConnectionPool
 
-from releve.projections import open_items
+from releve.projections import open_items, results_board
 from releve.projections.directory import Directory
+from releve.projections.inbox import InboxLine
 from releve.projections.open_items import BoardLine, answerable_for, board
 from releve.projections.patient_summary import Item, PatientSummary
 from releve.projections.projected_rows import FEED, GENERATION, open_briefing, open_patient
+from releve.projections.results_board import Group, ResultRow
+from releve.projections.rule_release import Rules
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
@@ -223,6 +226,25 @@ def open_items_of(
         if summary is not None:
             items.append((item, summary))
     return board(items, at, directory)
+
+
+def results_of(
+    records: CentreRecords,
+    waiting: Iterable[InboxLine],
+    directory: Directory,
+    centre: UUID,
+    at: datetime,
+    rules: Rules,
+) -> dict[Group, list[ResultRow]]:
+    """A centre's results by group in board order; raises as :meth:`CentreRecords.summaries`.
+
+    ``waiting`` are the inbox's documents that nobody matched: nothing of them without the right
+    to read the inbox.
+    """
+    here = directory.centre(centre)
+    zone = here.zone if here else "Europe/Paris"
+    summaries = records.summaries(centre)[1].values()
+    return results_board.board(summaries, waiting, rules, at, zone, centre, directory)
 
 
 class ItemCount(NamedTuple):

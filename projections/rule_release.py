@@ -157,6 +157,11 @@ def load_rules(release: str = CURRENT) -> Rules:
     return msgspec.json.decode(content, type=Rules)
 
 
+def in_force(active: str | None) -> str:
+    """The release to rank with: the one activated last where this build carries it."""
+    return active if active is not None and active in releases() else CURRENT
+
+
 def release_bytes(release: str) -> bytes:
     """The file of a release, nothing verified; ``rules.release-activated`` keeps its SHA-256.
 

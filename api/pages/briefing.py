@@ -16,12 +16,13 @@ from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
 from releve.projections.briefing import Card
+from releve.projections.briefing_text import alarm_line, around_sections
 from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.editions import Edition
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import plain_name
-from releve.projections.rule_release import CURRENT, load_rules
+from releve.projections.rule_release import CURRENT, Rules, load_rules
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -77,7 +78,12 @@ def briefing(request: Request, granted: Reading, tout: int = 0) -> Response:
     disclosed = read_clinical(
         services, granted, produce, what="page.briefing",
         patients=lambda content: [
-            UUID(card["patient"]) for each in content["sections"] for card in each["cards"]
+            UUID(patient)
+            for patient in dict.fromkeys(
+                [card["patient"] for each in content["sections"] for card in each["cards"]]
+                + [row["patient"] for each in content["beside"] for row in each["rows"]]
+            )
+            if patient
         ],
     )  # fmt: skip
     return clinical_page(request, principal, "briefing.html", disclosed, here="releve")
@@ -113,13 +119,13 @@ class _Shown:
         """Everything the template shows."""
         rules = self.edition.rules if self.edition else load_rules(CURRENT)
         titles = rules.titles()
-        cards = [card for card in self.edition.opened() if card] if self.edition else []
+        cards = self._cards()
         by_tier = {tier: [card for card in cards if card["tier"] == tier] for tier in titles}
         sections = []
         for tier, title in titles.items():
             found = by_tier[tier]
             limit = len(found) if self.everything else rules.page.shown.get(tier, len(found))
-            if tier in ("T4", "T5") and not self.everything:
+            if tier == rules.rest.tier or (tier == "T4" and not self.everything):
                 continue
             if found:
                 sections.append(
@@ -140,6 +146,7 @@ class _Shown:
             "rest": self._rest(titles),
             "changed": {"number": len(by_tier.get("T4", ())), "title": titles.get("T4", "")},
             "everything": self.everything,
+            "beside": self._beside(cards, rules),
             "delta": self._delta(),
             "alarms": self._alarms(),
             "issued": self._issued(),
@@ -147,6 +154,34 @@ class _Shown:
             "reviewed_by": rules.reviewed_by,
             **self._around(),
         }
+
+    def _cards(self) -> list[Card]:
+        """The edition's cards, below what has become critical since, which no reader waits for."""
+        if self.edition is None:
+            return []
+        now = self.services.editions.arrived(
+            self.directory, self.edition, self.at.now, READ_BACK_TIERS
+        )
+        newer = {card["patient"] for card in now}
+        kept = [card for card in self.edition.opened() if card and card["patient"] not in newer]
+        # An unread critical value comes before a patient who was known to be unstable.
+        return sorted([*now, *kept], key=lambda card: not _is_alarming(card))
+
+    def _beside(self, cards: list[Card], rules: Rules) -> list[dict[str, Any]]:
+        """Today's appointments, visits, news of one's own patients, words to all."""
+        head = self.edition.head if self.edition else {}
+        return [
+            {
+                "id": section.tier.lower(),
+                "title": section.title,
+                "hidden": section.hidden,
+                "rows": [
+                    {"text": text, "patient": patient}
+                    for text, patient in zip(section.rows, section.patients, strict=True)
+                ],
+            }
+            for section in around_sections(head, cards, rules)
+        ]
 
     def _greeting(self) -> str:
         if self.line.practitioner == self.granted.principal.person:
@@ -182,7 +217,21 @@ class _Shown:
             card["one_liner"]["as_of_text"] = views.day_and_hour(card["one_liner"]["as_of"], zone)
         answered, form = self._answer(card, live)
         return {
+            "results": [],
+            "questions": [],
+            "opinions": [],
+            "death": None,
+            "to_validate": 0,
             **card,
+            "alarms": [
+                {
+                    "text": alarm_line(line),
+                    "critical": line["critical"],
+                    "origin": f"{views.day_and_hour(line['as_of'], zone)} · {line['author']}"
+                    f" · {line['source']}",
+                }
+                for line in card.get("alarms", ())
+            ],
             "more": {"actions": 0, "contingencies": 0, **card["more"]},
             "href": f"/patients/{patient}",
             "birth_name": birth_name if birth_name and not name.startswith(birth_name) else "",
@@ -266,6 +315,7 @@ class _Shown:
             centre = self.directory.centre(self.line.centre)
             named = f" Le référent répond : {centre.referent.name}." if centre else ""
             found.append(f"Aucun médecin en poste : appeler le 15 ou le 116 117.{named}")
+        found += self.services.editions.intake(self.line.centre, self.at.now)
         lag = self.services.feed.lag()
         if lag.behind_s > LATE_AFTER_S:
             found.append(
@@ -307,6 +357,10 @@ class _Shown:
             "referent": centre.referent.name if centre else "",
             "numbers": numbers,
         }
+
+
+def _is_alarming(card: Card) -> bool:
+    return any(alarm["critical"] for alarm in card.get("alarms", ()))
 
 
 def _presence_of(mode: str) -> str:
