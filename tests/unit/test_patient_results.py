@@ -384,6 +384,13 @@ def test_after_the_stint_a_doctor_reads_only_what_they_ordered() -> None:
     theirs = given(REGISTERED, Told(ORDER, author=AVAL), ORDER_ITEM, result(order=entry(2)))
     theirs.when(read, now=AFTER).refused("not-own-order", field="result")
     assert theirs.when(ReviewResult(result=entry(4), verdict="normal")).refusal is None
+    called = RecordContactAttempt(
+        channel="phone", outcome="reached", about=entry(4), late_reason="Rappel"
+    )
+    assert mine.when(called, now=AFTER).refusal is None
+    theirs.when(called, now=AFTER).refused("not-own-order")
+    told = InformPatient(result=entry(4), channel="phone", late_reason="Rappel")
+    theirs.when(told, now=AFTER).refused("not-own-order")
 
 
 # Newer versions (scenario 5)
@@ -476,6 +483,34 @@ def test_a_result_set_aside_takes_the_item_it_opened_along() -> None:
     ).when(ReinstateEntry(entry=entry(2), reason="C'était bien elle"))
     assert [type(event.payload) for event in back.events] == [EntryReinstated, ItemReopened]
     assert items(back.state) == [entry(3)]
+
+
+def test_an_order_whose_only_result_was_an_error_waits_again() -> None:
+    read = ResultReviewed(verdict="normal", inform_patient=False)
+    closing = Told(ItemClosed(outcome="done", evidence="Lu"), target=entry(3))
+    record = given(*ORDERED, result(order=entry(2)), Told(read, target=entry(4)), closing)
+    answer = record.when(MarkEntryInError(entry=entry(4), reason="Autre patient"))
+    assert [type(event.payload) for event in answer.events] == [EntryMarkedInError, ItemReopened]
+    assert items(answer.state) == [entry(3)]
+
+
+def test_an_undone_reading_opens_the_item_again() -> None:
+    read = ResultReviewed(verdict="normal", inform_patient=False)
+    closing = Told(ItemClosed(outcome="done", evidence="Lu"), target=entry(3))
+    record = given(*ORDERED, result(order=entry(2)), Told(read, target=entry(4)), closing)
+    answer = record.when(MarkEntryInError(entry=entry(5), reason="Autre patient"))
+    assert (items(answer.state), stages(answer.state)) == ([entry(3)], ["to-read"])
+
+
+def test_an_order_in_error_is_no_longer_awaited_and_its_result_is_still_read() -> None:
+    alone = given(*ORDERED).when(MarkEntryInError(entry=entry(2), reason="Autre patient"))
+    assert items(alone.state) == []
+    answer = given(*ORDERED, result(order=entry(2))).when(
+        MarkEntryInError(entry=entry(2), reason="Autre patient")
+    )
+    (item,) = open_items(answer.state)
+    assert isinstance(item.payload, ItemOpened)
+    assert item.payload.follows == entry(4)
 
 
 # Imports

@@ -25,6 +25,8 @@ from releve.domain.aggregates.patient.results import (
     awaited_by,
     current_results,
     items_of,
+    order_of,
+    results_of,
     stage_of,
 )
 from releve.domain.aggregates.patient.validation import EntryValidated
@@ -50,7 +52,10 @@ def consequences(
                 after = replace(patient, in_error=patient.in_error - {fact.target})
             case _:
                 continue
-        moved = _waiting_for_nothing(patient, after)
+        moved = [
+            *_waiting_for_nothing(patient, after),
+            *_awaited_again(patient, after, fact.target),
+        ]
         found += [*moved, *_unanswered_for(patient, after, moved, ctx)]
     return tuple(found)
 
@@ -73,6 +78,18 @@ def _waiting_for_nothing(patient: Patient, after: Patient) -> list[Fact]:
         elif not now and item.event_id in idle and item.event_id in closed:
             facts.append(_again(item.event_id, "Demande ou résultat rétabli"))
     return facts
+
+
+def _awaited_again(patient: Patient, after: Patient, result: UUID) -> list[Fact]:
+    """The reopening of an order's item that was done with a result that is no longer in force."""
+    order = order_of(patient, result)
+    ordered = None if order is None else after.entries[order].payload
+    if order is None or not isinstance(ordered, InvestigationOrdered):
+        return []
+    had, has = any(results_of(patient, order)), any(results_of(after, order))
+    if not had or has or ordered.item not in closed_items(after):
+        return []
+    return [_again(ordered.item, "Résultat écarté : il reste attendu")]
 
 
 def _is_idle(patient: Patient, item: object) -> bool:

@@ -352,8 +352,7 @@ def record_contact_attempt(
         kinds = ResultReceived | ItemOpened | InvestigationOrdered
         if known is None or not isinstance(known.payload, kinds):
             raise Invalid("invalid-field", field="about", why="Résultat ou point inconnu.")
-        if isinstance(known.payload, ResultReceived):
-            _own_in_grace(patient, command.about, ctx)
+    _own_in_grace(patient, command.about, ctx)
     attempted = ContactAttempted(
         channel=command.channel,
         outcome=command.outcome,
@@ -443,19 +442,19 @@ def _unknown_order(field: str) -> Refused:
     )
 
 
-def _own_in_grace(patient: Patient, result: UUID, ctx: Context) -> None:
+def _own_in_grace(patient: Patient, result: UUID | None, ctx: Context) -> None:
     """After the end of their stint, a doctor answers only for what they ordered themselves."""
     if ctx.author.role not in NEEDS_STINT or ctx.stint is None:
         return
     if ctx.now <= ctx.stint.window[1]:
         return
-    order = order_of(patient, result)
-    ordered = patient.entries.get(order) if order is not None else None
+    order = None if result is None else order_of(patient, result)
+    ordered = None if order is None else patient.entries[order]
     if ordered is None or ordered.envelope.author.person != ctx.author.person:
         raise refuse(
             "not-own-order",
-            "La lecture n'est pas enregistrée.",
-            "Après son séjour, un médecin ne lit que les résultats qu'il a demandés.",
+            "La saisie n'est pas enregistrée.",
+            "Après son séjour, un médecin ne suit que les résultats qu'il a demandés.",
             "La laisser au médecin en poste.",
             field="result",
         )

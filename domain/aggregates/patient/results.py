@@ -218,7 +218,21 @@ def order_of(patient: Patient, result: UUID) -> UUID | None:
 
 def results_of(patient: Patient, order: UUID) -> Iterator[Event]:
     """Results in force that answer an order, oldest first."""
-    return (e for e in current_results(patient) if order_of(patient, e.event_id) == order)
+    said = {
+        event.envelope.target
+        for event in patient.told(ResultReviewed)
+        if isinstance(event.payload, ResultReviewed) and event.payload.order == order
+    }
+    for event in current_results(patient):
+        if (
+            any(
+                version.event_id in said
+                or (isinstance(version.payload, ResultReceived) and version.payload.order == order)
+                for version in versions_of(patient, event.event_id)
+            )
+            and order_of(patient, event.event_id) == order
+        ):
+            yield event
 
 
 def items_of(patient: Patient, result: UUID, *, order: UUID | None = None) -> list[Event]:
