@@ -308,8 +308,11 @@ def test_a_phoned_potassium_is_first_and_the_secretary_cannot_read_it_back(web: 
     assert result.lines[0].value is not None
     assert (result.lines[0].value.value, result.lines[0].value.code) == ("6.4", "mmol/L")
     doctor = web.browser("present")
-    shown = doctor.get("/releve").text
-    assert "6,4" in shown
+    shown = doctor.get("/releve", follow_redirects=True)
+    assert shown.status_code == 200
+    first = shown.text.partition("<article")[2].partition("</article>")[0]
+    assert "6,4 mmol/L" in first
+    assert "KALIEMIE" in first
 
 
 def test_a_phoned_result_of_an_unknown_patient_waits_in_the_inbox(
