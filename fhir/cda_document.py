@@ -19,8 +19,8 @@ from releve.domain.values import ResultLine
 from releve.fhir.cda_header import Header, read_header
 from releve.fhir.cda_history import lines_of
 from releve.fhir.cda_reading import Gathered
-from releve.fhir.cda_results import is_result_entry, read_report
-from releve.fhir.cda_sections import read_section
+from releve.fhir.cda_results import read_report
+from releve.fhir.cda_sections import is_summary_section, read_section
 from releve.fhir.cda_values import Narrative
 from releve.fhir.cda_xml import (
     HL7,
@@ -89,18 +89,14 @@ def read_cda(raw: bytes) -> ReadDocument | None:
 
 
 def _read_body(root: Element, body: Element, header: Header, gathered: Gathered) -> None:
+    """Each section by its code; in a laboratory's report every other section holds results."""
     results: list[Element] = []
     for section in descendants(body, "section"):
         entries = children(section, "entry")
-        found = [one for one in entries if is_result_entry(one)]
-        if found and header.is_laboratory:
-            results += found
-            for one in entries:
-                if one not in found and not _only_media(one):
-                    gathered.leave(one)
-        elif not (entries and all(_only_media(one) for one in entries)):
-            if header.is_laboratory and not entries:
-                continue  # a chapter's title and its rows, whose results are coded below
+        coded = [one for one in entries if not _only_media(one)]
+        if header.is_laboratory and not is_summary_section(section):
+            results += coded  # without any, a chapter's title or its rows as text
+        elif coded or not entries:
             read_section(section, gathered)
     if header.is_laboratory:
         read_report(root, results, header, gathered)

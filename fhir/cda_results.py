@@ -36,9 +36,6 @@ from releve.fhir.cda_xml import (
 )
 from releve.fhir.document_content import MAX_TEXT
 
-ENTRY: Final = "1.3.6.1.4.1.19376.1.3.1"
-"""Laboratory report data processing entry (IHE PaLM): the act that holds a chapter's results."""
-
 SPECIMEN: Final = "1.3.6.1.4.1.19376.1.3.1.2"
 ISOLATE: Final = "1.3.6.1.4.1.19376.1.3.1.5"
 COMMENT: Final = "48767-8"
@@ -49,13 +46,6 @@ _WITHIN: Final = frozenset({"observation", "organizer", "act"})
 _TAKEN: Final = frozenset(
     {"interpretationCode", "methodCode", "referenceRange", "value", "specimen", "participant"}
 )
-
-
-def is_result_entry(entry: Element) -> bool:
-    """True for an entry whose act holds a laboratory's results."""
-    return ENTRY in templates(entry) or any(
-        ENTRY in templates(one) for one in children(entry, "act")
-    )
 
 
 def read_report(root: Element, entries: list[Element], header: Header, gathered: Gathered) -> None:

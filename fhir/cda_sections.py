@@ -87,6 +87,11 @@ _SEVERITIES: Final[Mapping[str, str]] = {
 }
 
 
+def is_summary_section(section: Element) -> bool:
+    """True for a section of a summary, whose statements have events of their own."""
+    return attribute(child(section, "code"), "code") in _READERS
+
+
 def read_section(section: Element, gathered: Gathered) -> None:
     """Take what one section says itself; its own sections are read apart."""
     code = attribute(child(section, "code"), "code") or ""

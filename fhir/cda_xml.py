@@ -18,8 +18,8 @@ from releve.fhir.document_content import MAX_BYTES, Unreadable
 
 HL7: Final = "urn:hl7-org:v3"
 XSI_TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
-MAX_TAGS: Final = 400_000
-"""Most opening and closing tags of a document; a real summary has some twenty thousand."""
+MAX_TAGS: Final = 150_000
+"""Most opening and closing tags of a document; a real summary has some ten thousand."""
 
 MAX_DEPTH: Final = 120
 """Deepest nesting; clinical documents stay under forty."""

@@ -32,6 +32,8 @@ MAX_LINES: Final = 5_000
 """Coded lines that are read of one document."""
 
 _HEADER: Final = 12
+_HEADER_LENGTH: Final = 4_000
+"""Characters that the header may take; a line has some fifty."""
 _LAB: Final = re.compile(r"\s*\*{3,4}\s*LAB\s*\*{3,4}\s*", re.IGNORECASE)
 _END: Final = re.compile(r"\s*\*{3,4}\s*FIN(?:FICHIER)?\s*\*{3,4}\s*", re.IGNORECASE)
 _BOUND: Final = re.compile(r"(<=|>=|<|>|inf(?:\.|érieur)? à|sup(?:\.|érieur)? à)\s*(\S.*)", re.I)
@@ -63,13 +65,14 @@ def is_hprim(text: str) -> bool:
     """True for a text with HPRIM's header: both dates in their places, or its marks."""
     if text.startswith("H|"):
         return True
-    lines = text.splitlines()[:_HEADER]
-    if len(lines) < _HEADER:
+    lines = text[:_HEADER_LENGTH].splitlines()[:_HEADER]
+    if len(lines) < _HEADER or not (lines[1].strip() and lines[2].strip()):
         return False
     dated = [day_of(lines[6].strip()), day_of(lines[9].strip()[:15].strip())]
-    named = bool(lines[1].strip()) and bool(lines[2].strip())
-    marked = _LAB.search(text) is not None or _END.search(text) is not None
-    return named and (all(dated) or (marked and any(dated)))
+    if all(dated):
+        return True
+    marks = text.upper()
+    return any(dated) and ("***LAB*" in marks or "***FIN" in marks)
 
 
 def read_hprim(text: str, warnings: tuple[str, ...] = ()) -> ReadDocument:

@@ -41,7 +41,7 @@ def read_document(
         return read_other(raw, media_type)
     start = raw[:400].removeprefix(codecs.BOM_UTF8).lstrip()
     if start.startswith(b"<") or (is_wide and b"<" in raw[:16]):
-        return _read_markup(raw)
+        return _read_markup(raw, start)
     if start.startswith(b"{"):
         return read_bundle(raw)
     text, warnings = decoded(raw)
@@ -50,7 +50,9 @@ def read_document(
     return read_text(raw, name_hint)
 
 
-def _read_markup(raw: bytes) -> ReadDocument:
+def _read_markup(raw: bytes, start: bytes) -> ReadDocument:
+    if start[:14].lower().startswith((b"<!doctype html", b"<html")):
+        return read_other(raw, "text/html")  # kept as bytes, parsed by nobody
     try:
         read = read_cda(raw)
     except NotXml:

@@ -84,6 +84,8 @@ def test_the_fixtures_numbers_have_valid_keys() -> None:
                     Finess(number[1:])
                 case "1.2.250.1.71.4.2.1":
                     Rpps(number[1:])
+                case _:
+                    pass  # numbers without a key
 
 
 def test_sender_author_type_and_version() -> None:
@@ -322,6 +324,11 @@ def test_a_report_is_one_result_with_its_lines() -> None:
         ("urn:oid:1.2.250.1.999.5.1", "K33"),
     ]
     assert (potassium.interpretation, potassium.reference_range) == ("HH", "3.5 à 5.1 mmol/L")
+
+
+def test_results_are_read_without_the_template_of_their_entry() -> None:
+    raw = changed("cr-bio-final.xml", '<templateId root="1.3.6.1.4.1.19376.1.3.1"/>', "")
+    assert read_bytes(raw).reports == read("cr-bio-final.xml").reports
 
 
 def test_versions_share_a_report_and_differ_in_status() -> None:
