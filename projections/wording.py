@@ -6,6 +6,7 @@ for ever.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,12 @@ def until(text: str, zone: str) -> str:
     return f"jusqu'au {shown}" if shown.count("/") == 2 else f"jusqu'en {shown}"
 
 
+def words_of(token: str | None) -> str:
+    """A source's coded word without its ``[system|code]``, or the code where there is no word."""
+    coded = re.fullmatch(r"(.*?) ?\[[^\[\]|\s]*\|([^\[\]|]+)\]", token or "", re.DOTALL)
+    return (coded[1] or coded[2]) if coded else token or ""
+
+
 def line_text(line: Line, day: date) -> str:
     """A line as read on ``day``: a treatment still said to run after its planned end is doubtful.
 
@@ -208,7 +215,7 @@ def problem_text(p: Mapping[str, Any], zone: str) -> str:
     verified = p.get("verification")
     return _joined(
         concept_text(p["concept"]),
-        p.get("laterality") or "",
+        words_of(p.get("laterality")),
         CLINICAL_STATUS.get(status, status) if status and status != "active" else "",
         VERIFICATION.get(verified, verified) if verified and verified != "confirmed" else "",
         since(p["onset"], zone) if p.get("onset") else "",
@@ -332,9 +339,9 @@ def procedure_text(p: Mapping[str, Any], zone: str) -> str:
     status = p.get("status", "completed")
     return _joined(
         concept_text(p["concept"]),
-        p.get("body_site") or "",
+        words_of(p.get("body_site")),
         PROCEDURE_STATUS.get(status, "" if status == "completed" else status),
-        on(p["performed"], zone) if p.get("performed") else "",
+        on(p["performed"].partition("/")[0], zone) if p.get("performed") else "",
         p.get("outcome") or "",
     )
 
@@ -344,21 +351,24 @@ def device_text(p: Mapping[str, Any], zone: str) -> str:
     status = p.get("status", "active")
     return _joined(
         concept_text(p["concept"]),
-        p.get("body_site") or "",
+        words_of(p.get("body_site")),
         DEVICE_STATUS.get(status, "" if status == "active" else status),
         since(p["since"], zone) if p.get("since") else "",
         until(p["until"], zone) if p.get("until") else "",
     )
 
 
+_AS_USUAL = frozenset({"active", "final", "completed"})
+
+
 def history_text(p: Mapping[str, Any], zone: str) -> str:
     """A line of family history, way of life, occupation, ability or adverse reaction."""
-    relation = f"{p['relationship']} : " if p.get("relationship") else ""
+    relation = f"{words_of(p['relationship'])} : " if p.get("relationship") else ""
     said = f"{concept_text(p['concept'])} {quantity_text(p.get('value'))}".strip()
     status = p.get("status")
     return relation + _joined(
         said,
-        CLINICAL_STATUS.get(status, status) if status and status not in ("active", "final") else "",
+        CLINICAL_STATUS.get(status, status) if status and status not in _AS_USUAL else "",
         since(p["since"], zone) if p.get("since") else "",
         until(p["until"], zone) if p.get("until") else "",
     )
@@ -440,7 +450,7 @@ def _problem_changes(p: Mapping[str, Any], zone: str) -> str:
         CLINICAL_STATUS.get(status, status) if status else "",
         VERIFICATION.get(verified, verified) if verified else "",
         p.get("severity") or "",
-        p.get("laterality") or "",
+        words_of(p.get("laterality")),
         since(p["onset"], zone) if p.get("onset") else "",
         until(p["abatement"], zone) if p.get("abatement") else "",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid5
 
@@ -9,6 +10,7 @@ import pytest
 
 from conformance.bundles import (
     CENTRE,
+    DIRECTORY,
     PATIENT,
     Resource,
     accepted,
@@ -16,6 +18,7 @@ from conformance.bundles import (
     collection,
     imported,
     raw,
+    summary_of,
 )
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted
 from releve.domain.aggregates.patient.history import (
@@ -28,6 +31,7 @@ from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.values import Quantity
 from releve.fhir.import_bundle import plan
+from releve.fhir.summary import summary_document
 
 LOINC = "http://loinc.org"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
@@ -256,3 +260,23 @@ def test_none_known_of_acts_and_devices_is_an_absence() -> None:
     (absence,) = payloads(act)
     assert isinstance(absence, AbsenceAsserted)
     assert absence.slot == "procedures"
+
+
+def test_a_coded_place_is_read_in_words_and_leaves_with_its_code() -> None:
+    place = coded("11207009", "Right thigh")
+    act: Resource = {
+        "resourceType": "Procedure",
+        "status": "completed",
+        "code": {"text": "Biopsie"},
+        "subject": {"reference": PATIENT},
+        "bodySite": [place],
+        "performedPeriod": {"start": "2018-09-17", "end": "2018-09-18"},
+    }
+    summary = summary_of(imported(raw(collection(act))))
+    (line,) = summary.slot("procedures")
+    assert line.text == "Biopsie, Right thigh, le 17/09/2018"
+    sent = json.loads(summary_document(summary, DIRECTORY))["entry"]
+    (procedure,) = [one["resource"] for one in sent
+                    if one["resource"]["resourceType"] == "Procedure"]  # fmt: skip
+    assert procedure["bodySite"] == [place]
+    assert procedure["performedPeriod"] == act["performedPeriod"]
