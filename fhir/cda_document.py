@@ -174,13 +174,24 @@ def _text_of(body: Element | None, embedded: tuple[EmbeddedFile, ...]) -> str:
 def _with_glance(read: ReadDocument) -> ReadDocument:
     """The one line that says what came: how many lines, and whether any is out of range."""
     results = read.results
+    title = "Document CDA" if _names_somebody(read) else read.title
     if results:
-        told = f"{read.title} : {_plural(len(results), 'ligne')}{_judged(results)}"
+        told = f"{title} : {_plural(len(results), 'ligne')}{_judged(results)}"
     elif read.entries:
-        told = f"{read.title} : {_plural(len(read.entries), 'ligne codée', 'lignes codées')}"
+        told = f"{title} : {_plural(len(read.entries), 'ligne codée', 'lignes codées')}"
     else:
-        told = f"{read.title} : sans ligne codée"
+        told = f"{title} : sans ligne codée"
     return msgspec.structs.replace(read, one_liner=glance(told))
+
+
+def _names_somebody(read: ReadDocument) -> bool:
+    """True when the title that the source wrote holds a name or first name of the patient."""
+    who = read.identity
+    if who is None:
+        return False
+    names = (who.birth_name, who.used_name, who.used_first_name, *who.first_names)
+    said = set(re.findall(r"\w+", read.title.casefold()))
+    return any(said & set(re.findall(r"\w{2,}", name.casefold())) for name in names if name)
 
 
 def _judged(results: tuple[ResultLine, ...]) -> str:

@@ -137,6 +137,13 @@ def test_the_glance_names_nobody() -> None:
         assert not any(word in line for word in ("pichon", "bellanger", "odette", "vergnaud"))
 
 
+def test_a_title_that_names_the_patient_stays_out_of_the_glance() -> None:
+    title = "<title>Compte rendu de cardiologie"
+    document = read_bytes(changed("cda-level1-pdf.xml", title, f"{title} de Mme Pichon"))
+    assert document.title == "Compte rendu de cardiologie de Mme Pichon"
+    assert document.one_liner == "Document CDA : sans ligne codée"
+
+
 # Summary
 
 
