@@ -63,3 +63,5 @@ class Act:
     """The original that comes with the command."""
     candidate: str | None = None
     """The record that a document is matched with."""
+    entered_by: str | None = None
+    """Label of who brought in what somebody else is answerable for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, time, timedelta
 
 from releve.api.demo import calendar, people
@@ -10,6 +11,7 @@ from releve.api.demo.calendar import Week, working
 from releve.api.demo.course import EHPADS
 from releve.api.demo.scribe import Scribe
 from releve.domain.commands import (
+    ActivateRulesRelease,
     AddSite,
     CancelStint,
     ChangePolicy,
@@ -31,6 +33,7 @@ from releve.domain.commands import (
 )
 from releve.domain.events import Role
 from releve.domain.values import ExpectedSource, NamedPerson, OpeningSlot
+from releve.projections.rule_release import CURRENT, SIGNER, load_rules, release_bytes
 
 REFERENT = NamedPerson(name=f"Dr {people.REFERENT[1]} {people.REFERENT[0]}", phone="05 36 49 00 01")
 SECOND = NamedPerson(
@@ -71,6 +74,7 @@ class CentreLife:
 
     def write(self) -> None:
         """All of it, in the order of its concerns; the history sorts by time."""
+        self._rules()
         self._opening()
         self._people()
         self._stints()
@@ -79,6 +83,20 @@ class CentreLife:
 
     def _centre(self, at: datetime, label: str, command: object, author: Author = "system") -> None:
         self.scribe.write(at, label, self.scribe.label, author, command)  # type: ignore[arg-type] # a Command
+
+    def _rules(self) -> None:
+        """The signed release that briefings are ranked with; once for the whole installation."""
+        if self.scribe.number == 0:
+            rules = load_rules(CURRENT)
+            self.scribe.write(
+                self.began - timedelta(minutes=1), "activate", "rules", "system",
+                ActivateRulesRelease(
+                    release=CURRENT,
+                    sha256=hashlib.sha256(release_bytes(CURRENT)).hexdigest(),
+                    signer=SIGNER,
+                    reviewed_by=rules.reviewed_by,
+                ),
+            )  # fmt: skip
 
     def _opening(self) -> None:
         name, place = people.CENTRE_NAMES[self.scribe.number % len(people.CENTRE_NAMES)]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from releve.api.cli.acts import issue_current
+from releve.api.cli.acts import briefing, fhir_of, issue_current
+from releve.api.demo import people
 from releve.api.demo.acts import Sizes
+from releve.domain.commands import OpenBriefing
+from releve.domain.continuity import CommandContext
+from releve.domain.events import Author
 from releve.fhir import exact_json, ips_checker
 from releve.fhir.summary import document
 from releve.projections import records
@@ -29,6 +34,7 @@ def examine(services: Services, sizes: Sizes, seeded: Seeded | None) -> tuple[di
     now = services.clock()
     directory = services.directory.load()
     edition = _edition(services)
+    topics = Counter(counted.topics) + _own_acts(services, edition)
     items = records.count_items(services.pool, services.data_keys, directory, now)
     fhir = _fhir(services)
     size = services.settled()
@@ -39,10 +45,10 @@ def examine(services: Services, sizes: Sizes, seeded: Seeded | None) -> tuple[di
         "patients": counted.patients,
         "stints": counted.stints,
         "consultations": counted.consultations,
-        "events": counted.events,
+        "events": sum(topics.values()),
         "position": size - 1,
         "as_of": now.isoformat(),
-        "topics": dict(sorted(counted.topics.items())),
+        "topics": dict(sorted(topics.items())),
         "sizes_asked": asdict(sizes),
         "briefing": {
             "stint": str(edition.stint),
@@ -79,6 +85,41 @@ def _edition(services: Services) -> Edition:
             found = services.editions.replay(edition=kept[0][0]) if kept else None
             return found or issue_current(services, line.stint)
     raise RuntimeError("the demo has no stint in post at its own time")
+
+
+def _own_acts(services: Services, edition: Edition) -> Counter[str]:
+    """What the check itself does with the demo: its doctor opens the briefing, one is read and one
+    record exported, each written down like any other; one more of the same makes no difference.
+    """
+    directory = services.directory.load()
+    line = directory.stint(edition.stint)
+    if line is None:
+        raise RuntimeError("the edition's stint is not in the directory")
+    author = Author(
+        role="doctor", name=line.practitioner_name, person=line.practitioner, stint=line.stint
+    )
+    context = CommandContext(
+        author=author,
+        now=services.clock.for_write(),
+        key=people.request_key(0, "check", str(edition.edition)),
+        actor=b"demo-check",
+        centre=line.centre,
+    )
+    services.continuity.execute(OpenBriefing(edition=edition.edition), context, target=line.stint)
+    briefing(services, stint=None, finess=None, edition=edition.edition, position=None, at=None)
+    centre = directory.centres[line.centre]
+    patient = min(services.records.summaries(centre.centre)[1])
+    fhir_of(services, patient, everything=False)
+    in_post = sum(
+        len(list(directory.in_post(each.centre, services.clock())))
+        for each in directory.centres.values()
+    )
+    return Counter({
+        "stint.briefing-issued": in_post,
+        "stint.briefing-opened": 1,
+        "access.record-read": 1,
+        "access.exported": 1,
+    })  # fmt: skip
 
 
 def _fhir(services: Services) -> dict[str, int]:

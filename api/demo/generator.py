@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import accumulate
 
-from releve.api.demo import background, calendar, desk, people
+from releve.api.demo import background, calendar, desk, paper, people
 from releve.api.demo.acts import INS_TEST, PARIS, Act, Entry, Sizes
 from releve.api.demo.background import Chart
 from releve.api.demo.centre_life import CentreLife
@@ -70,6 +70,7 @@ def centre_acts(sizes: Sizes, number: int, monday: date) -> list[Act]:
     desk.renewals(scribe, charts)
     desk.departures(scribe, charts, 0.012 * sizes.weeks / 12)
     desk.appointments(scribe, charts)
+    paper.documents(scribe, charts)
     scribe.acts.sort(key=lambda act: (act.at, act.label))
     return scribe.acts
 
@@ -135,6 +136,19 @@ def _tell(scribe: Scribe, golden: tuple[Golden, ...]) -> None:
         for n, step in enumerate(scene.steps):
             at = datetime.combine(scribe.monday + timedelta(days=step.day), step.at, PARIS)
             at = max(at, datetime.combine(scribe.first, time(9, n), PARIS))
+            if step.command is None:
+                if step.paper is None:
+                    raise ValueError(f"{scene.key}: a step has a command or a document")
+                paper.bring(
+                    scribe,
+                    chart.person,
+                    target,
+                    step.paper(chart.person),
+                    at,
+                    step.fate,
+                    scribe.rng("paper", scene.key),
+                )
+                continue
             week = scribe.week_of(at)
             if step.week:
                 week = scribe.weeks[max(0, scribe.weeks.index(week) + step.week)]
@@ -153,7 +167,6 @@ def _tell(scribe: Scribe, golden: tuple[Golden, ...]) -> None:
                 },
                 refers={field: _labelled(scribe, who) for field, who in step.refers.items()},
                 source=step.source,
-                content=step.content,
             )
 
 

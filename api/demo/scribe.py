@@ -69,6 +69,7 @@ class Scribe:
         source: Source | None = None,
         content: bytes | None = None,
         candidate: str | None = None,
+        entered_by: str | None = None,
     ) -> str | None:
         """Keep an act and give its label; None, and nothing kept, where it lies in the future."""
         if at > self.now:
@@ -90,6 +91,7 @@ class Scribe:
                 source=source,
                 content=content,
                 candidate=candidate,
+                entered_by=entered_by,
             )
         )
         return whole

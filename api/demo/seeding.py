@@ -20,6 +20,7 @@ from releve.api.services import Services
 from releve.domain.commands import (
     Command,
     OnboardPractitioner,
+    RecordConsultation,
     RegisterPatient,
 )
 from releve.domain.continuity import Attachment
@@ -134,7 +135,7 @@ class Seeder:
         if isinstance(act.command, OnboardPractitioner):
             seeded.names += _as_written(act.command.family, act.command.given)
             seeded.identifiers += [act.command.rpps] if act.command.rpps else []
-        note = getattr(act.command, "note", None)
+        note = act.command.note if isinstance(act.command, RecordConsultation) else None
         if note is not None:
             seeded.texts.append(f"{note.subjective} {note.objective} {note.plan}")
 

@@ -56,6 +56,7 @@ class Teller:
             actor=ACTOR,
             centre=None if spec.target == "rules" else self._streams.get(act.centre),
             source=act.source or Source(channel="demo"),
+            entered_by=self._streams[act.entered_by] if act.entered_by else None,
         )
         stint = self._states.get(act.stint) if act.stint else None
         candidate = self._states.get(act.candidate) if act.candidate else None

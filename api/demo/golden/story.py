@@ -7,13 +7,15 @@ invented.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 
+from releve.api.demo import people
 from releve.api.demo.acts import LATER, Author
 from releve.api.demo.background import ATC, CIM10
 from releve.api.demo.course import measure
+from releve.api.demo.paper import Fate
 from releve.domain.commands import (
     AssertAbsence,
     Command,
@@ -46,7 +48,7 @@ class Step:
 
     day: int
     at: time
-    command: Command
+    command: Command | None = None
     label: str = ""
     by: Author = "doctor"
     about: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
@@ -57,7 +59,9 @@ class Step:
     stint: str = ""
     """Another stint than the week's own, such as the trainee's."""
     source: Source | None = None
-    content: bytes | None = None
+    paper: Callable[[people.Person], bytes] | None = None
+    """A document that comes in instead of a command, and what the desk does with it."""
+    fate: Fate = "left"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ record can hold of them today; ``docs/roadmap.md`` names them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, time, timedelta
 
 from releve.api.demo.acts import LABORATORY
@@ -22,6 +23,7 @@ from releve.api.demo.golden.story import (
     problem,
     value,
 )
+from releve.api.demo.paper import letter, report
 from releve.domain.commands import (
     AcceptItem,
     AnswerQuestion,
@@ -61,6 +63,7 @@ ORDER, RESULT, ITEM = (
 PROBLEM, NOTE, ALLERGY = (
     "patient.problem-recorded", "patient.note-signed", "patient.allergy-recorded",
 )  # fmt: skip
+PSA = ("RES|PSA TOTAL|PSA|N|4.9|ng/ml|0|4.0|H|F",)
 DIRECT = Source(channel="system", system=LABORATORY)
 
 
@@ -122,6 +125,13 @@ def traps(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
                               objective="Examen sans particularité.", plan="Attendre le compte rendu du laboratoire."),
                 absences=(none_known(day(-18)),),
                 items=(OpenItem(kind="admin", text="Compte rendu du laboratoire à recevoir", due=day(4), done_when="Compte rendu au dossier"),))),
+            # His report says the 19th: the desk must not match it. Another one is of nobody here.
+            Step(-3, time(17, 20), paper=lambda who: report(
+                replace(who, born=who.born + timedelta(days=1), ins=""), PSA, monday - timedelta(days=4), "TV90412")),
+            Step(-13, time(9, 30), paper=lambda who: report(
+                replace(who, family="Malterre", given="Ernest", ins=""), PSA, monday - timedelta(days=14), "TV90377"), fate="rejected"),
+            Step(-5, time(9, 0), paper=lambda who: letter(who, "Compte rendu d'urologie", "Toucher rectal normal, revoir si le PSA monte.",
+                                                          monday - timedelta(days=6)), fate="matched"),
         )),
         # A note written on the wrong record: in error here, and one that was in error by mistake.
         Golden("mauvais-dossier", "Lavergnolle", "Josiane", "female", date(1949, 7, 23), (
