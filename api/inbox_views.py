@@ -16,8 +16,8 @@ from releve.domain.values import IdentityTraits, ResultLine
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document
 from releve.projections.inbox import InboxLine, SourceState, last_by_system, sources
 from releve.projections.patient_summary import PatientSummary
-from releve.projections.rule_release import load_rules
-from releve.projections.unmatched import is_critical
+from releve.projections.results_board import unmatched_verdicts
+from releve.projections.rule_release import in_force, load_rules
 
 if TYPE_CHECKING:
     from releve.api.services import Services
@@ -31,7 +31,7 @@ def header(services: Services, line: InboxLine) -> dict[str, Any]:
     return {
         "inbox": line.document,
         "state": line.state,
-        "urgent": is_critical(line, load_rules()),
+        "urgent": line.state == "waiting" and is_urgent(services, line),
         "kind": kind_of(line),
         "format": received.format,
         "door": received.door,
@@ -49,6 +49,13 @@ def header(services: Services, line: InboxLine) -> dict[str, Any]:
             _proposal(each, summaries[each.patient]) for each in found if each.patient in summaries
         ],
     }
+
+
+def is_urgent(services: Services, line: InboxLine) -> bool:
+    """Whether a centre-wide critical value stands in it: its rank, which tells no value."""
+    active = services.directory.load().rules
+    rules = load_rules(in_force(active.release if active else None))
+    return "critical" in unmatched_verdicts(line, rules)
 
 
 def patients_in(headers: Iterable[dict[str, Any]]) -> list[UUID]:

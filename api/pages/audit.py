@@ -265,6 +265,14 @@ WHAT = {
     "export": "export de preuves", "fhir": "export FHIR",
     "replay": "dossier rejoué à un moment, en ligne de commande",
     "briefing": "relève, en ligne de commande",
-    "patient": "dossier", "stint": "séjour",
+    "patient": "dossier", "stint": "séjour", "inbox": "document reçu",
+    "page.inbox": "boîte d’arrivée", "page.inbox-document": "document reçu",
+    "page.inbox-original": "original d’un document reçu",
+    "page.inbox-piece": "pièce d’un document reçu",
+    "page.phoned": "recherche pour un résultat par téléphone",
+    "page.day-list": "agenda du jour", "page.paste": "coller ou copier une consultation",
+    "api.inbox": "boîte d’arrivée, par l’API", "api.inbox-header": "document reçu, par l’API",
+    "api.inbox-content": "contenu d’un document reçu, par l’API",
+    "api.inbox-original": "original d’un document reçu, par l’API",
 }  # fmt: skip
 """What was read, or asked for and refused, in words: one for each name that entries keep."""

@@ -257,7 +257,7 @@ def _one(
         }, position
 
     disclosed = read_clinical(
-        services, granted, produce, what="page.inbox.document", purpose=str(granted.document),
+        services, granted, produce, what="page.inbox-document", purpose=str(granted.document),
         patients=lambda found: list(dict.fromkeys(found["named"])),
     )  # fmt: skip
     return clinical_page(
@@ -350,7 +350,7 @@ def _refused(request: Request, granted: Granted, form: Form) -> Response:
 @router.get("/arrivees/{document}/original")
 def original_of(request: Request, granted: Reading, document: str) -> Response:
     """The bytes as they came in, to be kept or opened elsewhere."""
-    return send_original(request, granted)
+    return send_original(request, granted, what="page.inbox-original")
 
 
 @router.get("/arrivees/{document}/pieces/{number}")
@@ -367,7 +367,7 @@ def piece(request: Request, granted: Reading, document: str, number: int) -> Res
         return (line, found.content, found.media_type), services.feed.position()
 
     disclosed = read_clinical(
-        services, granted, produce, what="inbox.piece", purpose=str(granted.document),
+        services, granted, produce, what="page.inbox-piece", purpose=str(granted.document),
         patients=lambda found: [found[0].patient] if found[0].patient else [],
     )  # fmt: skip
     _, raw, media_type = disclosed.content

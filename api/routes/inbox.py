@@ -137,7 +137,7 @@ def listed(request: Request, granted: Sorting) -> Response:
             services,
             granted,
             produce,
-            what="inbox.list",
+            what="api.inbox",
             patients=lambda found: patients_in(found["documents"]),
         )
     )
@@ -157,7 +157,7 @@ def one(request: Request, granted: Header) -> Response:
             services,
             granted,
             produce,
-            what="inbox.header",
+            what="api.inbox-header",
             purpose=str(granted.document),
             patients=lambda found: patients_in([found]),
         )
@@ -179,7 +179,7 @@ def read(request: Request, granted: Content) -> Response:
             services,
             granted,
             produce,
-            what="inbox.content",
+            what="api.inbox-content",
             purpose=str(granted.document),
             patients=lambda found: [found["patient"]] if found["patient"] else [],
         )
@@ -189,10 +189,10 @@ def read(request: Request, granted: Content) -> Response:
 @router.get("/inbox/{document}/original", response_model=None)
 def bytes_of(request: Request, granted: Content) -> Response:
     """The bytes as they came in, never shown by the browser itself."""
-    return send_original(request, granted)
+    return send_original(request, granted, what="api.inbox-original")
 
 
-def send_original(request: Request, granted: Granted) -> Response:
+def send_original(request: Request, granted: Granted, *, what: str) -> Response:
     """The original as a download, once the access entry is durable."""
     services = services_of(request)
 
@@ -201,7 +201,7 @@ def send_original(request: Request, granted: Granted) -> Response:
         return (line, original(services, line)), services.feed.position()
 
     disclosed = read_clinical(
-        services, granted, produce, what="inbox.original", purpose=str(granted.document),
+        services, granted, produce, what=what, purpose=str(granted.document),
         patients=lambda found: [found[0].patient] if found[0].patient else [],
     )  # fmt: skip
     line, raw = disclosed.content

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from releve.api.acting import ACTIONS, public_commands
 from releve.api.frame import SECURITY_HEADERS
 from releve.api.gate import PUBLIC, Guard
+from releve.api.inbox import receive
 from releve.api.pages.audit import WHAT
 from releve.api.routes.commands import CommandGuard
 from releve.domain.commands import COMMANDS
@@ -99,16 +100,26 @@ def readings(web: Web) -> list[tuple[str, str, str]]:
             continue
         address = re.sub(r"\{patient\}", patient, re.sub(r"\{stint\}", stint, route.path))
         address = address.replace("{entry}", str(entry_of(web, UUID(patient))))
+        if "{document}" in address:
+            address = address.replace("{document}", document_of(web)).replace("{number}", "0")
         address = address.replace("{centre}", str(web.services.persona("present").centre))
         persona = "present"
         if route.path.endswith("/questions"):
             ask_the_doctor_in_post(web, patient)
         if route.path.startswith("/audit"):
             persona = "auditor"
-        elif route.path == "/echeances":
+        elif route.path in ("/echeances", "/arrivees/agenda"):
             persona = "coordinator"
         found.append((persona, address, route.path))
     return found
+
+
+def document_of(web: Web) -> str:
+    """A document of the inbox that carries a PDF inside; the same one however often it is asked."""
+    raw = (ROOT / "tests" / "conformance" / "data" / "inbox" / "cda-level1-pdf.xml").read_bytes()
+    kept = receive(web.services, raw, centre=web.services.persona("present").centre, door="upload")
+    web.services.catch_up()
+    return str(kept.document)
 
 
 CLINICAL_SLOTS = ("problems", "allergies", "medications")

@@ -1,8 +1,8 @@
-"""The inbox as read: lines folded from events, silent senders, results that belong to nobody."""
+"""The inbox as read: lines folded from events, and senders that fell silent."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -14,14 +14,7 @@ from releve.domain.aggregates.inbox_document import (
     DocumentRejected,
 )
 from releve.domain.events import INTAKE, Author, Envelope, Event, Payload, Source
-from releve.domain.values import (
-    Coding,
-    Concept,
-    ExpectedSource,
-    IdentityTraits,
-    Quantity,
-    ResultLine,
-)
+from releve.domain.values import ExpectedSource, IdentityTraits
 from releve.projections.inbox import (
     InboxLine,
     fold_line,
@@ -30,19 +23,9 @@ from releve.projections.inbox import (
     sources,
     to_bytes,
 )
-from releve.projections.rule_release import load_rules
-from releve.projections.unmatched import is_critical, unmatched
 from support.given import CENTRE, COORDINATOR, NOW, named
 
 LABORATORY = "Laboratoire des Essais"
-
-
-def result(value: str, unit: str = "mmol/L", loinc: str = "2823-3") -> ResultLine:
-    coding = Coding(system="http://loinc.org", code=loinc)
-    return ResultLine(
-        code=Concept(text="Potassium", codings=(coding,)),
-        value=Quantity(value=value, unit=unit, code=unit),
-    )
 
 
 def line(
@@ -50,7 +33,6 @@ def line(
     name: str = "document",
     hours_ago: float = 1,
     system: str | None = LABORATORY,
-    results: tuple[ResultLine, ...] = (),
 ) -> InboxLine:
     received = DocumentReceived(
         sha256="ab" * 32,
@@ -58,7 +40,6 @@ def line(
         media_type="application/pdf",
         format="pdf",
         identity=IdentityTraits(birth_name="EXEMPLE", first_names=("Camille",)),
-        results=results,
     )
     found: InboxLine | None = None
     for version, payload in enumerate((received, *more), 1):
@@ -139,26 +120,3 @@ def test_a_sender_is_silent_after_its_delay_and_if_it_never_spoke() -> None:
     ]
     exactly = {"A": NOW - timedelta(hours=24)}
     assert [s.silent for s in sources([ExpectedSource(system="A")], exactly, NOW)] == [False]
-
-
-def test_a_critical_result_of_nobody_comes_first_and_shows_its_value() -> None:
-    rules = load_rules()
-    lines = [
-        line(name="normal", results=(result("4.1"),), hours_ago=9),
-        line(name="unit", results=(result("6.4", "mg/L"),), hours_ago=5),
-        line(name="critical", results=(result("4.0"), result("6.4")), hours_ago=1),
-        line(name="empty"),
-        line(DocumentMatched(patient=named("p")), name="matched", results=(result("6.4"),)),
-        line(DocumentRejected(), name="aside", results=(result("6.4"),)),
-    ]
-    found = unmatched(lines, rules)
-    assert [each.document for each in found] == [named("critical"), named("unit"), named("normal")]
-    first, second, third = found
-    assert first.critical
-    assert first.name == "Camille EXEMPLE"
-    assert "6,4" in first.texts[0]
-    assert second.not_comparable
-    assert not second.critical
-    assert (third.critical, third.not_comparable) == (False, False)
-    assert [is_critical(each, rules) for each in lines] == [False, False, True] + [False] * 3
-    assert isinstance(first.received_at, datetime)
