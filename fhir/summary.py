@@ -16,6 +16,7 @@ import msgspec
 
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, part_of
 from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.values import Coding
 from releve.fhir import (
     codes,
     exact_json,
@@ -42,6 +43,7 @@ class _Section(NamedTuple):
     slot: str
     code: str
     display: str
+    """LOINC's own name of the code; empty where we have not seen it."""
     title: str
     required: bool
     """Whether IPS asks for the section even when it is empty."""
@@ -74,7 +76,7 @@ _SECTIONS: Final = (
     _Section(
         "devices", "46264-8", "History of medical device use", "Dispositifs", False, "",
     ),
-    _Section("vigilance", "104605-1", "Alert", "Points de vigilance", False, ""),
+    _Section("vigilance", "104605-1", "", "Points de vigilance", False, ""),
     _Section(
         "functional-status", "47420-5", "Functional status assessment note", "Statut fonctionnel",
         False, "",
@@ -93,7 +95,7 @@ _SECTIONS: Final = (
         "Antécédents familiaux", False, "",
     ),
     _Section(
-        "adverse-reactions", "44939-7", "Adverse event note", "Effets indésirables", False, "",
+        "adverse-reactions", "44939-7", "", "Effets indésirables", False, "",
     ),
 )  # fmt: skip
 
@@ -335,11 +337,10 @@ def _part(line: Line) -> str | None:
 
 
 def _section(summary: PatientSummary, section: _Section, made: list[_Made]) -> JsonObject:
+    coded = Coding(system=codes.LOINC, code=section.code, display=section.display)
     content: JsonObject = {
         "title": section.title,
-        "code": {
-            "coding": [{"system": codes.LOINC, "code": section.code, "display": section.display}]
-        },
+        "code": {"coding": [codes.coding_of(coded)]},
         "text": {
             "status": "generated",
             "div": narrative.write(
