@@ -10,7 +10,10 @@ from releve.domain.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "domain.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| `([a-z.-]+)` \| `([\w/.]+)` \| (.+?) \| `([\w.]+)` \|$", PAGE, re.MULTILINE)
+ROWS = re.findall(
+    r"^\| `([a-z.-]+)` \| `([\w/.]+)` \| (.+?) \| `([\w.]+)` \| ([\d, ]+|—) \|$", PAGE, re.MULTILINE
+)
+SCENARIOS = (ROOT / "tests" / "http" / "test_scenarios.py").read_text(encoding="utf-8")
 
 
 def test_every_topic_has_its_line_and_no_other_topic_has_one() -> None:
@@ -18,14 +21,21 @@ def test_every_topic_has_its_line_and_no_other_topic_has_one() -> None:
 
 
 def test_each_line_names_the_module_that_declares_the_topic() -> None:
-    for topic, module, _, test in ROWS:
+    for topic, module, _, test, _ in ROWS:
         declared = REGISTRY[topic].__module__.removeprefix("releve.domain.aggregates.")
         assert module == declared.replace(".", "/") + ".py"
         assert f"{REGISTRY[topic].__name__}(" in (ROOT / "tests" / "unit" / test).read_text("utf-8")
 
 
 def test_every_command_is_named_and_the_internal_ones_are_marked() -> None:
-    named = {name for *_, commands, _ in ROWS for name in re.findall(r"`([a-z-]+)`", commands)}
+    named = {name for _, _, commands, *_ in ROWS for name in re.findall(r"`([a-z-]+)`", commands)}
     assert named == set(COMMANDS)
     marked = set(re.findall(r"`([a-z-]+)` \(internal\)", PAGE))
     assert marked == {spec.name for spec in COMMANDS.values() if not spec.public}
+
+
+def test_each_scenario_named_is_a_test() -> None:
+    named = {number for *_, numbers in ROWS for number in re.findall(r"\d+", numbers)}
+    assert named
+    for number in named:
+        assert f"def test_{int(number):02d}_" in SCENARIOS
