@@ -219,8 +219,10 @@ class Proposal(NamedTuple):
         return not self.compared.differing and self.compared.enough
 
 
-def proposals(services: Services, line: InboxLine) -> list[Proposal]:
-    """Records of the centre that a document may belong to, best first; never by name alone.
+def proposals(
+    services: Services, line: InboxLine, summaries: Mapping[UUID, PatientSummary]
+) -> list[Proposal]:
+    """Records of ``summaries`` that a document may belong to, best first; never by name alone.
 
     One that bears the same identifier is told even where a strict trait differs, since somebody
     has to look at that; it cannot be matched.
@@ -228,7 +230,6 @@ def proposals(services: Services, line: InboxLine) -> list[Proposal]:
     said = line.received.identity
     if said is None:
         return []
-    summaries = services.records.summaries(line.centre)[1]
     named = holders(services, said)
     found = []
     for patient, summary in summaries.items():

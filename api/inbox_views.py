@@ -6,7 +6,8 @@ until somebody says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,45 +18,58 @@ from releve.fhir.received_document import ReadDocument, Unreadable, read_documen
 from releve.projections.inbox import InboxLine, SourceState, last_by_system, sources
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.results_board import unmatched_verdicts
-from releve.projections.rule_release import in_force, load_rules
+from releve.projections.rule_release import Rules, in_force, load_rules
 
 if TYPE_CHECKING:
     from releve.api.services import Services
 
 
-def header(services: Services, line: InboxLine) -> dict[str, Any]:
-    """What anybody who sorts the post may see: whose, which kind, how, when, from whom, status."""
-    received = line.received
-    summaries = services.records.summaries(line.centre)[1]
-    found = proposals(services, line) if line.state != "matched" else []
-    return {
-        "inbox": line.document,
-        "state": line.state,
-        "urgent": line.state == "waiting" and is_urgent(services, line),
-        "kind": kind_of(line),
-        "format": received.format,
-        "door": received.door,
-        "sender": line.source.author or line.source.system or "",
-        "received_at": line.received_at,
-        "entered_by": line.entered_by,
-        "identity": identity(received.identity),
-        "patient": line.patient,
-        "patient_name": _name(summaries.get(line.patient)) if line.patient else "",
-        "decided_by": line.decided_by,
-        "decided_at": line.decided_at,
-        "reason": line.reason,
-        "sender_told": line.sender_told,
-        "proposals": [
-            _proposal(each, summaries[each.patient]) for each in found if each.patient in summaries
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """What headers of one centre are made with, read once for all of them."""
 
+    services: Services
+    centre: UUID
+    summaries: Mapping[UUID, PatientSummary]
+    rules: Rules
+    position: int
 
-def is_urgent(services: Services, line: InboxLine) -> bool:
-    """Whether a centre-wide critical value stands in it: its rank, which tells no value."""
-    active = services.directory.load().rules
-    rules = load_rules(in_force(active.release if active else None))
-    return "critical" in unmatched_verdicts(line, rules)
+    @classmethod
+    def of(cls, services: Services, centre: UUID) -> Sorting:
+        """Read now: the records of the centre and the rules in force."""
+        position, summaries = services.records.summaries(centre)
+        active = services.directory.load().rules
+        rules = load_rules(in_force(active.release if active else None))
+        return cls(services, centre, summaries, rules, position)
+
+    def header(self, line: InboxLine) -> dict[str, Any]:
+        """What anybody who sorts the post may see: whose, which kind, how, when, status."""
+        received = line.received
+        summaries = self.summaries
+        found = proposals(self.services, line, summaries) if line.state != "matched" else []
+        return {
+            "inbox": line.document,
+            "state": line.state,
+            "urgent": self.urgent(line),
+            "kind": kind_of(line),
+            "format": received.format,
+            "door": received.door,
+            "sender": line.source.author or line.source.system or "",
+            "received_at": line.received_at,
+            "entered_by": line.entered_by,
+            "identity": identity(received.identity),
+            "patient": line.patient,
+            "patient_name": _name(summaries.get(line.patient)) if line.patient else "",
+            "decided_by": line.decided_by,
+            "decided_at": line.decided_at,
+            "reason": line.reason,
+            "sender_told": line.sender_told,
+            "proposals": [_proposal(each, summaries[each.patient]) for each in found],
+        }
+
+    def urgent(self, line: InboxLine) -> bool:
+        """Whether a critical value waits in it: its rank, which tells no value."""
+        return line.state == "waiting" and "critical" in unmatched_verdicts(line, self.rules)
 
 
 def patients_in(headers: Iterable[dict[str, Any]]) -> list[UUID]:

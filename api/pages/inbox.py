@@ -28,7 +28,7 @@ from releve.api.gate import (
     uploads_of,
 )
 from releve.api.inbox import receive
-from releve.api.inbox_views import content, header, kind_of, patients_in, reread, senders
+from releve.api.inbox_views import Sorting, content, patients_in, reread, senders
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
@@ -58,7 +58,7 @@ TRAITS: Final = {
     "identifiers": "identifiant",
 }  # fmt: skip
 
-Sorting = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "centre"))]
+SortingPost = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "centre"))]
 Sending = Annotated[Granted, Depends(Guard(Action.IMPORT, "centre"))]
 One = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "inbox", param="document"))]
 Reading = Annotated[Granted, Depends(Guard(Action.READ_INBOX, "inbox", param="document"))]
@@ -70,7 +70,7 @@ Rejecting = Annotated[Granted, Depends(Guard(Action.REJECT_DOCUMENT, "inbox", pa
 
 
 @router.get("/arrivees")
-def listed(request: Request, granted: Sorting) -> Response:
+def listed(request: Request, granted: SortingPost) -> Response:
     """What waits, then what was done with the newest others; a form to bring something in."""
     return _list(request, granted, None)
 
@@ -141,10 +141,10 @@ def _list(request: Request, granted: Granted, refused: Form | None, status: int 
     at = moment(request, principal)
 
     def produce() -> tuple[dict[str, Any], int]:
-        position = services.feed.position()
+        sorting = Sorting.of(services, granted.centre)
         lines = services.inbox.lines(granted.centre)
-        waiting = [header(services, line) for line in reversed(lines) if line.state == "waiting"]
-        others = [header(services, line) for line in lines if line.state != "waiting"][:SHOWN]
+        waiting = [sorting.header(line) for line in reversed(lines) if line.state == "waiting"]
+        others = [sorting.header(line) for line in lines if line.state != "waiting"][:SHOWN]
         return {
             "waiting": sorted((_row(each, at) for each in waiting), key=lambda r: not r["urgent"]),
             "others": [_row(each, at) for each in others],
@@ -161,8 +161,9 @@ def _list(request: Request, granted: Granted, refused: Form | None, status: int 
             "may_bring": may(services, granted, Action.IMPORT),
             "may_drop": may(services, granted, Action.DROP_RESULT),
             "may_plan": may(services, granted, Action.WRITE_AGENDA),
-            "form": refused or Form(principal.session.form_token(), forms.new_key(), position),
-        }, position
+            "form": refused
+            or Form(principal.session.form_token(), forms.new_key(), sorting.position),
+        }, sorting.position
 
     disclosed = read_clinical(
         services, granted, produce, what="page.inbox", patients=lambda found: found["named"]
@@ -229,9 +230,9 @@ def _one(
         granted = authorise(services, principal, Action.READ_INBOX, "inbox", granted.document)
 
     def produce() -> tuple[dict[str, Any], int]:
-        position = services.feed.position()
         line = known(request, granted)
-        found = header(services, line)
+        sorting = Sorting.of(services, line.centre)
+        found, position = sorting.header(line), sorting.position
         offered = [_proposal(each, at) for each in found["proposals"]]
         names = {each["patient"] for each in offered}
         looked = [
@@ -246,7 +247,6 @@ def _one(
             "looked": looked,
             "query": query,
             "content": _content(content(services, line), at) if reads else None,
-            "content_kind": kind_of(line),
             "named": [UUID(each["patient"]) for each in (*offered, *looked)]
             + ([line.patient] if line.patient else []),
             "may_match": line.state != "matched" and may(services, granted, Action.MATCH_DOCUMENT),

@@ -17,7 +17,7 @@ from releve.api.acting import settle
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, services_of, uploaded, uploads_of
 from releve.api.inbox import original, receive
-from releve.api.inbox_views import content, header, patients_in, senders
+from releve.api.inbox_views import Sorting, content, patients_in, senders
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json
 from releve.domain.events import Author
@@ -28,7 +28,7 @@ from releve.security.policy import Action
 router = APIRouter(prefix="/api/v1")
 
 Sending = Annotated[Granted, Depends(Guard(Action.IMPORT, "centre"))]
-Sorting = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "centre"))]
+SortingPost = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "centre"))]
 Header = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "inbox", param="document"))]
 Content = Annotated[Granted, Depends(Guard(Action.READ_INBOX, "inbox", param="document"))]
 
@@ -112,15 +112,15 @@ def send(request: Request, sent: Sent) -> Response:
 
 
 @router.get("/inbox", dependencies=[AtPosition], response_model=None)
-def listed(request: Request, granted: Sorting) -> Response:
+def listed(request: Request, granted: SortingPost) -> Response:
     """Headers of what waits and of the newest others, newest first; expected senders."""
     services = services_of(request)
 
     def produce() -> tuple[dict[str, Any], int]:
-        position = services.feed.position()
+        sorting = Sorting.of(services, granted.centre)
         lines = services.inbox.lines(granted.centre)
         return {
-            "documents": [header(services, line) for line in lines],
+            "documents": [sorting.header(line) for line in lines],
             "sources": [
                 {
                     "system": each.system,
@@ -130,7 +130,7 @@ def listed(request: Request, granted: Sorting) -> Response:
                 }
                 for each in senders(services, granted.centre, services.clock())
             ],
-        }, position
+        }, sorting.position
 
     return clinical_json(
         read_clinical(
@@ -149,8 +149,9 @@ def one(request: Request, granted: Header) -> Response:
     services = services_of(request)
 
     def produce() -> tuple[dict[str, Any], int]:
-        position = services.feed.position()
-        return header(services, known(request, granted)), position
+        line = known(request, granted)
+        sorting = Sorting.of(services, line.centre)
+        return sorting.header(line), sorting.position
 
     return clinical_json(
         read_clinical(
