@@ -8,19 +8,22 @@ moment of printing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.errors import NotFound
 from releve.domain.events import Event
 from releve.projections import wording
-from releve.projections.dates import first_instant
+from releve.projections.dates import first_instant, zone_of
 from releve.projections.patient_summary import (
     SLOTS,
     Item,
     Line,
     PatientSummary,
+    Question,
+    Result,
     fold_all,
 )
 from releve.security.ledger.reader import LedgerReader
@@ -28,13 +31,36 @@ from releve.security.ledger.reader import LedgerReader
 _STATUS = {
     "patient.note-amended": "amended",
     "patient.item-closed": "closed",
-}
+    "patient.item-reopened": "current",
+    "patient.item-revised": "revised",
+    "patient.problem-revised": "revised",
+    "patient.allergy-revised": "revised",
+    "patient.medication-changed": "revised",
+    "patient.medication-stopped": "stopped",
+    "patient.vigilance-point-lifted": "lifted",
+    "patient.contingency-withdrawn": "withdrawn",
+    "patient.medecin-traitant-ended": "ended",
+    "patient.question-answered": "answered",
+    "patient.result-reviewed": "reviewed",
+    "patient.result-received": "superseded",
+    **dict.fromkeys(
+        (
+            "patient.problem-recorded", "patient.allergy-recorded", "patient.absence-asserted",
+            "patient.medication-started", "patient.observation-recorded",
+            "patient.immunization-recorded", "patient.procedure-recorded",
+            "patient.device-recorded", "patient.history-recorded",
+        ),
+        "superseded",
+    ),
+}  # fmt: skip
+"""What an event makes of the entry that it names."""
 
 
 class TimelineEntry(NamedTuple):
     """One step of a record's history, with both of its times and what became of it.
 
-    ``status``: current, amended, superseded, closed, in-error.
+    ``status``: current, amended, revised, stopped, lifted, withdrawn, ended, answered, reviewed,
+    superseded, closed, accepted, refused, in-error.
     """
 
     event_id: UUID
@@ -101,7 +127,14 @@ class Replay(NamedTuple):
                 for presence in (summary.presence(name),)
             },
             "open_items": [item_json(item) for item in summary.open_items],
+            "results": [result_json(each, self._day()) for each in summary.results],
+            "questions": [question_json(each) for each in summary.open_questions],
         }
+
+    def _day(self) -> date:
+        """The civil day that the record is looked at from: asked for, else its last entry's."""
+        at = self.at or self.known_at or self.summary.recorded_at
+        return at.astimezone(zone_of(self.summary.zone)).date() if at else date.min
 
 
 def replay(
@@ -145,11 +178,15 @@ def replay(
 
 def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
     """One entry per event in order, with what later events made of it."""
-    wrong = {
-        event.envelope.target
-        for event in events
-        if event.topic == "patient.entry-marked-in-error" and event.envelope.target
-    }
+    wrong: set[UUID] = set()
+    for event in events:
+        named = event.envelope.target
+        if named is None:
+            continue
+        if event.topic == "patient.entry-marked-in-error":
+            wrong.add(named)
+        elif event.topic == "patient.entry-reinstated":
+            wrong.discard(named)
     status: dict[UUID, str] = {}
     by_stint: dict[UUID | None, Event] = {}
     for event in events:
@@ -166,7 +203,11 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
                 by_stint[stint] = newer
             else:
                 by_stint[stint] = event
-        if target is not None and target not in wrong and event.topic in _STATUS:
+        if target is None or target in wrong:
+            continue
+        if isinstance(event.payload, EntryValidated):
+            status[target] = event.payload.verdict
+        elif event.topic in _STATUS:
             status[target] = _STATUS[event.topic]
     return [_entry(event, status.get(event.event_id, "current")) for event in events]
 
@@ -177,6 +218,8 @@ def line_json(line: Line) -> dict[str, Any]:
         "entry": str(line.entry_id),
         "text": line.text,
         "state": line.state,
+        "why": line.why,
+        "validation": line.validation,
         "codings": list((line.concept or {}).get("codings", ())),
         "as_of": line.as_of,
         "recorded_at": line.recorded_at.astimezone(UTC).isoformat(),
@@ -197,10 +240,40 @@ def item_json(item: Item) -> dict[str, Any]:
         "due": item.due,
         "no_deadline": item.due is None,
         "harm_if_late": item.harm_if_late,
-        "owner": item.line.detail.get("owner", {"role": "medecin_en_poste"}),
+        "owner": item.owner or {"role": "medecin_en_poste"},
+        "state": item.state,
         "opened_at": item.line.as_of,
         "author": item.line.author,
         "position": item.line.position,
+    }
+
+
+def result_json(result: Result, day: date) -> dict[str, Any]:
+    """A result as JSON: where it stands on ``day``, its versions, who read it, who was told."""
+    received, review, told = result.received, result.review, result.informed
+    return {
+        "result": str(result.entry_id),
+        "title": result.title,
+        "state": result.state(day),
+        "status": result.status,
+        "ordered_by": result.order.author if result.order else None,
+        "expected_by": result.order.detail["expected_by"] if result.order else None,
+        "received_at": received.as_of if received else None,
+        "versions": [str(each.entry_id) for each in result.versions],
+        "reviewed_by": review.author if review else None,
+        "previous_reader": result.previous_review.author if result.previous_review else None,
+        "informed": told.as_of if told else None,
+    }
+
+
+def question_json(question: Question) -> dict[str, Any]:
+    """A question that nobody has answered, as JSON."""
+    return {
+        "question": str(question.line.entry_id),
+        "text": question.line.detail["text"],
+        "to": question.line.detail["to_name"],
+        "author": question.line.author,
+        "due": question.line.detail.get("due"),
     }
 
 

@@ -261,7 +261,9 @@ class TestSmallForms:
         self, web: Web, doctor: TestClient
     ) -> None:
         briefing = f"/sejours/{web.stint('present')}/briefing"
-        patient = web.patient("T0")
+        patient = next(
+            card["patient"] for card in web.cards if card["tier"] == "T0" and card["handover"]
+        )
         path = f"/patients/{patient}/restitution"
         shown = doctor.get(briefing)
         data = hidden(shown, path)
@@ -330,7 +332,7 @@ class TestTheList:
         deadlines = office.get("/echeances").text
         for card in web.cards:
             for action in card["actions"]:
-                assert action["text"] not in deadlines
+                assert action["kind"] == "admin" or action["text"] not in deadlines
 
     def test_a_record_is_opened_after_a_search(self, web: Web, doctor: TestClient) -> None:
         page = "/patients/nouveau"

@@ -1,24 +1,83 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from releve.domain.aggregates import REGISTRY
-from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
-from releve.domain.aggregates.patient.contingencies import ContingencySet
-from releve.domain.aggregates.patient.corrections import EntryMarkedInError
+from releve.domain.aggregates.patient.ald import AldStatusChanged
+from releve.domain.aggregates.patient.allergies import (
+    AbsenceAsserted,
+    AllergyRecorded,
+    AllergyRevised,
+)
+from releve.domain.aggregates.patient.appointments import AppointmentNoticed
+from releve.domain.aggregates.patient.contact_details import ContactDetailsChanged
+from releve.domain.aggregates.patient.contingencies import (
+    ContingencyActivated,
+    ContingencySet,
+    ContingencyWithdrawn,
+)
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
+from releve.domain.aggregates.patient.death import DeathRecorded
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverReadBack, HandoverWritten
-from releve.domain.aggregates.patient.identity import MedecinTraitantDeclared, Registered
-from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.history import (
+    DeviceRecorded,
+    HistoryRecorded,
+    ImmunizationRecorded,
+    ProcedureRecorded,
+)
+from releve.domain.aggregates.patient.identity import (
+    MedecinTraitantDeclared,
+    MedecinTraitantEnded,
+    Registered,
+)
+from releve.domain.aggregates.patient.ins import InsStatusChanged
+from releve.domain.aggregates.patient.medications import (
+    MedicationChanged,
+    MedicationReconciled,
+    MedicationStarted,
+    MedicationStopped,
+)
 from releve.domain.aggregates.patient.observations import ObservationRecorded
-from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
-from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.domain.aggregates.patient.offers import ItemAccepted, ItemDeclined, ItemOffered
+from releve.domain.aggregates.patient.open_items import (
+    ItemClosed,
+    ItemOpened,
+    ItemReopened,
+    ItemRevised,
+)
+from releve.domain.aggregates.patient.problems import ProblemRecorded, ProblemRevised
+from releve.domain.aggregates.patient.questions import (
+    OpinionRecorded,
+    QuestionAnswered,
+    QuestionAsked,
+)
+from releve.domain.aggregates.patient.results import (
+    ContactAttempted,
+    Informed,
+    InvestigationOrdered,
+    ResultReceived,
+    ResultReviewed,
+)
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
+from releve.domain.aggregates.patient.summary_review import SummaryReviewed
+from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.aggregates.patient.vigilance import VigilancePointLifted, VigilancePointSet
 from releve.domain.events import Payload, Source
-from releve.domain.values import Component, Concept, Quantity, Reaction, Unmapped
+from releve.domain.values import (
+    Component,
+    Concept,
+    Owner,
+    Quantity,
+    Reaction,
+    RelatedPerson,
+    ResultLine,
+    Unmapped,
+)
 from releve.projections import wording
 from releve.projections.dates import age_on, first_instant, french, last_day
 from releve.projections.timeline import entries_of
@@ -99,6 +158,77 @@ SAID: list[tuple[Payload, str]] = [
      "Transmission : instable — IC · À faire : peser ; appeler"),
     (HandoverReadBack(kind="restatement", text="Je pèse"), "Restitution : Je pèse"),
     (EntryMarkedInError(harm=True), "Entrée déclarée erronée, avec conséquence possible"),
+    (EntryReinstated(), "Entrée rétablie"),
+    (EntryValidated(verdict="refused"), "Entrée importée refusée"),
+    (MedecinTraitantEnded(ended="2026-11-02", successor="Dr Exemple"),
+     "Médecin traitant : fin le 02/11/2026, successeur Dr Exemple"),
+    (ProblemRevised(clinical_status="resolved", abatement="2026-11"),
+     "Problème révisé : résolu, jusqu'en 11/2026"),
+    (AllergyRevised(verification="refuted"), "Allergie révisée : réfutée"),
+    (MedicationChanged(dose_text="1 cp le soir", end="2026-12-01"),
+     "Traitement modifié : 1 cp le soir, jusqu'au 01/12/2026"),
+    (MedicationStopped(stopped_on="2026-11-20"), "Traitement arrêté le 20/11/2026"),
+    (MedicationReconciled(against="ordonnance d'Exemple", remarks="rien à changer"),
+     "Traitements comparés à ordonnance d'Exemple, rien à changer"),
+    (ImmunizationRecorded(vaccine=Concept(text="Grippe"), given_on="2026-10-12", lot="A1",
+                          dose_number=1),
+     "Vaccin : Grippe, dose 1, le 12/10/2026, lot A1"),
+    (ImmunizationRecorded(vaccine=Concept(text="Zona"), status="not-done", reason="refus"),
+     "Vaccin : Zona, non fait, refus"),
+    (ProcedureRecorded(concept=Concept(text="Appendicectomie"), performed="1998"),
+     "Acte : Appendicectomie, en 1998"),
+    (DeviceRecorded(concept=Concept(text="Stimulateur"), since="2021-04", status="inactive"),
+     "Dispositif : Stimulateur, retiré, depuis 04/2021"),
+    (HistoryRecorded(slot="family-history", concept=Concept(text="Infarctus"),
+                     relationship="père"),
+     "Antécédent familial : père : Infarctus"),
+    (HistoryRecorded(slot="lifestyle", concept=Concept(text="Tabac"),
+                     value=Quantity(value="20", unit="PA")),
+     "Mode de vie : Tabac 20 PA"),
+    (VigilancePointSet(text="Vit seule", until="2026-12-31"),
+     "Vigilance : Vit seule, jusqu'au 31/12/2026"),
+    (VigilancePointLifted(), "Point de vigilance levé"),
+    (InvestigationOrdered(kind="laboratory", text="Ionogramme", expected_by="2026-11-26",
+                          item=UUID(int=1), criticality="urgent", harm_if_late=True, why="IEC"),
+     "Prescription (biologie) : Ionogramme, urgent, attendu le 26/11/2026, danger si retard, IEC"),
+    (ResultReceived(status="phoned", title="Ionogramme", caller="Mme Exemple", read_back=True,
+                    lines=(ResultLine(code=Concept(text="Potassium"), interpretation="HH",
+                                      value=Quantity(value="6.4", unit="mmol/L")),)),
+     "Résultat : Ionogramme (téléphoné) : Potassium 6,4 mmol/L (très haut), appel de Mme Exemple, "
+     "relu à l'appelant"),
+    (ResultReviewed(verdict="abnormal", action="arrêt du ramipril"),
+     "Résultat lu : anormal, arrêt du ramipril"),
+    (ResultReviewed(verdict="known", inform_patient=False),
+     "Résultat lu : déjà connu, patient non prévenu, par choix"),
+    (ContactAttempted(channel="phone", outcome="no-answer"),
+     "Appel : patient, par téléphone, sans réponse"),
+    (Informed(channel="in-person", whom="sa fille"), "Prévenu : sa fille, de vive voix"),
+    (ItemRevised(due="2026-12-04", harm_if_late=False),
+     "Point révisé : pour le 04/12/2026, sans danger"),
+    (ItemReopened(), "Point rouvert"),
+    (ItemOffered(to=Owner(role="referent"), message="mardi"),
+     "Point proposé : référent médical, mardi"),
+    (ItemAccepted(owner=Owner()), "Point accepté"),
+    (ItemDeclined(), "Point décliné"),
+    (ContingencyActivated(by=UUID(int=1)), "Si… alors : seuil atteint"),
+    (ContingencyWithdrawn(), "Si… alors retiré"),
+    (QuestionAsked(to=UUID(int=1), to_name="Dr Exemple", text="Pourquoi ?", due="2026-11-27"),
+     "Question à Dr Exemple : Pourquoi ?, réponse attendue le 27/11/2026"),
+    (QuestionAnswered(text="Toux"), "Réponse : Toux"),
+    (OpinionRecorded(stance="challenges", text="plutôt une goutte"),
+     "Autre avis (remet en question) : plutôt une goutte"),
+    (InsStatusChanged(status="qualifiee", proof="passeport"),
+     "Identité INS qualifiée, preuve : passeport"),
+    (ContactDetailsChanged(phones=(("mobile", "06"),),
+                           trusted_person=RelatedPerson(name="Paul Exemple")),
+     "Coordonnées : mobile 06, personne de confiance Paul Exemple"),
+    (DeathRecorded(date="2026-11-20", source="famille"), "Décès le 20/11/2026 (source : famille)"),
+    (AppointmentNoticed(starts_at="2026-11-24T09:15:00+01:00", mode="ehpad", site="Les Tilleuls"),
+     "Rendez-vous le 24/11/2026 à 9\u00a0h\u00a015, en EHPAD (Les Tilleuls)"),
+    (SummaryReviewed(next_review="2027-11-23"),
+     "Synthèse relue, prochaine relecture le 23/11/2027"),
+    (AldStatusChanged(status="granted", code="8", starts="2026-11-23", ends="2031-11-22"),
+     "ALD 8, accordée, depuis le 23/11/2026, jusqu'au 22/11/2031"),
 ]  # fmt: skip
 
 
@@ -199,3 +329,29 @@ class TestDates:
             assert next_one is not None
             assert next_one - midnight in (timedelta(hours=23), timedelta(hours=25))
             assert last_day(midnight.astimezone(UTC).isoformat(), "Europe/Paris") == day
+
+
+class TestWhatBecameOfAnEntry:
+    def test_is_said_for_revisions_validations_and_reinstatement(self) -> None:
+        stream = Stream()
+        drug = stream.add(MedicationStarted(concept=Concept(text="Ramipril")))
+        stream.add(MedicationChanged(dose_text="5 mg"), target=drug.event_id, reason="TA")
+        problem = stream.add(ProblemRecorded(concept=Concept(text="Goutte")))
+        stream.add(EntryMarkedInError(), target=problem.event_id, reason="autre patient")
+        assert [each.status for each in entries_of(stream.events)][:3] == [
+            "revised", "current", "in-error",
+        ]  # fmt: skip
+        stream.add(EntryReinstated(), target=problem.event_id, reason="c'était bien lui")
+        stream.add(MedicationStopped(stopped_on="2026-11-16"), target=drug.event_id, reason="toux")
+        stream.add(EntryValidated(verdict="refused"), target=problem.event_id, reason="non")
+        assert [each.status for each in entries_of(stream.events)][:3] == [
+            "stopped", "current", "refused",
+        ]  # fmt: skip
+
+    def test_both_versions_of_a_corrected_result_stay(self) -> None:
+        stream = Stream()
+        first = stream.add(ResultReceived(status="final", title="NFS"))
+        stream.add(ResultReceived(status="corrected", title="NFS"), target=first.event_id)
+        assert [(each.topic, each.status) for each in entries_of(stream.events)] == [
+            ("patient.result-received", "superseded"), ("patient.result-received", "current"),
+        ]  # fmt: skip
