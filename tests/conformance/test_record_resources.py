@@ -206,19 +206,17 @@ def test_each_slot_leaves_as_the_resource_that_ips_has_for_it(code: str) -> None
     assert said.encode() not in record.document
 
 
-def test_a_line_of_everything_that_is_in_error_says_so() -> None:
-    for payload, kind, _ in SLOTS.values():
-        record = Record()
-        wrong = record.add(payload)
-        record.add(EntryMarkedInError(), target=wrong.event_id, reason="autre patient")
-        (made,) = of_kind(record.everything, kind) or [None]
-        if kind == "AdverseEvent":  # R4 gives it no status
-            continue
-        assert made is not None
-        if kind == "Condition":
-            assert made["verificationStatus"]["coding"][0]["code"] == "entered-in-error"
-        else:
-            assert made["status"] == "entered-in-error"
+@pytest.mark.parametrize("code", [code for code in SLOTS if code != "44939-7"])  # R4: no status
+def test_a_line_of_everything_that_is_in_error_says_so(code: str) -> None:
+    payload, kind, _ = SLOTS[code]
+    record = Record()
+    wrong = record.add(payload)
+    record.add(EntryMarkedInError(), target=wrong.event_id, reason="autre patient")
+    (made,) = of_kind(record.everything, kind)
+    if kind == "Condition":
+        assert made["verificationStatus"]["coding"][0]["code"] == "entered-in-error"
+    else:
+        assert made["status"] == "entered-in-error"
 
 
 def test_what_no_event_says_has_no_section() -> None:
