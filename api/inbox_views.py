@@ -15,7 +15,7 @@ from uuid import UUID
 from releve.api.inbox import FORMATS, KINDS, Proposal, original, proposals
 from releve.domain.values import IdentityTraits, ResultLine
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document
-from releve.projections.inbox import InboxLine, SourceState, last_by_system, sources
+from releve.projections.inbox import InboxLine, SourceState, source_states
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.results_board import unmatched_verdicts
 from releve.projections.rule_release import Rules, in_force, load_rules
@@ -179,7 +179,9 @@ def result(line: ResultLine) -> dict[str, Any]:
 def senders(services: Services, centre: UUID, at: datetime) -> list[SourceState]:
     """The centre's expected senders, silent ones first; names of systems, never of patients."""
     entry = services.directory.load().centre(centre)
-    expected = entry.expected_sources if entry else ()
-    if not expected:
-        return []
-    return sources(expected, last_by_system(services.inbox.lines(centre)), at)
+    return source_states(
+        entry.expected_sources if entry else (),
+        services.inbox.lines(centre),
+        lambda: services.records.summaries(centre)[1].values(),
+        at,
+    )

@@ -72,6 +72,7 @@ def examine(settings: Settings) -> list[Check]:
                 _judged("horloge", lambda: _clock(services)),
                 _judged("retard", lambda: _lag(services)),
                 _judged("dossiers en attente", lambda: _parked(services)),
+                _judged("sources", lambda: _senders(services)),
             ]
     except Exception as error:  # judged like any other finding
         found.append(_failed("base", error))
@@ -270,4 +271,26 @@ def _parked(services: Services) -> Check:
         f"{len(parked)}" if parked else "aucun",
         "Ces dossiers ne se lisent pas entièrement ; le briefing les montre en T0.",
         "releve verify, puis releve rebuild.",
+    )
+
+
+def _senders(services: Services) -> Check:
+    """How many expected senders are silent, by centre; systems are named, patients never."""
+    from releve.api.inbox_views import senders
+
+    now = services.clock()
+    states = [
+        (entry, state)
+        for entry in services.directory.load().centres.values()
+        for state in senders(services, entry.centre, now)
+    ]
+    silent = [f"{state.system} ({entry.finess})" for entry, state in states if state.silent]
+    return Check(
+        "sources",
+        not silent,
+        f"silencieuses : {', '.join(silent)}"
+        if silent
+        else f"{len(states)} attendues, aucune silencieuse",
+        "Un envoi qui n'arrive plus ressemble à une liste calme.",
+        "Vérifier la liaison avec l'expéditeur ; la page Arrivées dit depuis quand.",
     )

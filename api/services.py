@@ -260,7 +260,7 @@ def _services(
             records=records,
             inbox=inbox,
             editions=Editions(
-                pool, data_keys, records, reader.known_at, intake=_intake(directory, inbox)
+                pool, data_keys, records, reader.known_at, intake=_intake(directory, inbox, records)
             ),
             access=access,
             identity=Identity(provider=chooser, sessions=sessions, demo=chooser),
@@ -272,7 +272,9 @@ def _services(
         continuity.close()
 
 
-def _intake(directory: DirectoryCache, inbox: InboxRecords) -> Callable[[UUID, datetime], Intake]:
+def _intake(
+    directory: DirectoryCache, inbox: InboxRecords, records: CentreRecords
+) -> Callable[[UUID, datetime], Intake]:
     """What a centre's inbox holds for the head of its briefing."""
 
     def held(centre: UUID, at: datetime) -> Intake:
@@ -280,7 +282,10 @@ def _intake(directory: DirectoryCache, inbox: InboxRecords) -> Callable[[UUID, d
         here = known.centre(centre)
         rules = load_rules(in_force(known.rules.release if known.rules else None))
         expected = here.expected_sources if here else ()
-        return intake_of(inbox.lines(centre), expected, rules, at)
+        return intake_of(
+            inbox.lines(centre), expected, rules, at,
+            lambda: records.summaries(centre)[1].values(),
+        )  # fmt: skip
 
     return held
 

@@ -8,7 +8,7 @@ words, values, bytes) is for who reads the record. Nothing here decides who that
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
@@ -23,6 +23,7 @@ from releve.domain.aggregates.inbox_document import (
 )
 from releve.domain.events import Event, Source
 from releve.domain.values import ExpectedSource
+from releve.projections.summary_record import PatientSummary
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
@@ -163,6 +164,30 @@ def last_by_system(lines: Iterable[InboxLine]) -> dict[str, datetime]:
         if system and (system not in found or found[system] < line.received_at):
             found[system] = line.received_at
     return found
+
+
+def source_states(
+    expected: Iterable[ExpectedSource],
+    lines: Iterable[InboxLine],
+    summaries: Callable[[], Iterable[PatientSummary]],
+    at: datetime,
+) -> list[SourceState]:
+    """As :func:`sources`, by the inbox and by results that came to records through another door.
+
+    ``summaries`` is asked only where the inbox alone would call somebody silent.
+    """
+    wanted = tuple(expected)
+    last = last_by_system(lines) if wanted else {}
+    found = sources(wanted, last, at)
+    if not any(each.silent for each in found):
+        return found
+    for summary in summaries():
+        for result in summary.results:
+            for version in result.versions:
+                system = version.source.system if version.source else None
+                if system and (system not in last or last[system] < version.recorded_at):
+                    last[system] = version.recorded_at
+    return sources(wanted, last, at)
 
 
 # Reading

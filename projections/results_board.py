@@ -6,7 +6,7 @@ Pure: bounded summaries, the inbox's waiting documents and a release of the rule
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
@@ -18,7 +18,7 @@ from releve.projections.critical_values import Alarm, concerns, judge, of_result
 from releve.projections.dates import first_instant, zone_of
 from releve.projections.directory import Directory
 from releve.projections.edition_frame import Intake
-from releve.projections.inbox import InboxLine, last_by_system, sources
+from releve.projections.inbox import InboxLine, source_states
 from releve.projections.patient_summary import Item, PatientSummary, Result
 from releve.projections.rule_release import Rules
 from releve.projections.summary_corrections import item_of
@@ -164,12 +164,16 @@ def intake_of(
     expected: Iterable[ExpectedSource],
     rules: Rules,
     at: datetime,
+    summaries: Callable[[], Iterable[PatientSummary]] = tuple,
 ) -> Intake:
-    """What an inbox holds for the head of a briefing: unmatched, critical ones, silent senders."""
+    """What an inbox holds for the head of a briefing: unmatched, critical ones, silent senders.
+
+    ``summaries`` are the centre's records, asked where the inbox alone would call one silent.
+    """
     held = list(lines)
     waiting = [line for line in held if line.state == "waiting"]
     alarming = sum(bool(unmatched_verdicts(line, rules)) for line in waiting)
     silent = tuple(
-        state.system for state in sources(expected, last_by_system(held), at) if state.silent
+        state.system for state in source_states(expected, held, summaries, at) if state.silent
     )
     return Intake(len(waiting), alarming, silent)

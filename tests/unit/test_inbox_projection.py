@@ -13,6 +13,8 @@ from releve.domain.aggregates.inbox_document import (
     DocumentReceived,
     DocumentRejected,
 )
+from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.events import INTAKE, Author, Envelope, Event, Payload, Source
 from releve.domain.values import ExpectedSource, IdentityTraits
 from releve.projections.inbox import (
@@ -20,10 +22,13 @@ from releve.projections.inbox import (
     fold_line,
     from_bytes,
     last_by_system,
+    source_states,
     sources,
     to_bytes,
 )
+from releve.projections.patient_summary import PatientSummary, fold_all
 from support.given import CENTRE, COORDINATOR, NOW, named
+from support.patient_events import Stream
 
 LABORATORY = "Laboratoire des Essais"
 
@@ -120,3 +125,26 @@ def test_a_sender_is_silent_after_its_delay_and_if_it_never_spoke() -> None:
     ]
     exactly = {"A": NOW - timedelta(hours=24)}
     assert [s.silent for s in sources([ExpectedSource(system="A")], exactly, NOW)] == [False]
+
+
+def test_a_result_that_came_by_another_door_is_a_sign_of_life() -> None:
+    asked = []
+
+    def summaries() -> list[PatientSummary]:
+        asked.append(True)
+        return [summary]
+
+    told = ResultReceived(status="final", title="Ionogramme")
+    stream = Stream(1)
+    stream.add(Registered(birth_name="EXEMPLE"))
+    stream.add(told, source=Source(channel="fhir", system=LABORATORY))
+    summary = fold_all(None, stream.events, stream.id)
+    at = stream.events[-1].recorded_at + timedelta(hours=1)
+    expected = [ExpectedSource(system=LABORATORY)]
+    (state,) = source_states(expected, [], summaries, at)
+    assert (state.silent, state.last) == (False, stream.events[-1].recorded_at)
+    (state,) = source_states(expected, [], list, at)
+    assert state.silent
+    assert source_states([], [line()], summaries, at) == []
+    source_states(expected, [line()], summaries, NOW)
+    assert asked == [True]  # records are opened only where the inbox would call somebody silent
