@@ -47,7 +47,12 @@ def create_app(services: Services) -> FastAPI:
     for router in (*DOORS, *PAGES):
         app.include_router(router)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(Frame, hosts=_hosts(services), failed=_failed)
+    app.add_middleware(
+        Frame,
+        hosts=_hosts(services),
+        failed=_failed,
+        reading=services.directory.one_picture,
+    )
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(SignInNeeded, _sign_in)
     for kind in (HTTPException, ReleveError, SecurityError, RequestRefused):

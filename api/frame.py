@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import structlog
@@ -66,11 +67,16 @@ class Frame:
         app: ASGIApp,
         *,
         failed: Callable[[Scope, Problem], ASGIApp],
+        reading: Callable[[], AbstractContextManager[None]],
         hosts: frozenset[str] | None = None,
     ) -> None:
-        """Take what renders a failure, and the only names answered to (None answers to all)."""
+        """Take what renders a failure, what surrounds a reading, and the only names answered to.
+
+        ``hosts`` of None answers to all.
+        """
         self.app = app
         self.failed = failed
+        self.reading = reading
         self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +108,9 @@ class Frame:
             if refused is not None:
                 await self.failed(scope, refused)(scope, receive, framed)
             else:
-                await self.app(scope, _limited(receive, _body_limit(scope)), framed)
+                within = self.reading() if scope["method"] in ("GET", "HEAD") else nullcontext()
+                with within:
+                    await self.app(scope, _limited(receive, _body_limit(scope)), framed)
         except Exception as error:
             _log.error("request-failed", request=request, error=type(error).__name__,
                        where=where(error))  # fmt: skip

@@ -8,7 +8,9 @@ has to record that it lapsed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -264,6 +266,19 @@ class DirectoryCache:
         self._lock = threading.Lock()
         self._stamp: object = None
         self._directory = Directory(())
+        self._held: ContextVar[list[Directory] | None] = ContextVar("directory", default=None)
+
+    @contextmanager
+    def one_picture(self) -> Iterator[None]:
+        """Inside, the first picture loaded serves the rest of the reading: one answer, one state.
+
+        For readings only: whoever writes must see what was written.
+        """
+        token = self._held.set([])
+        try:
+            yield
+        finally:
+            self._held.reset(token)
 
     def load(self) -> Directory:
         """The directory at the feed's position.
@@ -272,6 +287,15 @@ class DirectoryCache:
             KeyServiceDown: the keys cannot be opened now.
             Tampered: a row does not open where it stands.
         """
+        held = self._held.get()
+        if held:
+            return held[0]
+        directory = self._newest()
+        if held is not None:
+            held.append(directory)
+        return directory
+
+    def _newest(self) -> Directory:
         with self._pool.connection() as connection:
             stamp = connection.execute(_STAMP).fetchone()
             with self._lock:
