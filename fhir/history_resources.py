@@ -105,8 +105,13 @@ def device(line: Line, worn: DeviceRecorded, subject: str) -> list[JsonObject]:
     return [content, itself]
 
 
-def history(line: Line, said: HistoryRecorded, subject: str) -> JsonObject:
-    """The resource that IPS has for a line of history, by its slot."""
+def history(line: Line, said: HistoryRecorded, subject: str) -> JsonObject | None:
+    """The resource that IPS has for a line of history, by its slot.
+
+    ``None`` for a reaction that is an error: AdverseEvent has no status to say so (R4).
+    """
+    if said.slot == "adverse-reactions" and in_error(line):
+        return None
     return _HISTORIES[said.slot](line, said, subject)
 
 
