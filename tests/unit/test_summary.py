@@ -1,23 +1,68 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from uuid import UUID, uuid5
 
 import pytest
 
 from releve.domain.aggregates import CODEC, REGISTRY
-from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
-from releve.domain.aggregates.patient.contingencies import ContingencySet
-from releve.domain.aggregates.patient.corrections import EntryMarkedInError
+from releve.domain.aggregates.patient.ald import AldStatusChanged
+from releve.domain.aggregates.patient.allergies import (
+    AbsenceAsserted,
+    AllergyRecorded,
+    AllergyRevised,
+)
+from releve.domain.aggregates.patient.appointments import AppointmentNoticed
+from releve.domain.aggregates.patient.contingencies import (
+    ContingencyActivated,
+    ContingencySet,
+    ContingencyWithdrawn,
+)
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverReadBack, HandoverWritten
 from releve.domain.aggregates.patient.identity import MedecinTraitantDeclared, Registered
-from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.ins import InsStatusChanged
+from releve.domain.aggregates.patient.medications import (
+    MedicationChanged,
+    MedicationStarted,
+    MedicationStopped,
+)
 from releve.domain.aggregates.patient.observations import ObservationRecorded
-from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
-from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.domain.aggregates.patient.offers import ItemAccepted, ItemDeclined, ItemOffered
+from releve.domain.aggregates.patient.open_items import (
+    ItemClosed,
+    ItemOpened,
+    ItemReopened,
+    ItemRevised,
+)
+from releve.domain.aggregates.patient.problems import ProblemRecorded, ProblemRevised
+from releve.domain.aggregates.patient.questions import (
+    OpinionRecorded,
+    QuestionAnswered,
+    QuestionAsked,
+)
+from releve.domain.aggregates.patient.results import (
+    ContactAttempted,
+    Informed,
+    InvestigationOrdered,
+    ResultReceived,
+    ResultReviewed,
+)
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.events import Source
-from releve.domain.values import Coding, Component, Concept, Quantity, Threshold
+from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.aggregates.patient.vigilance import VigilancePointLifted, VigilancePointSet
+from releve.domain.events import Author, Event, Source
+from releve.domain.values import (
+    Coding,
+    Component,
+    Concept,
+    Owner,
+    Quantity,
+    ResultLine,
+    ResultStatus,
+    Threshold,
+)
 from releve.projections import patient_summary, wording
 from releve.projections.patient_summary import (
     PatientSummary,
@@ -26,6 +71,7 @@ from releve.projections.patient_summary import (
     from_bytes,
     to_bytes,
 )
+from releve.projections.ranking import extract
 from releve.projections.timeline import entries_of
 from support.patient_events import CENTRE, MONDAY, Stream
 
@@ -557,3 +603,358 @@ class TestContingencies:
             stream.add(potassium("6.2"), occurred_at=f"2020-02-{day:02d}")
         listed = [each.as_of for each in summary_of(stream).older_measures]
         assert sorted(listed) == [f"2020-02-{day}" for day in range(23, 29)]
+
+
+DR_LENOIR = Author(role="doctor", name="Dr Paul Lenoir", person=UUID(int=8))
+LAB = Source(channel="hprim", system="Laboratoire de l'exemple")
+DAY = date(2026, 11, 23)
+
+
+def result(value: str, status: ResultStatus = "final", **more: object) -> ResultReceived:
+    line = ResultLine(code=POTASSIUM, value=Quantity(value=value, unit="mmol/L"))
+    return ResultReceived(status=status, title="Ionogramme", lines=(line,), **more)  # type: ignore[arg-type]
+
+
+class TestResults:
+    def ordered(self) -> tuple[Stream, Event, Event]:
+        stream = Stream()
+        item = uuid5(stream.id, "2")
+        order = stream.add(
+            InvestigationOrdered(
+                kind="laboratory", text="Ionogramme", expected_by="2026-11-20", item=item
+            )
+        )
+        opened = stream.add(
+            ItemOpened(kind="result", text="Ionogramme", due="2026-11-20", follows=order.event_id)
+        )
+        assert opened.event_id == item
+        return stream, order, opened
+
+    def state(self, stream: Stream, day: date = DAY) -> str:
+        (one,) = summary_of(stream).results
+        return one.state(day)
+
+    def test_go_from_the_order_to_a_patient_who_was_told(self) -> None:
+        stream, order, _ = self.ordered()
+        assert self.state(stream, date(2026, 11, 20)) == "expected"
+        assert self.state(stream, date(2026, 11, 21)) == "expected-late"
+        stream.add(result("5.1", "partial", order=order.event_id))
+        assert self.state(stream) == "partial"
+        final = stream.add(result("5.2", order=order.event_id))
+        assert self.state(stream) == "to-review"
+        stream.add(ResultReviewed(verdict="known"), target=final.event_id)
+        assert self.state(stream) == "to-inform"
+        stream.add(ContactAttempted(channel="phone", outcome="no-answer"), target=final.event_id)
+        assert self.state(stream) == "to-inform"
+        stream.add(Informed(channel="phone"), target=final.event_id)
+        assert self.state(stream) == "done"
+        (one,) = summary_of(stream).results
+        assert one.order is not None
+        assert (one.order.entry_id, len(one.versions)) == (order.event_id, 2)
+
+    def test_a_partial_one_that_was_read_is_not_done(self) -> None:
+        stream, order, _ = self.ordered()
+        partial = stream.add(result("5.1", "partial", order=order.event_id))
+        stream.add(ResultReviewed(verdict="known", inform_patient=False), target=partial.event_id)
+        assert self.state(stream) == "partial"
+
+    def test_a_phoned_one_that_was_read_still_waits_for_its_paper(self) -> None:
+        stream = Stream()
+        phoned = stream.add(result("6.4", "phoned", caller="Mme Exemple", read_back=True))
+        assert self.state(stream) == "to-review"
+        stream.add(ResultReviewed(verdict="critical", action="SAMU"), target=phoned.event_id)
+        assert self.state(stream) == "partial"
+
+    def test_a_corrected_one_is_to_be_read_again_and_names_who_had_read_it(self) -> None:
+        stream = Stream()
+        first = stream.add(result("5.1"))
+        stream.add(
+            ResultReviewed(verdict="known", inform_patient=False),
+            target=first.event_id,
+            author=DR_LENOIR,
+        )
+        assert self.state(stream) == "done"
+        corrected = stream.add(result("6.1", "corrected"), target=first.event_id)
+        (one,) = summary_of(stream).results
+        assert one.state(DAY) == "to-review"
+        assert one.corrected_after_review
+        assert one.previous_review is not None
+        assert one.previous_review.author == "Dr Paul Lenoir"
+        assert [line.text for line in summary_of(stream).slot("results")] == ["Kaliémie 6,1 mmol/L"]
+        stream.add(EntryMarkedInError(), target=corrected.event_id, reason="autre patient")
+        assert self.state(stream) == "done"
+        assert [line.text for line in summary_of(stream).slot("results")] == ["Kaliémie 5,1 mmol/L"]
+        stream.add(EntryReinstated(), target=corrected.event_id, reason="c'était le bon")
+        assert self.state(stream) == "to-review"
+        assert [line.text for line in summary_of(stream).slot("results")] == ["Kaliémie 6,1 mmol/L"]
+
+    def test_an_order_closed_as_no_longer_needed_is_cancelled_until_it_is_opened_again(
+        self,
+    ) -> None:
+        stream, _, item = self.ordered()
+        stream.add(ItemClosed(outcome="not-needed", evidence="refus"), target=item.event_id)
+        assert self.state(stream) == "cancelled"
+        stream.add(ItemReopened(), target=item.event_id, reason="le patient accepte")
+        assert self.state(stream) == "expected-late"
+
+    def test_an_imported_one_that_was_refused_leaves_what_it_answered_expected(self) -> None:
+        stream, order, _ = self.ordered()
+        came = stream.add(result("5.2", order=order.event_id), source=LAB)
+        (one,) = summary_of(stream).results
+        assert one.validation == "to-validate"
+        stream.add(EntryValidated(verdict="refused"), target=came.event_id, reason="homonyme")
+        assert self.state(stream) == "expected-late"
+        assert summary_of(stream).slot("results") == []
+
+    def test_meets_a_threshold_until_it_is_reviewed(self) -> None:
+        stream = TestContingencies().arranged()
+        came = stream.add(result("5.6"))
+        assert [fired.matched for fired in summary_of(stream).firing] == [True]
+        review = stream.add(ResultReviewed(verdict="critical", action="ECG"), target=came.event_id)
+        assert summary_of(stream).firing == []
+        stream.add(EntryMarkedInError(), target=review.event_id, reason="pas le bon patient")
+        assert len(summary_of(stream).firing) == 1
+
+    def test_activation_said_by_the_record_itself_is_not_counted_twice(self) -> None:
+        stream = TestContingencies().arranged()
+        came = stream.add(result("5.6"))
+        stream.add(ContingencyActivated(by=came.event_id), target=stream.events[0].event_id)
+        assert len(summary_of(stream).firing) == 1
+
+    def test_a_withdrawn_contingency_rings_no_more(self) -> None:
+        stream = TestContingencies().arranged()
+        stream.add(result("5.6"))
+        stream.add(ContingencyWithdrawn(), target=stream.events[0].event_id, reason="arrêté")
+        assert summary_of(stream).firing == []
+        assert not summary_of(stream).contingencies[0].current
+
+
+class TestRevisions:
+    def test_a_refuted_allergy_leaves_the_badge_and_says_why(self) -> None:
+        stream = Stream()
+        allergy = stream.add(AllergyRecorded(substance=Concept(text="Pénicilline")))
+        refuted = stream.add(
+            AllergyRevised(verification="refuted"), target=allergy.event_id, reason="test négatif"
+        )
+        summary = summary_of(stream)
+        assert summary.allergy_state == "not-asked"
+        (line,) = summary.slot("allergies")
+        assert (line.state, line.why) == ("refuted", "test négatif")
+        stream.add(EntryMarkedInError(), target=refuted.event_id, reason="autre patient")
+        assert summary_of(stream).allergy_state == "known"
+
+    def test_a_dose_that_changes_replaces_both_of_its_forms(self) -> None:
+        stream = Stream()
+        drug = stream.add(
+            MedicationStarted(concept=Concept(text="Ramipril"), dose_text="1 cp de 5 mg")
+        )
+        change = MedicationChanged(dose=Quantity(value="10", unit="mg"))
+        stream.add(change, target=drug.event_id, reason="TA haute")
+        (line,) = summary_of(stream).slot("medications")
+        assert line.text == "Ramipril, 10 mg"
+        stream.add(MedicationStopped(stopped_on="2026-11-20"), target=drug.event_id, reason="toux")
+        (line,) = summary_of(stream).slot("medications")
+        assert (line.state, line.status, line.detail["end"], line.why) == (
+            "past", "stopped", "2026-11-20", "toux",
+        )  # fmt: skip
+
+    def test_a_late_revision_does_not_undo_a_newer_one(self) -> None:
+        stream = Stream()
+        problem = stream.add(ProblemRecorded(concept=Concept(text="HTA")))
+        stream.add(ProblemRevised(severity="sévère"), target=problem.event_id, reason="x")
+        stream.add(
+            ProblemRevised(severity="légère"),
+            target=problem.event_id,
+            reason="x",
+            occurred_at=LAST_WEEK,
+        )
+        (line,) = summary_of(stream).slot("problems")
+        assert line.detail["severity"] == "sévère"
+
+    def test_many_revisions_keep_what_they_add_up_to(self) -> None:
+        stream = Stream()
+        drug = stream.add(MedicationStarted(concept=Concept(text="AVK"), indication="FA"))
+        for number in range(20):
+            change = MedicationChanged(dose_text=f"{number} mg")
+            stream.add(change, target=drug.event_id, reason="INR")
+        (line,) = summary_of(stream).slot("medications")
+        assert line.text == "AVK, 19 mg, FA"
+        assert len(line.revisions) < 8
+
+    def test_a_vigilance_point_stands_past_its_day_until_it_is_lifted(self) -> None:
+        stream = Stream()
+        point = stream.add(VigilancePointSet(text="Vit seule", until="2026-11-01"))
+        assert [line.current for line in summary_of(stream).slot("vigilance")] == [True]
+        stream.add(VigilancePointLifted(), target=point.event_id, reason="vit chez sa fille")
+        assert [line.current for line in summary_of(stream).slot("vigilance")] == [False]
+
+    def test_an_item_keeps_its_age_and_its_first_words_come_back(self) -> None:
+        stream = Stream()
+        item = stream.add(ItemOpened(kind="call", text="Appeler", due="2026-11-20"))
+        wrong = stream.add(
+            ItemRevised(due="2026-12-20"), target=item.event_id, reason="mauvais patient"
+        )
+        (kept,) = summary_of(stream).open_items
+        assert (kept.due, kept.line.as_of) == ("2026-12-20", item.envelope.occurred_at)
+        stream.add(EntryMarkedInError(), target=wrong.event_id, reason="mauvais patient")
+        (kept,) = summary_of(stream).open_items
+        assert kept.due == "2026-11-20"
+
+    def test_an_offer_keeps_the_owner_until_it_is_accepted(self) -> None:
+        stream = Stream()
+        item = stream.add(ItemOpened(kind="call", text="Appeler", no_deadline=True))
+        offer = ItemOffered(to=Owner(person=UUID(int=8)), to_name="Dr Paul Lenoir")
+        stream.add(offer, target=item.event_id)
+        (kept,) = summary_of(stream).open_items
+        assert (kept.state, kept.owner) == ("offered", {})
+        stream.add(ItemDeclined(), target=item.event_id, reason="je pars")
+        assert summary_of(stream).open_items[0].state == "open"
+        stream.add(offer, target=item.event_id)
+        stream.add(ItemAccepted(owner=Owner(person=UUID(int=8))), target=item.event_id)
+        (kept,) = summary_of(stream).open_items
+        assert (kept.state, kept.owner["person"]) == ("open", str(UUID(int=8)))
+
+
+class TestValidation:
+    def test_an_imported_line_waits_for_a_doctor(self) -> None:
+        stream = Stream()
+        line = stream.add(AllergyRecorded(substance=Concept(text="Iode")), source=LAB)
+        typed = stream.add(ProblemRecorded(concept=Concept(text="HTA")))
+        summary = summary_of(stream)
+        assert [each.entry_id for each in summary.to_validate] == [line.event_id]
+        assert summary.allergy_state == "known", "a danger counts before anybody has accepted it"
+        (kept,) = summary.slot("problems")
+        assert (kept.entry_id, kept.validation) == (typed.event_id, "")
+        stream.add(EntryValidated(verdict="accepted"), target=line.event_id)
+        (kept,) = summary_of(stream).slot("allergies")
+        assert kept.validation == "accepted"
+        assert kept.validated is not None
+
+    def test_a_refused_line_gives_back_what_it_had_replaced(self) -> None:
+        stream = Stream()
+        source = Source(channel="fhir", system="EHR", source_id="AllergyIntolerance/1")
+        first = stream.add(AllergyRecorded(substance=Concept(text="Iode")), source=source)
+        stream.add(EntryValidated(verdict="accepted"), target=first.event_id)
+        newer = stream.add(
+            AllergyRecorded(substance=Concept(text="Iode"), criticality="high"),
+            source=source,
+            target=first.event_id,
+        )
+        assert [each.entry_id for each in summary_of(stream).slot("allergies")] == [newer.event_id]
+        stream.add(EntryValidated(verdict="refused"), target=newer.event_id, reason="faux")
+        summary = summary_of(stream)
+        assert [each.entry_id for each in summary.slot("allergies")] == [first.event_id]
+        states = {each.entry_id: each.state for each in summary.slot("allergies", every=True)}
+        assert states[newer.event_id] == "refused"
+
+
+class TestWhoThePatientIs:
+    def test_ins_status_is_the_last_that_stands(self) -> None:
+        stream = Stream()
+        stream.add(Registered(birth_name="EXEMPLE"))
+        wrong = stream.add(InsStatusChanged(status="qualifiee", proof="passeport"))
+        identity = summary_of(stream).identity
+        assert identity is not None
+        assert identity.identity_status == "qualifiee"
+        stream.add(EntryMarkedInError(), target=wrong.event_id, reason="autre patient")
+        identity = summary_of(stream).identity
+        assert identity is not None
+        assert identity.identity_status == "provisoire"
+
+    def test_an_appointment_is_what_the_agenda_last_said(self) -> None:
+        stream = Stream()
+        for starts_at, status in (("2026-11-24T09:00:00+01:00", "booked"),
+                                  ("2026-11-25T10:00:00+01:00", "booked")):  # fmt: skip
+            stream.add(AppointmentNoticed(starts_at=starts_at, status=status, reference="A1"))  # type: ignore[arg-type]
+        following = summary_of(stream).next_appointment(DAY)
+        assert following is not None
+        assert following.detail["starts_at"].startswith("2026-11-25")
+        stream.add(
+            AppointmentNoticed(
+                starts_at="2026-11-25T10:00:00+01:00", status="cancelled", reference="A1"
+            )
+        )
+        assert summary_of(stream).next_appointment(DAY) is None
+
+    def test_an_ald_is_in_force_until_it_ends(self) -> None:
+        stream = Stream()
+        stream.add(AldStatusChanged(status="granted", code="8"))
+        stream.add(AldStatusChanged(status="granted", code="30"))
+        stream.add(AldStatusChanged(status="ended", code="30"))
+        assert [line.detail["code"] for line in summary_of(stream).ald_in_force] == ["8"]
+
+    def test_a_question_is_open_until_it_is_answered(self) -> None:
+        stream = Stream()
+        asked = stream.add(QuestionAsked(to=UUID(int=8), to_name="Dr Paul Lenoir", text="?"))
+        assert [each.to for each in summary_of(stream).open_questions] == [UUID(int=8)]
+        stream.add(QuestionAnswered(text="Toux"), target=asked.event_id, author=DR_LENOIR)
+        assert summary_of(stream).open_questions == []
+
+    def test_a_challenge_stands_beside_the_problem_until_somebody_answers(self) -> None:
+        stream = Stream()
+        problem = stream.add(ProblemRecorded(concept=Concept(text="Arthrose")))
+        stream.add(
+            OpinionRecorded(stance="challenges", text="goutte ?"),
+            target=problem.event_id,
+            author=DR_LENOIR,
+        )
+        summary = summary_of(stream)
+        (line,) = summary.slot("problems")
+        assert summary.challenge_of(line) is not None
+        stream.add(ProblemRevised(clinical_status="active"), target=problem.event_id, reason="vu")
+        summary = summary_of(stream)
+        (line,) = summary.slot("problems")
+        assert summary.challenge_of(line) is None
+
+
+def years(count: int) -> Stream:
+    """A record of that many years of care, six visits a year, each with all that a visit makes."""
+    stream = Stream()
+    stream.add(Registered(birth_name="EXEMPLE", first_names=("Jeanne",), birth_date="1948"))
+    text = "Suivi au long cours, bien toléré. " * 12
+    for visit in range(count * 6):
+        at = MONDAY + timedelta(days=60 * visit)
+        day = at.date().isoformat()
+        stream.add(EncounterRecorded(mode="cabinet", reason="suivi"), at=at)
+        stream.add(NoteSigned(one_liner="HTA équilibrée", subjective=text, plan=text), at=at)
+        stream.add(potassium("4.1"), at=at)
+        stream.add(IllnessSeveritySet(severity="watcher", reason=f"poids {visit}"), at=at)
+        item = uuid5(stream.id, str(len(stream.events) + 2))
+        order = stream.add(
+            InvestigationOrdered(kind="laboratory", text="Bilan", expected_by=day, item=item), at=at
+        )
+        stream.add(ItemOpened(kind="result", text="Bilan", due=day, follows=order.event_id), at=at)
+        came = stream.add(
+            ResultReceived(
+                status="final",
+                order=order.event_id,
+                lines=tuple(
+                    ResultLine(
+                        code=Concept(text=f"Analyse {n}", codings=(Coding(code=f"{n}-1"),)),
+                        value=Quantity(value="1.0", unit="g/L"),
+                    )
+                    for n in range(15)
+                ),
+            ),
+            at=at,
+        )
+        stream.add(ResultReviewed(verdict="normal"), target=came.event_id, at=at)
+        stream.add(Informed(channel="phone"), target=came.event_id, at=at)
+        stream.add(ItemClosed(outcome="done", evidence="prévenue"), target=item, at=at)
+        drug = stream.add(MedicationStarted(concept=Concept(text=f"Produit {visit}")), at=at)
+        stream.add(MedicationStopped(stopped_on=day), target=drug.event_id, reason="fini", at=at)
+        stream.add(AppointmentNoticed(starts_at=at.isoformat(), reference=f"A{visit}"), at=at)
+        stream.add(HandoverWritten(severity="watcher", summary="HTA", situation=text), at=at)
+    return stream
+
+
+class TestTheRow:
+    def test_is_no_larger_after_ten_years_than_after_five(self) -> None:
+        five, ten = (len(to_bytes(summary_of(years(count)))) for count in (5, 10))
+        assert ten < five * 1.02
+        assert ten < 60_000
+
+    def test_of_the_briefing_is_smaller_and_bounded(self) -> None:
+        five, ten = (len(to_bytes(extract(summary_of(years(count))))) for count in (5, 10))
+        assert ten < five * 1.05
+        assert ten < 30_000
