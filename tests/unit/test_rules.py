@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
+from releve.domain.events import Source
+from releve.domain.values import Coding, Concept, Loinc, Quantity, ResultLine
+from releve.projections import rule_release
+from releve.projections.critical_values import alarms, concerns, in_unit, judge
+from releve.projections.patient_summary import fold_all
+from releve.projections.rule_release import CURRENT, CriticalValue, load_rules, release_bytes
+from releve.security.errors import Malformed, Tampered
+from releve.security.signed_release import release_text, sign_release, verify_release
+from support.patient_events import MONDAY, Stream
+
+SEED = bytes(range(32))
+RULES = load_rules()
+
+
+def rule(label: str) -> CriticalValue:
+    return next(each for each in RULES.critical if each.label == label)
+
+
+def line(
+    value: str, unit: str | None = "mmol/L", *, code: str = "2823-3", **more: object
+) -> dict[str, object]:
+    return {
+        "code": {"text": "Potassium", "codings": [{"code": code}]},
+        "value": {"value": value, "unit": unit} if unit is not None else {"value": value},
+        **more,
+    }
+
+
+class TestRelease:
+    def test_each_one_loads_and_says_that_no_clinician_has_read_it(self) -> None:
+        for release in rule_release.releases():
+            rules = load_rules(release)
+            assert rules.release == release
+            assert "Non relu" in rules.reviewed_by
+
+    def test_the_first_one_is_byte_for_byte_what_old_editions_were_ranked_with(self) -> None:
+        digest = hashlib.sha256(release_bytes("2026-11")).hexdigest()
+        assert digest == "fbca4dcaafde8f47f41d66ea947724ec5a96b27dea1c35b3b0f17be422266d09"
+        assert load_rules("2026-11").critical == ()
+
+    def test_one_whose_bytes_do_not_match_its_signature_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = Path(rule_release.__file__).parent / "rules"
+        content = release_bytes(CURRENT)
+        (tmp_path / f"{CURRENT}.sig").write_bytes((folder / f"{CURRENT}.sig").read_bytes())
+        monkeypatch.setattr(rule_release, "_FOLDER", tmp_path)
+        for changed in (content.replace(b'"6.0"', b'"9.0"'), content + b"\n"):
+            (tmp_path / f"{CURRENT}.json").write_bytes(changed)
+            with pytest.raises(Tampered):
+                load_rules.__wrapped__(CURRENT)
+        (tmp_path / f"{CURRENT}.json").write_bytes(content)
+        assert load_rules.__wrapped__(CURRENT) == RULES
+
+    def test_one_that_is_not_here_is_not_looked_for_elsewhere(self) -> None:
+        with pytest.raises(FileNotFoundError):
+            load_rules("../rule_release")
+
+
+class TestSignature:
+    def test_signs_these_bytes_under_this_name_with_this_key(self) -> None:
+        note, vkey = sign_release(SEED, "releve-rules", "2027-01", b"{}")
+        verify_release(note, vkey, "2027-01", b"{}")
+        other = sign_release(bytes(32), "releve-rules", "2027-01", b"{}")[1]
+        for name, content, key in (
+            ("2027-01", b"{ }", vkey), ("2027-02", b"{}", vkey), ("2027-01", b"{}", other),
+        ):  # fmt: skip
+            with pytest.raises(Tampered):
+                verify_release(note, key, name, content)
+
+    def test_every_changed_bit_of_the_signature_is_found(self) -> None:
+        note, vkey = sign_release(SEED, "releve-rules", "2027-01", b"{}")
+        raw = bytearray(note.encode())
+        start = note.encode().rindex(b" ") + 8
+        for place in range(start, len(raw) - 3, 7):
+            raw[place] ^= 1
+            with pytest.raises(Tampered):
+                verify_release(raw.decode("utf-8", "replace"), vkey, "2027-01", b"{}")
+            raw[place] ^= 1
+
+    def test_a_checkpoint_is_not_a_release(self) -> None:
+        assert release_text("2027-01", b"{}").startswith("releve/rules/v1\n")
+        with pytest.raises(Malformed):
+            sign_release(b"short", "releve-rules", "2027-01", b"{}")
+
+
+class TestCriticalValues:
+    def test_have_codes_whose_check_digit_is_right_and_limits_that_are_numbers(self) -> None:
+        for each in RULES.critical:
+            for code in each.loinc:
+                assert Loinc(code) == code
+            for limit in (each.below, each.above, *each.units.values()):
+                assert limit is None or Decimal(limit) > 0
+            assert each.units.get(each.unit) == "1" or each.above_reference
+
+    @pytest.mark.parametrize(
+        ("value", "unit", "bound", "verdict"),
+        [
+            ("6.0", "mmol/L", None, None),
+            ("6.01", "mmol/L", None, "critical"),
+            ("6.4", "mEq/L", None, "critical"),
+            ("2.8", "mmol/L", None, None),
+            ("2.79", "mmol/L", None, "critical"),
+            ("4.1", "mmol/L", None, None),
+            ("6.4", "mg/dL", None, "not-comparable"),
+            ("6.4", None, None, "not-comparable"),
+            ("hémolysé", "mmol/L", None, "not-comparable"),
+            ("6.0", "mmol/L", ">", "critical"),
+            ("5.0", "mmol/L", ">", "not-comparable"),
+            ("9.0", "mmol/L", "<", "not-comparable"),
+            ("2.8", "mmol/L", "<", "critical"),
+        ],
+    )
+    def test_potassium(self, value: str, unit: str | None, bound: str | None, verdict: str) -> None:
+        more = {"comparator": bound} if bound else {}
+        assert judge(rule("Kaliémie"), line(value, unit, **more)) == verdict
+
+    @pytest.mark.parametrize(
+        ("label", "value", "unit", "verdict"),
+        [
+            ("Hémoglobine", "69", "g/L", "critical"),
+            ("Hémoglobine", "6.9", "g/dL", "critical"),
+            ("Hémoglobine", "70", "g/L", None),
+            ("Hémoglobine", "4.3", "mmol/L", "not-comparable"),
+            ("Glycémie", "2.7", "mmol/L", "critical"),
+            ("Glycémie", "0.49", "g/L", "critical"),
+            ("Glycémie", "5.5", "mmol/L", None),
+            ("Glycémie", "460", "mg/dL", "critical"),
+            ("INR", "5.1", None, "critical"),
+            ("INR", "2.5", "{INR}", None),
+            ("INR", "60", "%", "not-comparable"),
+            ("Natrémie", "124", "mmol/L", "critical"),
+        ],
+    )
+    def test_others_in_the_units_that_laboratories_write(
+        self, label: str, value: str, unit: str | None, verdict: str | None
+    ) -> None:
+        assert judge(rule(label), line(value, unit)) == verdict
+
+    def test_creatinine_that_rises_by_half_whatever_the_unit(self) -> None:
+        creatinine = rule("Créatininémie")
+        before = [Decimal("80"), Decimal("100")]
+        assert judge(creatinine, line("120", "umol/L"), before) == "critical"
+        assert judge(creatinine, line("119", "umol/L"), before) is None
+        assert judge(creatinine, line("13.6", "mg/L"), before) == "critical"
+        assert judge(creatinine, line("400", "umol/L"), []) is None
+        assert in_unit(creatinine, {"value": "10", "unit": "mg/L"}) == Decimal("88.40")
+
+    @pytest.mark.parametrize(
+        ("more", "verdict"),
+        [
+            ({"interpretation": "HH"}, "critical"),
+            ({"interpretation": "N"}, None),
+            ({"reference_range": "< 14 ng/L"}, "critical"),
+            ({"reference_range": "0 - 40"}, None),
+            ({}, "not-comparable"),
+        ],
+    )
+    def test_troponin_above_its_laboratorys_own_reference(
+        self, more: dict[str, str], verdict: str | None
+    ) -> None:
+        assert judge(rule("Troponine"), line("22", "ng/L", **more)) == verdict
+
+    def test_a_line_without_a_code_is_known_by_its_words_and_urine_is_not_blood(self) -> None:
+        potassium = rule("Kaliémie")
+        assert concerns(potassium, {"code": {"text": "Kaliémie"}})
+        assert concerns(potassium, {"code": {"text": "POTASSIUM"}})
+        assert not concerns(potassium, {"code": {"text": "Potassium urinaire"}})
+        urine = {"code": {"text": "Potassium", "codings": [{"code": "2828-2"}]}}
+        assert not concerns(potassium, urine)
+
+
+POTASSIUM = Concept(text="Potassium", codings=(Coding(code="2823-3"),))
+CREATININE = Concept(text="Créatinine", codings=(Coding(code="14682-9"),))
+
+
+def received(concept: Concept, value: str, unit: str, **more: object) -> ResultReceived:
+    said = ResultLine(code=concept, value=Quantity(value=value, unit=unit))
+    return ResultReceived(status="final", lines=(said,), **more)  # type: ignore[arg-type]
+
+
+class TestAlarms:
+    def of(self, stream: Stream) -> list[tuple[str, str]]:
+        summary = fold_all(None, stream.events, stream.id)
+        return [(alarm.verdict, alarm.label) for alarm in alarms(summary, RULES)]
+
+    def test_ring_until_a_doctor_has_read_the_result(self) -> None:
+        stream = Stream()
+        came = stream.add(received(POTASSIUM, "6.4", "mmol/L"))
+        assert self.of(stream) == [("critical", "Kaliémie")]
+        stream.add(ResultReviewed(verdict="critical", action="SAMU"), target=came.event_id)
+        assert self.of(stream) == []
+
+    def test_compare_creatinine_with_what_is_known_of_the_days_before(self) -> None:
+        stream = Stream()
+        old = (MONDAY - timedelta(days=200)).date().isoformat()
+        stream.add(received(CREATININE, "60", "umol/L"), occurred_at=old)
+        known = stream.add(received(CREATININE, "90", "umol/L"))
+        stream.add(ResultReviewed(verdict="known"), target=known.event_id)
+        stream.add(received(CREATININE, "134", "umol/L"))
+        assert self.of(stream) == []
+        stream.add(received(CREATININE, "135", "umol/L"))
+        assert self.of(stream) == [("critical", "Créatininémie")]
+
+    def test_do_not_ring_for_what_was_old_when_it_came_in(self) -> None:
+        stream = Stream()
+        stream.add(received(POTASSIUM, "6.4", "mmol/L", sampled_at="2019-02-03"))
+        assert self.of(stream) == []
+
+    def test_ring_for_an_imported_measure_that_nobody_has_accepted(self) -> None:
+        stream = Stream()
+        payload = ObservationRecorded(
+            code=POTASSIUM, value=Quantity(value="6.4", unit="mmol/L"), category="laboratory"
+        )
+        stream.add(payload)
+        assert self.of(stream) == []
+        stream.add(payload, source=Source(channel="fhir", system="EHR"))
+        assert self.of(stream) == [("critical", "Kaliémie")]
+
+    def test_none_with_a_release_that_has_no_critical_values(self) -> None:
+        stream = Stream()
+        stream.add(received(POTASSIUM, "6.4", "mmol/L"))
+        summary = fold_all(None, stream.events, stream.id)
+        assert alarms(summary, load_rules("2026-11")) == []
