@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from releve.api import inbox
+from releve.api.arrived import arrived_since
 from releve.api.gate import Granted, Principal, authorise, instant
+from releve.api.problems import Overtaken
 from releve.domain.commands import (
     COMMANDS,
     AmendNote,
@@ -34,7 +36,7 @@ from releve.domain.commands import (
     RevokeRole,
     WriteHandover,
 )
-from releve.domain.continuity import CommandContext, Outcome
+from releve.domain.continuity import CommandContext, Outcome, Written
 from releve.domain.events import Author, Channel, Source
 from releve.domain.values import Identifier, Nir
 from releve.fhir.import_files import IDENTIFIER, identifier_value
@@ -134,6 +136,8 @@ def perform(
     The idempotency key is bound to the person and role: two people never share a request.
 
     Raises:
+        Overtaken: somebody wrote on the patient's record above ``expected_version``; what, as far
+            as the principal may read it, comes with it.
         ReleveError: as the application service says.
     """
     principal = granted.principal
@@ -155,13 +159,18 @@ def perform(
         source=Source(channel=_channel(principal, command, channel)),
         read_backs_requested=_read_backs_requested(services, granted, command),
     )
-    outcome = services.continuity.execute(
-        command,
-        context,
-        target=target,
-        claims=[*_claims(services, command), *claims],
-        attachments=attachments,
-    )
+    try:
+        outcome = services.continuity.execute(
+            command,
+            context,
+            target=target,
+            claims=[*_claims(services, command), *claims],
+            attachments=attachments,
+        )
+    except Written as meanwhile:
+        if granted.kind != "patient" or target is None or expected_version is None:
+            raise
+        raise Overtaken(meanwhile, arrived_since(services, granted, expected_version)) from None
     if isinstance(command, MatchDocument):
         delivered = inbox.deliver(services, outcome.stream)
         if wait and delivered is not None:

@@ -7,7 +7,7 @@ A refusal and an unknown record give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -136,12 +136,21 @@ def _unavailable(code: str, why: str) -> Problem:
     return replace(UNAVAILABLE, code=code, why=why)
 
 
+class Overtaken(Written):
+    """As :class:`Written`, with what arrived since the asker read, as they may see it."""
+
+    def __init__(self, meanwhile: Written, arrived: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(meanwhile.code, by=meanwhile.by, version=meanwhile.version)
+        self.arrived = tuple(arrived)
+
+
 STATUS: dict[type[domain.ReleveError], int] = {
     domain.ReleveError: 500,
     domain.Invalid: 422,
     domain.Refused: 422,
     domain.Conflict: 409,
     Written: 409,
+    Overtaken: 409,
     Claimed: 409,
     domain.Reused: 422,
     domain.NotFound: 404,
@@ -287,6 +296,8 @@ def _from_domain(error: domain.ReleveError) -> Problem:
         if error.by is not None:
             more["by"] = {"name": error.by.name, "role": error.by.role}
             why = f"{error.by.name} a écrit sur ce dossier depuis sa lecture."
+    if isinstance(error, Overtaken):
+        more["arrived"] = list(error.arrived)
     return Problem(
         status,
         error.code,

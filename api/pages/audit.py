@@ -257,6 +257,7 @@ WHAT = {
     "page.handover": "formulaire de transmission",
     "page.handovers": "transmissions du séjour",
     "page.audit": "structure du dossier (audit)", "page.deadlines": "échéances",
+    "arrived": "ce que d’autres ont écrit entre-temps",
     "api.patient": "identité et synthèse, par l’API", "api.summary": "synthèse, par l’API",
     "api.questions": "questions posées au lecteur, par l’API",
     "api.timeline": "fil du dossier, par l’API", "api.open-items": "points ouverts, par l’API",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -46,6 +46,8 @@ class Form:
     minimum: Mapping[str, int] = field(default_factory=dict)
     items: list[dict[str, Any]] = field(default_factory=list)
     contingencies: list[dict[str, Any]] = field(default_factory=list)
+    arrived: Sequence[Mapping[str, Any]] = ()
+    """What others wrote on the record since the form was opened."""
 
     def value(self, name: str) -> str:
         """What stands in a field."""

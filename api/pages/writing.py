@@ -15,10 +15,9 @@ from releve.api.pages import forms, measures, views
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import ITEM_KINDS
 from releve.api.pages.shell import clinical_page, moment, see
-from releve.api.problems import RequestRefused, problem_for
+from releve.api.problems import Overtaken, RequestRefused, problem_for
 from releve.api.reading import patient_at
 from releve.domain.commands import COMMANDS
-from releve.domain.continuity import Written
 from releve.domain.errors import ReleveError
 from releve.projections import wording
 from releve.projections.patient_summary import PatientSummary
@@ -251,11 +250,12 @@ def _signed(
             expected_version=form.version,
             seen_position=form.position,
         )
-    except Written as meanwhile:
+    except Overtaken as meanwhile:
+        form.arrived = meanwhile.arrived
         by = meanwhile.by.name if meanwhile.by else "Quelqu’un"
         form.version = None  # shown with the record as it is now; signing again takes its version
         form.general.append(
-            f"{by} a écrit sur ce dossier entre-temps. Relire ce qui est arrivé (fil du dossier),"
+            f"{by} a écrit sur ce dossier entre-temps. Relire ce qui est arrivé,"
             " puis signer de nouveau : rien de ce que vous avez saisi n’est perdu."
         )
     except ReleveError as error:

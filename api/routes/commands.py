@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.acting import authorise_command, perform, public_commands
+from releve.api.arrived import arrived_beside
 from releve.api.gate import Granted, SignedIn, identifier, services_of
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.routes.bodies import JsonBody, as_json, idempotency_key, if_match, seen_position
@@ -68,6 +69,9 @@ def _route(spec: CommandSpec, base: str) -> Callable[..., Response]:
             "version": outcome.version,
             "position": done.position,
         }
+        if granted.kind == "patient":
+            beside = arrived_beside(services_of(request), granted, outcome, seen_position(request))
+            content |= {"arrived": beside} if beside else {}
         headers = {
             "Cache-Control": "no-store",
             "ETag": f'"{outcome.version}"',

@@ -191,6 +191,11 @@ _PROBLEM = {
             "loc": {"type": "string"}, "type": {"type": "string"}}}},
     },
 }  # fmt: skip
+_ARRIVED = {
+    "type": "array",
+    "description": "Ce que d'autres ont écrit depuis l'état lu, selon le droit de lecture",
+    "items": {"type": "object"},
+}
 _WRITTEN = {
     "type": "object",
     "required": ["event_ids", "version", "position"],
@@ -203,6 +208,7 @@ _WRITTEN = {
         "event_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
         "version": {"type": "integer"},
         "position": {"type": ["integer", "null"]},
+        "arrived": _ARRIVED,
     },
 }
 _ANY_PROBLEM = {
