@@ -280,9 +280,11 @@ def _plain(key: bytes, kind: str, owner: UUID, position: int, row: bytes) -> obj
         return object()  # does not open: equal to nothing
 
 
+# Rules in force are told on the cell's own stream, which other clear events may have begun.
 _STREAMS: Final = (
-    "SELECT stream FROM ledger.leaf WHERE version = 1 AND position <= %s AND class BETWEEN 1 AND 5 "
-    "ORDER BY position"
+    "SELECT stream FROM (SELECT stream, min(position) AS began FROM ledger.leaf "
+    "WHERE position <= %s AND (version = 1 AND class BETWEEN 1 AND 5 OR class = 7) "
+    "GROUP BY stream) AS found ORDER BY began"
 )
 # Runs of positions that hold access entries, so that clinical events are not read twice.
 _ACCESS_RUNS: Final = (
