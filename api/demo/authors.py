@@ -20,7 +20,7 @@ Style = Literal["terse", "soap", "full", "capitals", "short", "talkative"]
 STYLES: tuple[Style, ...] = ("terse", "soap", "full", "capitals", "short", "talkative")
 
 PASTING = {
-    "terse": 0.2, "soap": 0.35, "full": 0.3, "capitals": 0.15, "short": 0.25, "talkative": 1.0,
+    "terse": 0.4, "soap": 0.55, "full": 0.55, "capitals": 0.3, "short": 0.45, "talkative": 1.0,
 }  # fmt: skip
 """How often each carries words over from the previous note of the same patient."""
 
@@ -259,7 +259,7 @@ def _pasted(rng: Random, told: Told) -> str:
     words = told.previous.split()
     if not words:
         return ""
-    longest = rng.choice((18, 35, 60, 90))
+    longest = rng.choice((25, 45, 70, 100))
     return " ".join(words[: min(longest, len(words))])
 
 

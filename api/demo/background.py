@@ -86,6 +86,8 @@ class Chart:
     vigilance: Entry | None = None
     visited: int = 0
     seen: date | None = None
+    handed: str = ""
+    """The last stint that handed this patient over."""
     dead: date | None = None
 
     def age(self, day: date) -> float:

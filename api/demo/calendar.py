@@ -65,6 +65,13 @@ def sessions(day: date) -> tuple[tuple[time, time], ...]:
     return (MORNING,) if day.weekday() == 3 else (MORNING, AFTERNOON)
 
 
+def workday(day: date, *, before: bool = False) -> date:
+    """The first open day from ``day`` on, or the last one up to it."""
+    while not sessions(day):
+        day += timedelta(days=-1 if before else 1)
+    return day
+
+
 def is_open(at: datetime) -> bool:
     """Whether the centre is open at a civil time."""
     there = at.astimezone(PARIS)

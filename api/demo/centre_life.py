@@ -55,6 +55,9 @@ FIRST_ACTIONS = (
 )  # fmt: skip
 
 
+TRAINEE_STINT = "stint-trainee"
+
+
 class CentreLife:
     """Everything that happens to the centre itself and to those who work there."""
 
@@ -62,15 +65,16 @@ class CentreLife:
         self.scribe = scribe
         self.finess = people.luhn_completed(f"2300099{scribe.number}")
         self.began = datetime.combine(scribe.first, time(6), PARIS)
-        self.trainee = Week(
-            f"{scribe.label}/stint-trainee", people.TRAINEE, scribe.monday - timedelta(weeks=2),
+        trainee = Week(
+            f"{scribe.label}/{TRAINEE_STINT}", people.TRAINEE, scribe.monday - timedelta(weeks=2),
             mode="interne", last_day=4,
         )  # fmt: skip
-        part = len(scribe.weeks) % 2
-        self.part_time = Week(
-            f"{scribe.label}/stint-part-time", people.SECOND_ON_CALL,
-            scribe.first + timedelta(weeks=part), mode="salarie", first_day=1, last_day=2,
+        part_time = Week(
+            f"{scribe.label}/stint-part-time", people.SECOND_ON_CALL, scribe.first,
+            mode="salarie", first_day=1, last_day=2,
         )  # fmt: skip
+        self.besides = [week for week in (trainee, part_time) if week.monday >= scribe.first]
+        """Stints that overlap the week's own: a trainee's, and a salaried doctor's two days."""
 
     def write(self) -> None:
         """All of it, in the order of its concerns; the history sorts by time."""
@@ -186,7 +190,7 @@ class CentreLife:
     def _stints(self) -> None:
         """Planned, confirmed, and one that its doctor gave up."""
         at = self.began + timedelta(minutes=10)
-        for n, week in enumerate([*self.scribe.weeks, self.trainee, self.part_time]):
+        for n, week in enumerate([*self.scribe.weeks, *self.besides]):
             self._plan(at + timedelta(seconds=n), week)
         given_up = Week(f"{self.scribe.label}/stint-given-up", self.scribe.weeks[0].doctor,
                         self.scribe.monday + timedelta(weeks=calendar.NEXT_STINTS + 1))  # fmt: skip
@@ -197,7 +201,7 @@ class CentreLife:
         )  # fmt: skip
         for week in self.scribe.weeks[self.scribe.sizes.weeks + 1 :]:
             self.scribe.write(
-                working(self.scribe.now - timedelta(days=10), self.scribe.rng("confirm", week.label)),
+                working(self.scribe.now - timedelta(days=5), self.scribe.rng("confirm", week.label)),
                 "confirm", week.label, "coordinator",
                 ReviseStint(reason="Confirmé par téléphone", confirmed=True),
             )  # fmt: skip
@@ -205,7 +209,7 @@ class CentreLife:
     def _weeks(self) -> None:
         scribe = self.scribe
         past = scribe.sizes.weeks
-        for n, week in enumerate([*scribe.weeks[: past + 1], self.trainee, self.part_time]):
+        for n, week in enumerate([*scribe.weeks[: past + 1], *self.besides]):
             rng = scribe.rng("week", week.label)
             scribe.write(
                 week.starts, "start", week.label, "coordinator", StartStint(rpps_verified=True)

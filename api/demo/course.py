@@ -8,7 +8,7 @@ from random import Random
 from releve.api.demo import authors, background, people
 from releve.api.demo.acts import LATER, PARIS, Entry
 from releve.api.demo.background import Chart, Held, quantity
-from releve.api.demo.calendar import Week, working
+from releve.api.demo.calendar import Week, workday, working
 from releve.api.demo.laboratory_flow import order
 from releve.api.demo.scribe import Scribe
 from releve.api.demo.tables import growth
@@ -41,6 +41,12 @@ from releve.domain.commands import (
 )
 from releve.domain.values import Coding, Concept
 
+LONGER = (
+    ("monitoring", "Contrôler la tension au cabinet", 21), ("referral", "Avis du spécialiste : date à obtenir", 30),
+    ("renewal", "Ordonnance de fond à renouveler", 42), ("admin", "Dossier administratif à compléter", 25),
+    ("review", "Réévaluer le traitement de fond", 38), ("call", "Appeler : tolérance du traitement", 12),
+)  # fmt: skip
+"""What any visit may leave to do, whatever its reason: (kind, text, days)."""
 LOINC = "http://loinc.org"
 ITEM = "patient.item-opened"
 EHPADS = ("EHPAD Les Tilleuls", "EHPAD du Val-Fleuri")
@@ -82,7 +88,7 @@ class Course:
         due = panel is not None and (
             day - chart.ordered.get(panel, day - timedelta(days=999))
         ).days >= min(condition.every, 60)
-        asked = PANELS[panel][0] if panel and due and rng.random() < 0.62 else ""
+        asked = PANELS[panel][0] if panel and due and rng.random() < 0.85 else ""
         observations, said = self._measures(rng, chart, condition, day)
         note = authors.note(
             scribe.style(week),
@@ -101,7 +107,7 @@ class Course:
             ),
         )
         chart.note = authors.text_of(note)
-        watched = condition.key in SERIOUS and rng.random() < 0.3
+        watched = condition.key in SERIOUS and rng.random() < 0.55 and chart.handed != week.label
         item = self._item(rng, condition, day) if not asked else None
         resident = age > 80 and scribe.rng("ehpad", str(person.index)).random() < 0.15
         visited = age > 75 and rng.random() < 0.25
@@ -144,6 +150,7 @@ class Course:
         if item:
             self._follow(rng, chart, made, item, at)
         if watched:
+            chart.handed = week.label
             self._hand_over(rng, chart, made, condition, week)
         if rng.random() < 0.02:
             self._amend(chart, made, at + timedelta(hours=3 + rng.random() * 2))
@@ -190,10 +197,13 @@ class Course:
         return (AssertAbsence(slot="allergies", asked_on=day.isoformat()),)
 
     def _item(self, rng: Random, condition: Condition, day: date) -> OpenItem | None:
-        if condition.follow_up is None or rng.random() > 0.6:
+        if condition.follow_up is not None and rng.random() < 0.6:
+            kind, text, days = condition.follow_up
+        elif rng.random() < 0.13:
+            kind, text, days = rng.choice(LONGER)
+        else:
             return None
-        kind, text, days = condition.follow_up
-        due = day + timedelta(days=days + rng.randrange(5))
+        due = workday(day + timedelta(days=days + rng.randrange(5)))
         return OpenItem(
             kind=kind,  # type: ignore[arg-type] # an ItemKind
             text=text,
@@ -332,17 +342,16 @@ class Course:
         scribe, entry = self.scribe, Entry(made, ITEM)
         due = date.fromisoformat(item.due or "")
         if rng.random() < 0.08:
-            due += timedelta(days=7)
+            due = workday(due + timedelta(days=7))
             scribe.write(
                 working(at + timedelta(days=1), rng), f"put-off-{made[-12:]}", chart.target, "secretary",
                 ReviseItem(item=LATER, due=due.isoformat(), reason="Demande du patient"),
                 entries={"item": entry},
             )  # fmt: skip
-        if rng.random() < 0.012:
+        if rng.random() < 0.004:
             return
-        done = datetime.combine(
-            due - timedelta(days=rng.choice((0, 0, 1, 1, 2))), time(8, 30), PARIS
-        )
+        ready = workday(due - timedelta(days=rng.choice((0, 0, 1, 1, 2, 3))), before=True)
+        done = datetime.combine(ready, time(8, 30), PARIS)
         done = working(max(done, at + timedelta(hours=3)), rng, 200)
         closed = scribe.write(
             done, f"close-{made[-12:]}", chart.target, "doctor",

@@ -18,7 +18,7 @@ from releve.api.demo.acts import INS_TEST, PARIS, Act, Entry, Sizes
 from releve.api.demo.background import Chart
 from releve.api.demo.centre_life import CentreLife
 from releve.api.demo.course import Course
-from releve.api.demo.golden import Golden, scenes
+from releve.api.demo.golden import Golden, Step, scenes
 from releve.api.demo.scribe import Scribe
 from releve.domain.commands import RecordConsultation
 
@@ -158,9 +158,7 @@ def _tell(scribe: Scribe, golden: tuple[Golden, ...]) -> None:
                 target,
                 step.by,
                 step.command,
-                stint=(f"{scribe.label}/{step.stint}" if step.stint else week.label)
-                if step.by == "doctor"
-                else None,
+                stint=_stint(scribe, step, week) if step.by == "doctor" else None,
                 entries={
                     field: Entry(f"{target}:{scene.key}-{label}", topic, nth)
                     for field, (label, topic, nth) in step.about.items()
@@ -168,6 +166,13 @@ def _tell(scribe: Scribe, golden: tuple[Golden, ...]) -> None:
                 refers={field: _labelled(scribe, who) for field, who in step.refers.items()},
                 source=step.source,
             )
+
+
+def _stint(scribe: Scribe, step: Step, week: calendar.Week) -> str:
+    """The author's stint: the week's own, or the one named where the demo is long enough for it."""
+    named = f"{scribe.label}/{step.stint}"
+    known = any(act.target == named for act in scribe.acts)
+    return named if step.stint and known else week.label
 
 
 def golden_person(golden: Golden, centre: int, index: int) -> people.Person:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from random import Random
 
+from releve.api.demo import calendar
 from releve.api.demo.acts import LABORATORY, LATER, PARIS, Entry
 from releve.api.demo.background import Chart
 from releve.api.demo.calendar import working
@@ -18,6 +19,7 @@ from releve.api.demo.tables.laboratory import (
 )
 from releve.api.demo.tables.shapes import Condition
 from releve.domain.commands import (
+    CloseItem,
     InformPatient,
     OrderInvestigation,
     ReceiveResult,
@@ -36,8 +38,11 @@ def order(
     """A panel is ordered; what comes back, who reads it and who tells the patient follow."""
     title, keys = PANELS[panel]
     chart.ordered[panel] = at.date()
-    expected = at.date() + timedelta(days=rng.choice((4, 6, 7, 9, 12, 15)))
     urgent = not condition.chronic
+    days = 1 if urgent else rng.randint(1, 14)
+    expected = calendar.workday(
+        at.date() + timedelta(days=days + (3 if urgent else rng.randint(4, 9)))
+    )
     made = scribe.write(
         at,
         f"order-{at:%Y%m%d%H%M%S}",
@@ -53,10 +58,12 @@ def order(
             harm_if_late=urgent or condition.key in ("coeur", "pr"),
         ),
     )
-    if made is None or rng.random() < 0.015:
-        return  # never drawn: the item stays open
-    days = 1 if urgent else rng.randint(1, 8)
-    late = rng.random() < 0.03
+    if made is None:
+        return
+    if rng.random() < 0.03:
+        _given_up(scribe, chart, made, expected, rng)
+        return
+    late = rng.random() < 0.02
     drawn = datetime.combine(at.date() + timedelta(days=days + (12 if late else 0)), time(8), PARIS)
     while drawn.weekday() == 6:
         drawn += timedelta(days=1)
@@ -78,6 +85,21 @@ def order(
         corrected = _receive(scribe, chart, made, again, title, amended, report, drawn, "corrected")
         if corrected is not None:
             _read(scribe, chart, corrected, amended, again, rng)
+
+
+def _given_up(scribe: Scribe, chart: Chart, made: str, expected: date, rng: Random) -> None:
+    """Never drawn: a doctor says why it is awaited no more, some days after it was due."""
+    first = datetime.combine(expected + timedelta(days=rng.choice((1, 2, 4))), time(8, 30), PARIS)
+    scribe.write(
+        working(first, rng, 300),
+        f"given-up-{made[-14:]}",
+        chart.target,
+        "doctor",
+        CloseItem(
+            item=LATER, outcome="not-needed", evidence="Pas allé au laboratoire, refait plus tard"
+        ),
+        entries={"item": Entry(made, "patient.item-opened")},
+    )
 
 
 def _lines(

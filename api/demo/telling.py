@@ -38,6 +38,10 @@ class Teller:
         """The stream that a label names."""
         return self._streams[label]
 
+    def state(self, label: str) -> State | None:
+        """The stream of a label as it stands; None before its first event."""
+        return self._states.get(label)
+
     def decided(self, act: Act) -> tuple[Event, ...]:
         """What the domain makes of an act; empty where it changes nothing."""
         command = self._filled(act)

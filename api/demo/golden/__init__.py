@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import date
 
 from releve.api.demo.golden.first_page import first_page
-from releve.api.demo.golden.story import Golden
+from releve.api.demo.golden.story import Golden, Step
 from releve.api.demo.golden.traps import traps
 
-__all__ = ["Golden", "scenes"]
+__all__ = ["Golden", "Step", "scenes"]
 
 
 def scenes(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:

@@ -371,7 +371,7 @@ def traps(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
                  about={"question": ("ask", "patient.question-asked", 0)}),
             Step(-4, time(9, 45), AskQuestion(to=LATER, to_name=name_at(-20), text="L'échographie de 2025 est-elle chez toi ?", due=day(2)),
                  refers={"to": "in-post@-20"}),
-            Step(-4, time(10, 0), OrderInvestigation(kind="laboratory", text="NT-proBNP", expected_by=day(-3), why="Œdèmes"), label="order"),
+            Step(-4, time(10, 0), OrderInvestigation(kind="laboratory", text="NT-proBNP", expected_by=day(2), why="Œdèmes"), label="order"),
             Step(-3, time(18, 10), ReceiveResult(status="final", title="NT-proBNP", order=LATER, report="TV-BNP", laboratory=LABORATORY, sampled_at=at(-3, "08:30"),
                                                   lines=(value("NT-proBNP", "33762-6", "96", "ng/L"),)), label="bnp", by="laboratory",
                  about={"order": ("order", ORDER, 0)}, source=DIRECT),
