@@ -356,7 +356,7 @@ def _next(summary: PatientSummary, view: Viewpoint) -> dict[str, Any] | None:
     line = summary.next_appointment(view.day)
     if line is None:
         return None
-    return _appointment(line, view) | {"text": wording.appointment_text(line.detail, view.zone)}
+    return _appointment(line, view) | {"text": wording.on(line.detail["starts_at"], view.zone)}
 
 
 def _presence(summary: PatientSummary, slot: str, view: Viewpoint) -> dict[str, Any]:
@@ -507,20 +507,22 @@ def _contact(summary: PatientSummary) -> dict[str, Any] | None:
 
 CONTINGENCY_WORDS: Final = 10
 """Words of an if, and of a then, that no budget cuts."""
+_ALARMS = 2
 _SHORTENED = ("actions", "pending", "results", "questions", "opinions", "changes", "vigilance")
 
 
 def _fitted(card: Card, rules: Rules) -> None:
     """Shorten a card in place until it holds its budget of words."""
     limits = rules.card
-    full = {name: len(card[name]) for name in (*_SHORTENED, "contingencies")}
+    full = {name: len(card[name]) for name in (*_SHORTENED, "contingencies", "alarms")}
     for name, most in (
         ("actions", limits.actions), ("contingencies", limits.contingencies),
         ("pending", limits.pending), ("changes", limits.treatment_changes),
         ("vigilance", limits.vigilance), ("results", limits.results),
-        ("questions", limits.questions), ("opinions", limits.opinions),
+        ("questions", limits.questions), ("opinions", limits.opinions), ("alarms", _ALARMS),
     ):  # fmt: skip
         del card[name][most:]
+    card["more"] = {"alarms": full["alarms"] - len(card["alarms"])}
     _clip_lines(card, limits.line_words * 2)
     over = card_words(card) - limits.words
     if over > 0:
@@ -528,6 +530,9 @@ def _fitted(card: Card, rules: Rules) -> None:
     if over > 0 and card["one_liner"]:
         said = card["one_liner"]["text"]
         card["one_liner"]["text"] = clipped(said, max(6, counted(said) - over))
+    while len(card["alarms"]) > 1 and card_words(card) > limits.words:
+        card["alarms"].pop()
+        card["more"]["alarms"] += 1
     allergies = card["allergies"]
     while len(allergies["lines"]) > 1 and card_words(card) > limits.words:
         allergies["lines"].pop()  # a substance is named whole, or counted

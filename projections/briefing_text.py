@@ -87,7 +87,7 @@ def identity_line(card: Card) -> str:
     birth_name = who["birth_name"].upper()
     born = f"né(e) {birth_name}" if birth_name and not who["name"].startswith(birth_name) else ""
     incomplete = "identité incomplète" if who["incomplete"] else ""
-    ald = " + ".join(f"ALD {code}".strip() for code in who.get("ald", ()))
+    ald = f"ALD {'+'.join(who['ald'])}".strip() if who.get("ald") else ""
     ins = f"INS {INS_STATUS[who['status']]}" if "ald" in who else ""
     return ", ".join(
         part
@@ -123,6 +123,8 @@ def card_lines(card: Card) -> list[Sourced]:
     if unasked:
         lines.append((f"Non demandés : {', '.join(unasked)}", None))
     lines += [(alarm_line(line), line) for line in card.get("alarms", ())]
+    if card["more"].get("alarms"):
+        lines.append((f"+{card['more']['alarms']} valeurs à lire", None))
     severity = card["severity"]
     if severity:
         reason = f" : {severity['reason']}" if severity["reason"] else ""

@@ -369,7 +369,7 @@ class PatientSummary(msgspec.Struct, kw_only=True):
         newer = [
             other for other in self.lines
             if _told_at(other) > line.recorded_at and other.state in ("current", "past")
-            and other.topic != "patient.document-attached"
+            and other.slot not in _ASIDE
         ]  # fmt: skip
         text = line.detail.get("one_liner") or line.detail.get("summary") or ""
         return Spoken(text, line, max(newer, key=_told_at_and_version, default=None))
@@ -384,6 +384,8 @@ class PatientSummary(msgspec.Struct, kw_only=True):
         return f"{family} {given}".strip() or "Identité inconnue"
 
 
+_ASIDE = frozenset({"documents", "vigilance", "immunizations", "family-history"})
+"""Slots whose news does not make a one-liner older than it."""
 _GONE = frozenset({"in-error", "refused", "superseded"})
 
 

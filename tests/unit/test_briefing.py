@@ -3,32 +3,61 @@ from __future__ import annotations
 import json
 import random
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from releve.domain.aggregates.patient.ald import AldStatusChanged
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
+from releve.domain.aggregates.patient.appointments import AppointmentNoticed
 from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
-from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteSigned
+from releve.domain.aggregates.patient.death import DeathRecorded
+from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.identity import Registered
-from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.medications import (
+    MedicationChanged,
+    MedicationStarted,
+    MedicationStopped,
+)
 from releve.domain.aggregates.patient.observations import ObservationRecorded
-from releve.domain.aggregates.patient.open_items import ItemOpened
+from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.domain.aggregates.patient.questions import (
+    OpinionRecorded,
+    QuestionAnswered,
+    QuestionAsked,
+)
+from releve.domain.aggregates.patient.results import (
+    InvestigationOrdered,
+    ResultReceived,
+    ResultReviewed,
+)
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.events import Source
-from releve.domain.values import Coding, Concept, NamedPerson, Owner, Quantity, Threshold
+from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.aggregates.patient.vigilance import VigilancePointSet
+from releve.domain.events import Author, Source
+from releve.domain.values import (
+    Coding,
+    Concept,
+    NamedPerson,
+    Owner,
+    Quantity,
+    ResultLine,
+    Threshold,
+)
 from releve.projections.briefing import (
     Card,
+    Ranked,
     Viewpoint,
     build_card,
     card_bytes,
     extract,
+    is_needed,
     rank,
     viewpoint,
 )
@@ -45,6 +74,7 @@ from releve.projections.briefing_text import (
 from releve.projections.directory import CentreEntry, Directory, PractitionerEntry, StintLine
 from releve.projections.patient_summary import PatientSummary, fold_all, from_bytes, to_bytes
 from releve.projections.rule_release import load_rules
+from releve.projections.since_last_stay import centre_counts
 from support.patient_events import CENTRE, STINT, Stream
 
 RULES = load_rules("2026-11")
@@ -545,3 +575,305 @@ class TestPage:
         assert "FOURNIER Marcel, 12/03/1948, 78 ans" in text
         assert "[16/11/2026, Dr Élise Garnier, saisi]" in text
         assert text.index("T0 CRITIQUES") < text.index("T1 EN RETARD") < text.index("CARTES")
+
+
+NEW = load_rules("2026-11-2")
+POTASSIUM = Concept(text="Potassium", codings=(Coding(code="2823-3"),))
+ME = Author(role="doctor", name="Dr Paul Lenoir", person=LENOIR)
+OTHER = Author(role="doctor", name="Dr Élise Garnier", person=UUID(int=7))
+SECRETARY = Author(role="secretary", name="Lou Exemple", person=UUID(int=9))
+
+
+def phoned(value: str, unit: str = "mmol/L") -> ResultReceived:
+    line = ResultLine(code=POTASSIUM, value=Quantity(value=value, unit=unit))
+    return ResultReceived(
+        status="phoned", title="Ionogramme", lines=(line,), caller="Mme Exemple", read_back=True
+    )
+
+
+def back(since: int) -> Viewpoint:
+    """The view of Dr Lenoir, who has been here before and had read up to ``since``."""
+    return seen(since=since)._replace(returning=True)
+
+
+def ranked_of(*streams: Stream, view: Viewpoint | None = None) -> list[Ranked]:
+    return rank([extract(summary_of(each)) for each in streams], view or seen(), NEW)
+
+
+def new_card(stream: Stream, view: Viewpoint | None = None) -> Card:
+    (ranked,) = ranked_of(stream, view=view)
+    return build_card(ranked, view or seen(), DIRECTORY, NEW)
+
+
+class TestCriticalResults:
+    def test_a_phoned_potassium_is_the_first_line_of_the_page(self) -> None:
+        unstable, called = person(1), person(2)
+        unstable.add(IllnessSeveritySet(severity="unstable", reason="dyspnée de repos"))
+        unstable.add(ItemOpened(kind="call", text="Appeler", due="2026-11-02", harm_if_late=True))
+        called.add(phoned("6.4"), author=SECRETARY)
+        ordered = ranked_of(unstable, called)
+        assert [each.summary.patient for each in ordered] == [called.id, unstable.id]
+        cards = [build_card(each, seen(), DIRECTORY, NEW) for each in ordered]
+        first = page(HEAD, cards, NEW)[0].rows[0]
+        assert "CRITIQUE NON LU : Potassium 6,4 mmol/L (téléphoné)" in first
+        assert cards[0]["why"] == ["résultat critique non lu"]
+
+    def test_it_stays_there_until_a_doctor_has_read_it(self) -> None:
+        stream = person()
+        came = stream.add(phoned("6.4"), author=SECRETARY)
+        assert ranked_of(stream)[0].tier == "T0"
+        stream.add(ResultReviewed(verdict="critical", action="SAMU"), target=came.event_id)
+        assert ranked_of(stream)[0].tier == "T5"
+
+    def test_one_that_cannot_be_compared_is_second_and_never_normal(self) -> None:
+        stream = person()
+        stream.add(phoned("6.4", "mg/dL"), author=SECRETARY)
+        (ranked,) = ranked_of(stream)
+        assert ranked.tier == "T1"
+        assert "NON COMPARABLE" in page_row(build_card(ranked, seen(), DIRECTORY, NEW), 3)
+
+    def test_the_old_release_still_ranks_as_it_did(self) -> None:
+        stream = person()
+        stream.add(phoned("6.4"), author=SECRETARY)
+        assert tier_of(stream) == "T5"
+
+
+class TestAppointments:
+    def booked(self, number: int, starts_at: str, **more: str) -> Stream:
+        stream = person(number)
+        stream.add(AppointmentNoticed(starts_at=starts_at, **more))  # type: ignore[arg-type]
+        return stream
+
+    def test_booked_this_stint_with_changes_is_fifth(self) -> None:
+        stream = self.booked(1, "2026-11-24T09:00:00+01:00")
+        assert ranked_of(stream, view=seen(since=10**6))[0].tier == "T5"
+        stream.add(ProblemRecorded(concept=Concept(text="Asthme")), author=OTHER)
+        assert ranked_of(stream)[0].tier == "T4"
+        later = self.booked(2, "2026-12-24T09:00:00+01:00")
+        later.add(ProblemRecorded(concept=Concept(text="Asthme")), author=OTHER)
+        assert ranked_of(later)[0].tier == "T5"
+
+    def test_the_earlier_appointment_comes_first(self) -> None:
+        streams = [
+            self.booked(number, f"2026-11-2{day}T09:00:00+01:00")
+            for number, day in ((1, 6), (2, 4), (3, 5))
+        ]
+        for stream in streams:
+            stream.add(ItemOpened(kind="call", text="Appeler", due="2026-11-25"))
+        ordered = ranked_of(*streams)
+        assert [each.summary.patient for each in ordered] == [
+            streams[1].id, streams[2].id, streams[0].id,
+        ]  # fmt: skip
+
+    def test_of_today_and_visits_stand_on_the_page_with_a_dot_and_what_is_new(self) -> None:
+        today = self.booked(1, "2026-11-23T09:15:00+01:00")
+        today.add(IllnessSeveritySet(severity="stable"), author=OTHER)
+        visit = self.booked(2, "2026-11-25T14:00:00+01:00", mode="ehpad", site="Les Tilleuls")
+        other = self.booked(3, "2026-11-26T09:00:00+01:00")
+        view = seen(since=-1)
+        ranked = ranked_of(today, visit, other, view=view)
+        needed = [each.summary.patient for each in ranked if is_needed(each, view, NEW)]
+        assert needed == [today.id, visit.id]
+        cards = [build_card(each, view, DIRECTORY, NEW) for each in ranked]
+        sections = {each.tier: each.rows for each in page(HEAD, cards, NEW)}
+        assert sections["RDV"][0].startswith("9\u00a0h\u00a015 FOURNIER Marcel, 12/03/1948, 78 ans")
+        assert "1 nouveauté" in sections["RDV"][0]
+        assert sections["VISITES"][0].startswith("25/11, Les Tilleuls : FOURNIER Marcel")
+
+
+class TestSinceMyLastStay:
+    """Dr Lenoir was here, left, and comes back; positions alone decide what is news."""
+
+    def left(self) -> tuple[Stream, int]:
+        stream = person()
+        stream.add(EncounterRecorded(mode="cabinet"), author=ME)
+        self.drug = stream.add(MedicationStarted(concept=Concept(text="Ramipril")), author=ME)
+        self.item = stream.add(ItemOpened(kind="result", text="NFS", due="2026-11-10"), author=ME)
+        self.asked = stream.add(
+            QuestionAsked(to=UUID(int=7), to_name="Dr Élise Garnier", text="Échographie ?"),
+            author=ME,
+        )
+        self.read = stream.add(ResultReceived(status="final", title="Iono"))
+        stream.add(
+            ResultReviewed(verdict="known", inform_patient=False), target=self.read.event_id,
+            author=ME,
+        )  # fmt: skip
+        return stream, len(stream.events) - 1
+
+    def news(self, stream: Stream, since: int) -> list[tuple[str, str]]:
+        return [(each["kind"], each["text"]) for each in new_card(stream, back(since))["since"]]
+
+    def test_tells_what_became_of_items_questions_drugs_and_results(self) -> None:
+        stream, since = self.left()
+        assert self.news(stream, since) == []
+        stream.add(
+            ItemClosed(outcome="done", evidence="normale"), target=self.item.event_id, author=OTHER
+        )
+        stream.add(
+            QuestionAnswered(text="faite, normale"), target=self.asked.event_id, author=OTHER
+        )
+        stream.add(ProblemRecorded(concept=Concept(text="Goutte")), author=OTHER)
+        stream.add(
+            MedicationStopped(stopped_on="2026-11-15"), target=self.drug.event_id, reason="toux",
+            author=OTHER,
+        )  # fmt: skip
+        stream.add(
+            ResultReceived(status="corrected", title="Iono"), target=self.read.event_id,
+            author=SECRETARY,
+        )  # fmt: skip
+        stream.add(DeathRecorded(date="2026-11-20", source="famille"), author=OTHER)
+        assert self.news(stream, since) == [
+            ("death", "décès le 20/11/2026"),
+            ("corrected", "corrigé après votre lecture : Iono"),
+            ("outcome", "« NFS » fait : normale"),
+            ("answer", "réponse : faite, normale"),
+            ("stopped", "Ramipril arrêté (15/11/2026) : toux"),
+            ("diagnosis", "diagnostic : Goutte"),
+        ]
+
+    def test_a_late_entry_about_before_her_stay_is_news_and_her_own_writing_is_not(self) -> None:
+        stream, since = self.left()
+        stream.add(
+            ProblemRecorded(concept=Concept(text="Asthme")), author=OTHER, occurred_at="2019-02-03"
+        )
+        stream.add(ProblemRecorded(concept=Concept(text="HTA")), author=ME)
+        assert self.news(stream, since) == [], "she wrote after it: it was before her"
+        stream.add(
+            ProblemRecorded(concept=Concept(text="BPCO")), author=OTHER, occurred_at="2018-02-03"
+        )
+        assert self.news(stream, since) == [("diagnosis", "diagnostic : BPCO")]
+
+    def test_an_amendment_and_an_error_are_counted(self) -> None:
+        stream, since = self.left()
+        note = stream.add(NoteSigned(one_liner="HTA"), author=ME)
+        stream.add(NoteAmended(kind="addendum", text="suite"), target=note.event_id, author=OTHER)
+        stream.add(EntryMarkedInError(), target=self.drug.event_id, reason="x", author=OTHER)
+        assert self.news(stream, since) == [("other", "2 autres changements")]
+
+    def test_a_patient_whom_she_never_treated_is_counted_with_the_centre(self) -> None:
+        stream = person()
+        stream.add(ProblemRecorded(concept=Concept(text="Asthme")), author=OTHER)
+        assert self.news(stream, -1) == []
+        counts = centre_counts([summary_of(stream)], back(-1))
+        assert counts["patients"] == counts["diagnoses"] == 1
+
+    def test_what_her_screen_did_not_show_when_she_wrote_is_news(self) -> None:
+        stream, since = self.left()
+        stream.add(ProblemRecorded(concept=Concept(text="Asthme")), author=OTHER)
+        stream.add(ProblemRecorded(concept=Concept(text="HTA")), author=ME, seen_position=since)
+        assert self.news(stream, since) == [("diagnosis", "diagnostic : Asthme")]
+
+
+class TestMoreOnTheCard:
+    def test_a_death_stops_severity_from_ranking_and_is_said(self) -> None:
+        stream = person()
+        stream.add(IllnessSeveritySet(severity="unstable", reason="dyspnée"))
+        stream.add(DeathRecorded(date="2026-11-20", source="famille"))
+        stream.add(AppointmentNoticed(starts_at="2026-11-23T09:15:00+01:00"))
+        (ranked,) = ranked_of(stream)
+        assert (ranked.tier, "deceased" in ranked.signals) == ("T4", True)
+        card = new_card(stream)
+        assert "DÉCÈS le 20/11/2026" in card_text(card)
+        assert "décès enregistré" in page(HEAD, [card], NEW)[-1].rows[0]
+
+    def test_says_what_is_pending_by_whom_and_since_when(self) -> None:
+        stream = person()
+        item = uuid5(stream.id, "3")
+        order = stream.add(
+            InvestigationOrdered(
+                kind="laboratory", text="Iono", expected_by="2026-11-20", item=item
+            )
+        )
+        stream.add(ItemOpened(kind="result", text="Iono", due="2026-11-20", follows=order.event_id))
+        (pending,) = new_card(stream)["pending"]
+        assert (pending["entry"], pending["ordered_by"], pending["since"]) == (
+            str(item), "Dr Élise Garnier", order.envelope.occurred_at,
+        )  # fmt: skip
+        assert pending["overdue"]
+
+    def test_imported_lines_are_marked_until_a_doctor_accepts_them(self) -> None:
+        stream = person()
+        line = stream.add(
+            AllergyRecorded(substance=Concept(text="Iode")), source=Source(channel="cda")
+        )
+        card = new_card(stream)
+        assert allergy_badge(card) == "Allergies : Iode (à valider)"
+        assert "À valider : 1" in card_text(card)
+        stream.add(EntryValidated(verdict="accepted"), target=line.event_id)
+        assert allergy_badge(new_card(stream)) == "Allergies : Iode"
+
+    def test_stopped_and_changed_treatments_are_recent_ones(self) -> None:
+        stream = person()
+        for name in ("Ramipril", "Bisoprolol", "Ancien"):
+            drug = stream.add(
+                MedicationStarted(concept=Concept(text=name), start="2020"), occurred_at="2020"
+            )
+            if name == "Ramipril":
+                stopped = MedicationStopped(stopped_on="2026-11-15")
+                stream.add(stopped, target=drug.event_id, reason="toux")
+            elif name == "Bisoprolol":
+                stream.add(MedicationChanged(dose_text="5 mg"), target=drug.event_id, reason="TA")
+        assert [line["text"] for line in new_card(stream)["changes"]] == [
+            "Bisoprolol, 5 mg, depuis 2020 (modifié le 16/11/2026)",
+            "Ramipril, arrêté le 15/11/2026 (toux)",
+        ]
+
+    def test_a_challenge_stands_beside_its_problem_and_a_question_names_its_reader(self) -> None:
+        stream = person()
+        problem = stream.add(ProblemRecorded(concept=Concept(text="Arthrose")))
+        stream.add(
+            OpinionRecorded(stance="challenges", text="goutte ?"), target=problem.event_id,
+            author=OTHER,
+        )  # fmt: skip
+        stream.add(QuestionAsked(to=LENOIR, to_name="Dr Paul Lenoir", text="Pourquoi ?"))
+        text = card_text(new_card(stream))
+        assert "Arthrose remis en question : goutte ?" in text
+        assert "Question pour vous : Pourquoi ?" in text
+        assert "question-to-me" in ranked_of(stream)[0].signals
+
+    def test_whoever_read_a_result_that_was_corrected_is_told_for_fourteen_days(self) -> None:
+        stream = person()
+        first = stream.add(ResultReceived(status="final", title="Iono"))
+        stream.add(
+            ResultReviewed(verdict="known", inform_patient=False), target=first.event_id, author=ME
+        )
+        stream.add(ResultReceived(status="corrected", title="Iono"), target=first.event_id)
+        assert "Corrigé après votre lecture : Iono" in card_text(new_card(stream))
+        later = seen(datetime(2026, 12, 3, 8, tzinfo=UTC))
+        assert "corrected-result" not in ranked_of(stream, view=later)[0].signals
+        someone = seen()._replace(reader=UUID(int=7))
+        assert "corrected-result" not in ranked_of(stream, view=someone)[0].signals
+
+    def test_holds_ninety_words_and_its_bytes_with_everything_on_it(self) -> None:
+        stream = overloaded()
+        for number in range(6):
+            stream.add(phoned("6.4"), author=SECRETARY)
+            stream.add(QuestionAsked(to=LENOIR, to_name="Dr Lenoir", text="pourquoi " * 20))
+            stream.add(VigilancePointSet(text=f"vigilance {number} " * 8))
+            stream.add(AppointmentNoticed(starts_at="2026-11-24T09:15:00+01:00"))
+            stream.add(AldStatusChanged(status="granted", code=str(number + 1)))
+        card = new_card(stream, back(-1))
+        assert card_words(card) <= 90
+        assert len(card["alarms"]) + card["more"]["alarms"] == 6
+        assert card_bytes(card) == rfc8785.dumps(card)
+
+    @pytest.mark.parametrize("count", [10, 120])
+    def test_the_page_holds_four_hundred_words_with_every_section(self, count: int) -> None:
+        summaries = []
+        for number in range(count):
+            stream = person(number)
+            stream.add(EncounterRecorded(mode="cabinet"), author=ME)
+            stream.add(AppointmentNoticed(starts_at=f"2026-11-23T{8 + number % 9:02}:00:00+01:00"))
+            stream.add(ProblemRecorded(concept=Concept(text="Asthme allergique")), author=OTHER)
+            if number % 3 == 0:
+                stream.add(IllnessSeveritySet(severity="watcher", reason="poids"), author=OTHER)
+            summaries.append(extract(summary_of(stream)))
+        view = back(-1)
+        cards = [build_card(each, view, DIRECTORY, NEW) for each in rank(summaries, view, NEW)]
+        head = {**HEAD, "messages": ["Dr X : " + "merci " * 60], "since": "12 décès",
+                "alarms": ["Rien reçu de : Labo A."]}  # fmt: skip
+        sections = page(head, cards, NEW)
+        assert page_words(head, sections) <= 400
+        assert {"RDV", "DEPUIS", "MOTS"} <= {each.tier for each in sections}
+        (today,) = [each for each in sections if each.tier == "RDV"]
+        assert len(today.rows) + today.hidden == count
