@@ -96,11 +96,16 @@ class Web:
 
 
 @contextmanager
-def open_web(database: Database, state: Path, now: datetime = MONDAY) -> Iterator[Web]:
-    """Open the application on a database; the demo centre is built where there is none yet."""
+def open_web(
+    database: Database, state: Path, now: datetime = MONDAY, sizes: Sizes = SIZES
+) -> Iterator[Web]:
+    """Open the application on a database; the demo centre is built where there is none yet.
+
+    Opened again with a later ``now``, the same centre has lived on until then.
+    """
     settings = Settings(state_dir=state, database_url=database.superuser_url, demo_now=now)
     with open_services(settings) as services:
-        build(services, SIZES, lambda share, said: None)
+        build(services, sizes, lambda share, said: None)
         yield Web(services)
 
 
