@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # no stubs
 from playwright.sync_api import Page
 
+from releve.api.inbox import receive
 from support.browser import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -18,6 +20,20 @@ def correction(site: Site) -> str:
     patient = site.web.patient()
     newest = site.web.services.reader.stream(patient)[-1].event_id
     return f"/patients/{patient}/entrees/{newest}"
+
+
+def document(site: Site) -> str:
+    """The page of a document that carries a PDF and waits to be matched."""
+    data = Path(__file__).parents[1] / "conformance" / "data" / "inbox"
+    services = site.web.services
+    kept = receive(
+        services,
+        (data / "cr-bio-final.xml").read_bytes(),
+        centre=services.persona("present").centre,
+        door="upload",
+    )
+    services.catch_up()
+    return f"/arrivees/{kept.document}"
 
 
 PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
@@ -39,6 +55,12 @@ PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "new record": ("present", lambda site: "/patients/nouveau"),
     "deadlines": ("coordinator", lambda site: "/echeances"),
     "patients of the office": ("coordinator", lambda site: "/patients"),
+    "inbox": ("coordinator", lambda site: document(site) and "/arrivees"),
+    "document for the desk": ("coordinator", document),
+    "document for a doctor": ("present", document),
+    "result by telephone": ("coordinator", lambda site: "/arrivees/telephone"),
+    "day list": ("coordinator", lambda site: "/arrivees/agenda"),
+    "paste": ("present", lambda site: f"/patients/{site.web.patient()}/coller"),
     "audit": ("auditor", lambda site: "/audit"),
     "audit of a record": (
         "auditor",
