@@ -104,7 +104,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
         summary,
         registered=None,
         attending=[attending] if attending else [],
-        lines=[_thin(line) for line in keep],
+        lines=[line if line.first is None else _said(line) for line in keep],
         absences=[line for line in summary.absences if line.current],
         encounters=[contact] if contact else [],
         notes=[note for note in summary.notes if spoken is not None and note.spoken is spoken.line],
@@ -120,10 +120,6 @@ def extract(summary: PatientSummary) -> PatientSummary:
 
 
 _CHANGED = 4
-_THIN = frozenset(
-    {"concept", "substance", "code", "status", "start", "end", "dose_text", "dose", "value",
-     "frequency", "comparator", "interpretation", "reference_range", "text", "until"}
-)  # fmt: skip
 
 
 def _last_said(line: Line) -> int:
@@ -131,12 +127,9 @@ def _last_said(line: Line) -> int:
     return -(changed.version if changed is not None else line.version)
 
 
-def _thin(line: Line) -> Line:
-    if line.slot not in ("allergies", "medications", "problems", "results"):
-        return line  # what a one-liner is older than may be anything: it says itself whole
-    detail = {name: value for name, value in line.detail.items() if name in _THIN}
-    first = line.first and {}
-    return msgspec.structs.replace(line, detail=detail, first=first)
+def _said(line: Line) -> Line:
+    """A line as it stands, without its first words: a bounded summary is never folded again."""
+    return msgspec.structs.replace(line, first=None)
 
 
 def signals(
