@@ -107,7 +107,9 @@ class Course:
             ),
         )
         chart.note = authors.text_of(note)
+        dying = chart.dead is not None and chart.dead <= week.monday + timedelta(days=14)
         watched = condition.key in SERIOUS and rng.random() < 0.55 and chart.handed != week.label
+        watched = watched and not dying
         item = self._item(rng, condition, day) if not asked else None
         resident = age > 80 and scribe.rng("ehpad", str(person.index)).random() < 0.15
         visited = age > 75 and rng.random() < 0.25

@@ -123,16 +123,13 @@ def _visit(scribe: Scribe, charts: list[Chart], total: int) -> None:
 
 
 def _tell(scribe: Scribe, golden: tuple[Golden, ...]) -> None:
-    """The hand-written scenes; everybody in them is registered when the centre opens."""
+    """The hand-written scenes; their people are registered when the centre opens, or once born."""
     for index, scene in enumerate(golden):
         target = f"{scribe.label}/golden-{scene.key}"
         chart = Chart(golden_person(scene, scribe.number, index), [], None, target)
-        desk.register(
-            scribe,
-            chart,
-            datetime.combine(scribe.first, time(7, index % 60), PARIS),
-            qualified=True,
-        )
+        known = max(scribe.first, scene.born + timedelta(days=20))
+        at = datetime.combine(known, time(7, index % 60), PARIS)
+        desk.register(scribe, chart, at, qualified=True)
         for n, step in enumerate(scene.steps):
             at = datetime.combine(scribe.monday + timedelta(days=step.day), step.at, PARIS)
             at = max(at, datetime.combine(scribe.first, time(9, n), PARIS))

@@ -62,7 +62,8 @@ _PURPOSES = {
 def _doctors(
     directory: Directory, centre: CentreEntry, now: datetime, suffix: str
 ) -> Iterable[Persona]:
-    stints = sorted(directory.stints_of(centre.centre), key=lambda line: line.starts_at)
+    standing = (line for line in directory.stints_of(centre.centre) if not line.cancelled)
+    stints = sorted(standing, key=lambda line: (line.starts_at, line.mode != "interne"))
     in_post = [line for line in stints if line.active(now)]
     ahead = [line for line in stints if line.starts_at > now]
     behind = [line for line in stints if line.over_at <= now]
@@ -85,10 +86,11 @@ def _doctor(line: StintLine, centre: CentreEntry, role: str | None, suffix: str)
     starts = line.starts_at.astimezone(zone)
     ends = line.ends_at.astimezone(zone)
     span = f"du {starts:%d/%m} au {ends:%d/%m}"
+    trainee = line.mode == "interne"
     return Persona(
-        persona=f"stint-{starts:%Y-%m-%d}{suffix}",
+        persona=f"{'interne' if trainee else 'stint'}-{starts:%Y-%m-%d}{suffix}",
         name=line.practitioner_name,
-        role="doctor",
+        role="intern" if trainee else "doctor",
         person=line.practitioner,
         centre=centre.centre,
         stint=line.stint,
@@ -102,6 +104,8 @@ def _staff(directory: Directory, centre: CentreEntry, suffix: str) -> Iterable[P
     for role, name, purpose in (
         ("referent", "referent", "Référent médical du centre"),
         ("coordinator", "coordinator", "Coordination, sans texte clinique"),
+        ("secretary", "secretary", "Secrétariat : agenda, résultats dictés, sans texte clinique"),
+        ("nurse", "nurse", "Soins infirmiers"),
     ):
         for person in directory.practitioners.values():
             if person.role == role:
