@@ -19,6 +19,7 @@ from releve.domain.aggregates.patient.contingencies import (
     ContingencyWithdrawn,
 )
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
+from releve.domain.aggregates.patient.death import DeathRecorded
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverReadBack, HandoverWritten
 from releve.domain.aggregates.patient.identity import MedecinTraitantDeclared, Registered
@@ -50,6 +51,7 @@ from releve.domain.aggregates.patient.results import (
     ResultReviewed,
 )
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
+from releve.domain.aggregates.patient.summary_review import SummaryReviewed
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.aggregates.patient.vigilance import VigilancePointLifted, VigilancePointSet
 from releve.domain.events import Author, Event, Source
@@ -72,6 +74,8 @@ from releve.projections.patient_summary import (
     to_bytes,
 )
 from releve.projections.ranking import extract
+from releve.projections.rule_release import load_rules
+from releve.projections.summary_staleness import review_due
 from releve.projections.timeline import entries_of
 from support.patient_events import CENTRE, MONDAY, Stream
 
@@ -958,3 +962,36 @@ class TestTheRow:
         five, ten = (len(to_bytes(extract(summary_of(years(count))))) for count in (5, 10))
         assert ten < five * 1.05
         assert ten < 30_000
+
+
+class TestReviewOfTheSummary:
+    def due(self, stream: Stream, day: date = DAY) -> date | None:
+        found = review_due(summary_of(stream), load_rules(), day)
+        return found.due if found else None
+
+    def opened(self, birth_date: str = "1980-01-01") -> Stream:
+        stream = Stream()
+        stream.add(Registered(birth_name="EXEMPLE", birth_date=birth_date))
+        return stream
+
+    def test_is_due_after_a_year_and_after_three_months_for_who_is_frail(self) -> None:
+        assert self.due(self.opened()) == date(2027, 11, 16)
+        assert self.due(self.opened("1951-11-23")) == date(2027, 2, 16)
+        assert self.due(self.opened("1951-11-24")) == date(2027, 11, 16)
+        ald = self.opened()
+        ald.add(AldStatusChanged(status="granted", code="8"))
+        assert self.due(ald) == date(2027, 2, 16)
+        ehpad = self.opened()
+        ehpad.add(EncounterRecorded(mode="ehpad"))
+        assert self.due(ehpad) == date(2027, 2, 16)
+
+    def test_counts_from_the_last_reading_that_stands_and_no_later_than_it_said(self) -> None:
+        stream = self.opened()
+        read = stream.add(SummaryReviewed(next_review="2027-01-31"))
+        assert self.due(stream) == date(2027, 1, 31)
+        stream.add(EntryMarkedInError(), target=read.event_id, reason="autre patient")
+        assert self.due(stream) == date(2027, 11, 16)
+        stream.add(SummaryReviewed(next_review="2040-01-01"))
+        assert self.due(stream) == date(2027, 11, 16)
+        stream.add(DeathRecorded(date="2026-11-20", source="famille"))
+        assert self.due(stream) is None
