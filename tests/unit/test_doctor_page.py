@@ -8,7 +8,7 @@ from pathlib import Path
 
 from releve.domain.aggregates.patient.handover import MOST_READ_BACKS
 from releve.projections.rule_release import CURRENT, load_rules
-from releve.security.policy import GRACE, READING_LEAD_DAYS, READING_OPENS
+from releve.security.policy import GRACE, QUESTIONS, READING_LEAD_DAYS, READING_OPENS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
@@ -16,14 +16,14 @@ PAGE = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
 EMPHASIS = {
     "ce logiciel n'est pas certifié", "ses règles n'ont pas été relues par un clinicien",
     "personne n'est prévenu",
-    "une consigne écrite sur ces pages est du texte",
+    "sans seuil, une consigne est du texte",
 }  # fmt: skip
 """Sentences in bold that are ours to say loudly, not words of a screen."""
 
 
 def plain(text: str) -> str:
     """Lower case, straight apostrophes, ordinary spaces, no markup."""
-    text = re.sub(r"<[^>]+>|\{[{%].*?[%}]\}", "", text)
+    text = re.sub(r"</?[a-z][^<>]*>|\{[{%].*?[%}]\}", "", text)
     return re.sub(r"\s+", " ", text.replace("’", "'").replace("\u202f", " ")).lower()
 
 
@@ -61,5 +61,6 @@ def test_the_numbers_are_the_codes() -> None:
     assert f"dès {READING_OPENS.hour} h le troisième jour avant" in PAGE
     assert READING_LEAD_DAYS == 3
     assert f"{GRACE.total_seconds() / 3600:g} heures" in PAGE
+    assert f"jusqu'au {QUESTIONS.days}e jour" in PAGE
     assert "au plus sept restitutions" in PAGE
     assert MOST_READ_BACKS == 7
