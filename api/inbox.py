@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -31,6 +31,7 @@ from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.inbox import InboxLine, fold_line
 from releve.projections.patient_summary import PatientSummary
+from releve.security.ledger.envelope import derive_event_id
 
 if TYPE_CHECKING:
     from releve.api.services import Services
@@ -62,6 +63,13 @@ FORMATS: Final[Mapping[str, str]] = {
     "pdf": "PDF", "cda": "CDA", "fhir": "FHIR", "hprim": "HPRIM", "text": "texte",
     "phone": "téléphone",
 }  # fmt: skip
+
+
+class Reader(Protocol):
+    """Reads the bytes of a document, as :func:`read_document` does."""
+
+    def __call__(self, raw: bytes, *, media_type: str | None = None) -> ReadDocument:
+        """What the bytes say."""
 
 
 class Received(NamedTuple):
@@ -302,7 +310,9 @@ def original(services: Services, line: InboxLine) -> bytes:
     return services.reader.attachment(line.event, line.document)
 
 
-def deliver(services: Services, document: UUID) -> Outcome | None:
+def deliver(
+    services: Services, document: UUID, *, reader: Reader = read_document
+) -> Outcome | None:
     """Write a matched document on its record; the second time nothing happens.
 
     None while the document is matched with nobody. Where a rule of the record refuses a coded
@@ -312,7 +322,7 @@ def deliver(services: Services, document: UUID) -> Outcome | None:
     if line.patient is None:
         return None
     raw = original(services, line)
-    command = _phoned(line) if line.received.format == "phone" else _import(line, raw)
+    command = _phoned(line) if line.received.format == "phone" else _import(line, raw, reader)
     try:
         return _delivered(services, line, command, raw)
     except Reused:
@@ -340,9 +350,9 @@ def _phoned(line: InboxLine) -> ImportRecord:
     return ImportRecord(entries=(ImportedEntry(payload=result, occurred_at=told.issued_at),))
 
 
-def _import(line: InboxLine, raw: bytes) -> ImportRecord:
+def _import(line: InboxLine, raw: bytes, reader: Reader) -> ImportRecord:
     told = line.received
-    read = read_document(raw, media_type=told.media_type)
+    read = reader(raw, media_type=told.media_type)
     title = told.title or KINDS.get(told.kind or "", "")
     return ImportRecord(
         entries=read.entries,
@@ -403,9 +413,23 @@ class Repair:
             if document in self._done:
                 continue
             try:
-                outcome = deliver(self.services, document)
+                outcome = None if self._written(document) else deliver(self.services, document)
             except (Invalid, Refused):
                 outcome = None
             self._done.add(document)
             written += outcome is not None and not outcome.replayed and bool(outcome.events)
         return written
+
+    def _written(self, document: UUID) -> bool:
+        """Whether the record holds the delivery's first event: one look-up, nothing is folded."""
+        line = self.services.inbox.one(document)
+        if line is None or line.patient is None:
+            return False
+        key = delivery_key(self.services, document)
+        first = derive_event_id(line.patient, _ACTOR, key, 0)
+        with self.services.pool.connection() as connection:
+            found = connection.execute(
+                "SELECT FROM ledger.event WHERE stream = %s AND event_id = %s",
+                (line.patient, first),
+            ).fetchone()
+        return found is not None

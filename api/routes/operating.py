@@ -109,6 +109,7 @@ def describe(base_url: str) -> dict[str, Any]:
             "parameters": parameters,
             "responses": {"200": {"description": "Contenu"}, "default": _ANY_PROBLEM},
         }
+    paths["/api/v1/inbox"]["post"] = _DEPOSIT
     return {
         "openapi": "3.1.0",
         "info": {"title": "Relève", "version": "1", "description": "Continuité des soins."},
@@ -215,6 +216,38 @@ _ANY_PROBLEM = {
     "description": "Refus : quoi, pourquoi, que faire",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+_BYTES = {"type": "string", "format": "binary"}
+_DEPOSIT: dict[str, Any] = {
+    "operationId": "send_document",
+    "summary": "Déposer un document ; les mêmes octets redonnent le même document.",
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": _BYTES},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["document"],
+                    "properties": {
+                        "document": _BYTES,
+                        "title": {"type": "string"},
+                        "identity": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "description": "Nom, prénoms et date de naissance, si le document ne "
+                            "les dit pas",
+                        },
+                    },
+                }
+            },
+        },
+    },
+    "responses": {
+        "201": {"description": "Reçu et durable ; il attend d'être rattaché"},
+        "200": {"description": "Déjà reçu"},
+        "default": _ANY_PROBLEM,
+    },
+}
 _READINGS: dict[str, tuple[str, dict[str, str]]] = {
     "/api/v1/patients/{patient}": ("Identité et synthèse", {}),
     "/api/v1/patients/{patient}/summary": ("Synthèse, 19 rubriques", {}),
@@ -230,5 +263,9 @@ _READINGS: dict[str, tuple[str, dict[str, str]]] = {
         {"edition": "string", "position": "integer", "at": "string"},
     ),
     "/api/v1/centres/{centre}": ("Le centre, qui y est en poste, qui répond sinon", {}),
+    "/api/v1/inbox": ("Boîte d'arrivée : en-têtes et sources attendues, sans contenu", {}),
+    "/api/v1/inbox/{document}": ("En-tête d'un document reçu, sans contenu", {}),
+    "/api/v1/inbox/{document}/content": ("Ce que dit un document, à qui peut le lire", {}),
+    "/api/v1/inbox/{document}/original": ("Les octets tels que reçus, à qui peut les lire", {}),
     "/api/v1/ledger/checkpoint": ("Dernière tête signée du registre", {}),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
@@ -16,9 +17,10 @@ from releve.api.inbox import Repair, deliver, receive
 from releve.api.watched import WatchedFolder
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.results import ResultReceived
-from releve.domain.commands import MatchDocument
+from releve.domain.commands import ImportedEntry, MatchDocument
 from releve.domain.continuity import CommandContext
 from releve.domain.events import Author
+from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.records import read_patient
 from support.web import FORM, Web, hidden, key, submit
 
@@ -247,33 +249,103 @@ def test_a_vsm_and_a_cr_bio_become_lines_to_validate(
     assert {line.validation for line in lines} == {"to-validate"}
 
 
-def test_a_delivery_that_a_crash_cut_off_is_made_once(
-    web: Web, patient: UUID, desk: TestClient
-) -> None:
-    services, raw = web.services, pdf("crash")
+CLERK = uuid4()
+
+
+def only_matched(web: Web, desk: TestClient, patient: UUID, raw: bytes) -> UUID:
+    """A document whose match is durable, as if the process had died just then."""
+    services = web.services
     said = {key: ODETTE[key] for key in ("birth_name", "first_names", "birth_date")}
     document = UUID(send(desk, raw, **said))
-    person = uuid4()
-    services.continuity.execute(  # the match is durable, and then the process dies
+    services.continuity.execute(
         MatchDocument(patient=patient),
         CommandContext(
-            author=Author(role="coordinator", name="Lou", person=person),
+            author=Author(role="coordinator", name="Lou", person=CLERK),
             now=services.clock.for_write(),
-            key=services.blind_index.request_key(b"t", b"crash"),
+            key=services.blind_index.request_key(b"t", document.bytes),
             actor=b"t",
         ),
         target=document,
     )
     services.catch_up()
+    return document
+
+
+def test_a_delivery_that_a_crash_cut_off_is_made_once(
+    web: Web, patient: UUID, desk: TestClient
+) -> None:
+    services, raw = web.services, pdf("crash")
+    document = only_matched(web, desk, patient, raw)
     assert attached(web, patient, raw) == []
     assert Repair(services).run_once() == 1
     (event,) = attached(web, patient, raw)
-    assert event.envelope.entered_by == person
+    assert event.envelope.entered_by == CLERK
     again = deliver(services, document)
     assert again is not None
     assert again.replayed
     assert Repair(services).run_once() == 0
     assert len(attached(web, patient, raw)) == 1
+
+
+def test_lines_that_the_record_refuses_leave_the_document_in_and_say_so(
+    web: Web, patient: UUID, desk: TestClient
+) -> None:
+    """A reader of another release gives a line that no record takes: the bytes still arrive."""
+    raw = pdf("refused")
+    document = only_matched(web, desk, patient, raw)
+    line = ImportedEntry(payload=DocumentAttached(sha256="00" * 32, size=0, media_type="x"))
+
+    def other_release(raw: bytes, *, media_type: str | None = None) -> ReadDocument:
+        return msgspec.structs.replace(read_document(raw, media_type=media_type), entries=(line,))
+
+    assert deliver(web.services, document, reader=other_release) is not None
+    (event,) = attached(web, patient, raw)
+    assert any(told.startswith("Lignes codées non reprises") for told in event.payload.warnings)
+
+
+def test_the_same_bytes_with_another_identity_are_the_same_document(desk: TestClient) -> None:
+    raw = pdf("twice")
+    document = send(desk, raw, birth_name="Premier")
+    again = desk.post(
+        "/api/v1/inbox",
+        files={"document": ("autre.pdf", raw, "application/pdf")},
+        data={"identity": json.dumps({"birth_name": "Second"})},
+    )
+    assert (again.status_code, again.json()["inbox"]) == (200, document)
+    assert desk.get(f"/api/v1/inbox/{document}").json()["identity"]["birth_name"] == "Premier"
+
+
+def test_an_identifier_proposes_a_record_even_where_a_trait_differs(
+    web: Web, desk: TestClient
+) -> None:
+    ipp = {"system": "urn:oid:2.999.7", "value": str(uuid4())}
+    other = odette(web, birth_name="IDENTIFIANT", identifiers=[ipp])
+    document = send(desk, pdf("ipp"), identifiers=[ipp])
+    (found,) = desk.get(f"/api/v1/inbox/{document}").json()["proposals"]
+    assert (found["patient"], found["fits"], found["agreed"]) == (
+        str(other),
+        True,
+        ["identifiers"],
+    )
+    document = send(desk, pdf("ipp off"), identifiers=[ipp], birth_date="1948-03-03")
+    (found,) = desk.get(f"/api/v1/inbox/{document}").json()["proposals"]
+    assert (found["fits"], found["differing"]) == (False, ["birth_date"])
+    page = web.browser("coordinator").get(f"/arrivees/{document}").text
+    assert re.search(rf'value="{other}" disabled', page)
+
+
+def test_an_expected_sender_that_is_silent_is_said(web: Web, desk: TestClient) -> None:
+    centre = str(web.services.persona("present").centre)
+    named = {"system": "Laboratoire muet", "within_hours": 24}
+    told = web.machine("coordinator").post(
+        f"/api/v1/centres/{centre}/change-policy", json={"expected_sources": [named]}, headers=key()
+    )
+    assert told.status_code == 201, told.text
+    (state,) = desk.get("/api/v1/inbox").json()["sources"]
+    assert (state["system"], state["silent"], state["last"]) == ("Laboratoire muet", True, None)
+    assert "Laboratoire muet" in web.browser("coordinator").get("/arrivees").text
+    shown = web.browser("present").get("/releve", follow_redirects=True).text
+    assert "Laboratoire muet" in shown
 
 
 # By telephone

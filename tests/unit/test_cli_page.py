@@ -274,6 +274,12 @@ class TestShapes:
         )
         phoned = shown(program, "import phone-log FILES...", "import", "phone-log", str(log))
         assert phoned["events"] == 1
+        agenda = Path(program.file("agenda.csv"))
+        agenda.write_text("Date;Heure;Nom;Prénom\n24/11/2026;09:15;ESSAI;Jean\n", encoding="utf-8")
+        compare(
+            shape_told(section("`releve import day-list FILES...`")),
+            program("import", "day-list", str(agenda), exits=cli.FAILED),
+        )
         listed = shown(program, "command [NAME]", "command", "--list", which="JSON of `--list`")
         example = next(
             each["example"] for each in listed["commands"] if each["name"] == "open-item"
