@@ -265,10 +265,12 @@ def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:
             if item.line.entry_id == line.target:
                 steps = (*getattr(item, name), line)[-_STEPS:]
                 summary.items[index] = msgspec.structs.replace(item, **{name: steps})
+        if name == "steps":
+            return
+        results.cancel(summary, line.target)
         closed = [index for index, item in enumerate(summary.items) if not item.open]
         if len(closed) > _CLOSED_ITEMS:
             del summary.items[closed[0]]
-        results.cancel(summary)
 
     return kept
 

@@ -109,6 +109,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
         encounters=[contact] if contact else [],
         notes=[note for note in summary.notes if spoken is not None and note.spoken is spoken.line],
         handovers=[handover] if handover else [],
+        items=[*[item for item in summary.items if not item.open][-_CHANGED:], *summary.open_items],
         results=[each for each in summary.results if not each.settled or each.previous_review],
         contingencies=[line for line in summary.contingencies if line.current],
         severities=[severity] if severity else [],

@@ -49,7 +49,6 @@ def received(summary: PatientSummary, line: Line) -> None:
             ),
         )
     fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
-    _forget_settled(summary)
 
 
 def _place_of(results: list[Result], line: Line) -> int | None:
@@ -120,10 +119,16 @@ def _step(summary: PatientSummary, line: Line, name: str) -> None:
             summary.results[index] = msgspec.structs.replace(result, **{name: steps})
 
 
-def cancel(summary: PatientSummary) -> None:
-    """Results whose item was closed as no longer needed, or opened again."""
-    summary.results = [with_cancellation(summary, each) for each in summary.results]
-    _forget_settled(summary)
+def cancel(summary: PatientSummary, item: UUID | None) -> None:
+    """The results whose item was closed as no longer needed, or opened again."""
+    named = str(item)
+    follows = next((one.follows for one in summary.items if one.line.entry_id == item), None)
+    for index, result in enumerate(summary.results):
+        ordered = result.order is not None and result.order.detail["item"] == named
+        if ordered or (follows and any(each.entry_id == follows for each in result.versions)):
+            summary.results[index] = with_cancellation(summary, result)
+            _forget_settled(summary)
+            return
 
 
 def _forget_settled(summary: PatientSummary) -> None:
