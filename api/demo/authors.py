@@ -168,7 +168,7 @@ def _soap(w: _Words) -> dict[str, str]:
                             w.one("domicile : {hamlet}", "personne ressource : {witness}",
                                   "aidant : {witness}, à {hamlet}", "contact sur place : {witness}")),
         "objective": _join(w.measures and f"constantes : {w.measures}", *w.shows),
-        "assessment": _join(w.one("{label}, évolution favorable", "{label}, situation stable", "{label} confirmé{e} par l'examen",
+        "assessment": _join(w.one("{label}, évolution favorable", "{label}, situation stable", "{label}, l'examen le confirme",
                                   "{label}, objectif presque atteint", "{label}, équilibre à parfaire")),
         "plan": _join(*w.plans, w.told.ordered and f"prescription de biologie : {w.told.ordered}",
                       f"traitement de fond : {', '.join(w.told.drugs)}" if w.told.drugs else ""),

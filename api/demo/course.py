@@ -350,8 +350,8 @@ class Course:
                 ReviseItem(item=LATER, due=due.isoformat(), reason="Demande du patient"),
                 entries={"item": entry},
             )  # fmt: skip
-        if rng.random() < 0.004:
-            return
+        if rng.random() < 0.01 and due > scribe.monday - timedelta(days=30):
+            return  # forgotten, and found soon: nothing stays forgotten for a year
         ready = workday(due - timedelta(days=rng.choice((0, 0, 1, 1, 2, 3))), before=True)
         done = datetime.combine(ready, time(8, 30), PARIS)
         done = working(max(done, at + timedelta(hours=3)), rng, 200)
