@@ -58,7 +58,7 @@ __all__ = [
 
 _ENCOUNTERS, _NOTES, _HANDOVERS, _CHANGES, _CLOSED_ITEMS = 10, 6, 4, 40, 12
 _SEVERITIES, _ANSWERED, _OPINIONS, _APPOINTMENTS, _ALD, _TOLD, _TREATED = 8, 6, 12, 24, 8, 3, 40
-_STEPS = 6
+_STEPS, _PAST_APPOINTMENTS, _COMING = 6, 4, 20
 
 
 def fold(summary: PatientSummary | None, event: Event) -> PatientSummary:
@@ -347,12 +347,15 @@ def _opinion(summary: PatientSummary, line: Line) -> None:
 def _appointment(summary: PatientSummary, line: Line) -> None:
     """Keep the agenda's word; what is over when a new one comes is forgotten first."""
     summary.appointments.append(line)
-    excess = len(summary.appointments) - _APPOINTMENTS
-    if excess > 0:
-        by_start = sorted(summary.appointments, key=starts)
-        over = [each for each in by_start if starts(each)[0] < line.recorded_at]
-        gone = (over or by_start[::-1])[:excess]
-        summary.appointments = [each for each in summary.appointments if each not in gone]
+    if len(summary.appointments) <= _APPOINTMENTS:
+        return
+    last_word = {each.detail.get("reference") or each.entry_id.hex: each
+                 for each in summary.appointments}  # fmt: skip
+    by_start = sorted(last_word.values(), key=starts)
+    over = [each for each in by_start if starts(each)[0] < line.recorded_at]
+    coming = by_start[len(over) :]
+    kept = {each.entry_id for each in [*over[-_PAST_APPOINTMENTS:], *coming[:_COMING]]}
+    summary.appointments = [each for each in summary.appointments if each.entry_id in kept]
 
 
 def _ald(summary: PatientSummary, line: Line) -> None:

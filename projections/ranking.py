@@ -18,7 +18,7 @@ from releve.projections.dates import first_instant, last_day, zone_of
 from releve.projections.directory_entries import StintLine
 from releve.projections.patient_summary import Item, Line, PatientSummary, Result
 from releve.projections.rule_release import Rules, Signal, Tier
-from releve.projections.summary_record import starts
+from releve.projections.summary_record import day_of, starts
 
 FAR: Final = 2**62
 _SEVERITY_RANK: Mapping[str, int] = {"unstable": 3, "watcher": 2, "stable": 1}
@@ -115,12 +115,21 @@ def extract(summary: PatientSummary) -> PatientSummary:
         severities=[severity] if severity else [],
         fired=[*summary.firing, *summary.older_measures],
         opinions=[line for line in summary.opinions if line.current and line.target in shown],
-        appointments=summary.booked,
+        appointments=_to_come(summary),
         told=[line for line in (summary.ins, summary.death, summary.summary_review) if line],
     )
 
 
 _CHANGED = 4
+
+
+def _to_come(summary: PatientSummary) -> list[Line]:
+    """Booked appointments but those that were over when the record was last written to."""
+    written = summary.recorded_at
+    if written is None:
+        return summary.booked
+    first = written.date() - timedelta(days=1)  # a day ahead of UTC somewhere, never two
+    return [line for line in summary.booked if day_of(line) >= first]
 
 
 def _last_said(line: Line) -> int:

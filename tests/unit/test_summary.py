@@ -880,6 +880,22 @@ class TestWhoThePatientIs:
         )
         assert summary_of(stream).next_appointment(DAY) is None
 
+    def test_many_past_appointments_never_push_out_the_next_one(self) -> None:
+        stream = Stream()
+        for number in range(60):
+            starts_at = (MONDAY - timedelta(days=60 - number)).isoformat()
+            stream.add(AppointmentNoticed(starts_at=starts_at, reference=f"P{number}"))
+        stream.add(AppointmentNoticed(starts_at="2026-12-01T09:00:00+01:00", reference="N"))
+        for number in range(60, 120):
+            starts_at = (MONDAY - timedelta(days=120 - number)).isoformat()
+            stream.add(AppointmentNoticed(starts_at=starts_at, reference=f"P{number}"))
+        summary = summary_of(stream)
+        assert len(summary.appointments) <= 24
+        following = summary.next_appointment(DAY)
+        assert following is not None
+        assert following.detail["reference"] == "N"
+        assert [line.detail["reference"] for line in extract(summary).appointments] == ["N"]
+
     def test_an_ald_is_in_force_until_it_ends(self) -> None:
         stream = Stream()
         stream.add(AldStatusChanged(status="granted", code="8"))
@@ -955,7 +971,7 @@ def years(count: int) -> Stream:
 class TestTheRow:
     def test_is_no_larger_after_ten_years_than_after_five(self) -> None:
         five, ten = (len(to_bytes(summary_of(years(count)))) for count in (5, 10))
-        assert ten < five * 1.02
+        assert ten < five * 1.1, "what is bounded may be fuller, and no more"
         assert ten < 60_000
 
     def test_of_the_briefing_is_smaller_and_bounded(self) -> None:
