@@ -11,8 +11,6 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 from releve.api.acting import ACTIONS, public_commands
@@ -24,7 +22,7 @@ from releve.api.routes.commands import CommandGuard
 from releve.domain.commands import COMMANDS
 from releve.projections import records
 from support.postgres import Database
-from support.web import FORM, Web, key, open_web, submit
+from support.web import FORM, Web, key, open_web, routes, submit
 
 pytestmark = pytest.mark.postgres
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,21 +32,6 @@ def calls(dependant: Dependant) -> Iterator[object]:
     yield dependant.call
     for below in dependant.dependencies:
         yield from calls(below)
-
-
-def routes(app: FastAPI) -> list[APIRoute]:
-    found: list[APIRoute] = []
-    waiting: list[BaseRoute] = list(app.routes)
-    while waiting:
-        route = waiting.pop(0)
-        if isinstance(route, APIRoute):
-            found.append(route)
-        else:
-            router = getattr(route, "original_router", route)
-            inside = list(getattr(router, "routes", None) or [])
-            assert inside, f"a route that no policy can guard: {route!r}"
-            waiting.extend(inside)
-    return found
 
 
 def test_every_route_asks_the_policy_or_is_on_the_closed_list(web: Web) -> None:

@@ -13,7 +13,9 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from httpx2 import Response
+from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 from releve.api.app import create_app
@@ -126,3 +128,19 @@ def hidden(shown: Response, action: str) -> dict[str, str]:
 def key() -> dict[str, str]:
     """A fresh idempotency key."""
     return {"idempotency-key": str(uuid4())}
+
+
+def routes(app: FastAPI) -> list[APIRoute]:
+    """Every route of the application, those of included routers too."""
+    found: list[APIRoute] = []
+    waiting: list[BaseRoute] = list(app.routes)
+    while waiting:
+        route = waiting.pop(0)
+        if isinstance(route, APIRoute):
+            found.append(route)
+        else:
+            router = getattr(route, "original_router", route)
+            inside = list(getattr(router, "routes", None) or [])
+            assert inside, f"a route that no policy can guard: {route!r}"
+            waiting.extend(inside)
+    return found

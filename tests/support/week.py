@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from starlette.testclient import TestClient
 
 from releve.api.demo.generator import Sizes
 from support.postgres import Database
-from support.web import FORM, PARIS, Web, hidden, key, open_web
+from support.web import FORM, PARIS, Web, key, open_web
 
 IRENE, BASILE, ANSELME = "stint-2026-11-23", "stint-2026-11-30", "stint-2026-11-16"
 """Who is in post this week, who comes next and who has just left, whatever the day looked from."""
+FEW = Sizes(patients=4, weeks=2)
 INS_TEST = "urn:oid:1.2.250.1.213.1.4.10"
 Json = dict[str, Any]
 
@@ -29,7 +31,7 @@ class Story:
 
     database: Database
     state: Path
-    sizes: Sizes = Sizes(patients=4, weeks=2)
+    sizes: Sizes = FEW
 
     @contextmanager
     def on(self, day: str) -> Iterator[Web]:
@@ -106,12 +108,9 @@ def briefing(web: Web, persona: str = IRENE) -> Json:
     stint = web.stint(persona)
     page = f"/sejours/{stint}/briefing"
     browser = web.browser(persona)
-    shown = browser.get(page)
-    renewed = browser.post(
-        f"/sejours/{stint}/edition",
-        data=hidden(shown, f"/sejours/{stint}/edition"),
-        headers=FORM,
-    )
+    token = re.search(r'name="jeton" value="([^"]+)"', browser.get(page).text)
+    assert token is not None
+    renewed = browser.post(f"/sejours/{stint}/edition", data={"jeton": token[1]}, headers=FORM)
     assert renewed.status_code == 303, renewed.text
     answer = web.machine(persona).get(f"/api/v1/stints/{stint}/briefing")
     assert answer.status_code == 200, answer.text
