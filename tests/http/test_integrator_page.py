@@ -15,19 +15,23 @@ from releve.api import problems
 from support.web import BASE, Web
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "integrator.md").read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "integrator.md").read_text("utf-8")
+FILES = ROOT / "tests" / "conformance" / "data" / "inbox"
 EXAMPLE = re.compile(r"^```sh\n(.*?)^```\n→ `(\d{3})`(.*?)$", re.MULTILINE | re.DOTALL)
 
 
 def send(client: TestClient, line: str, variables: dict[str, str]) -> Response:
-    """Do what a shell and curl would: variables, quotes, ``-X``, ``-H``, ``-d`` and an address.
+    """Do what a shell and curl would: variables, quotes, ``-X -H -d -F --data-binary``, an address.
 
     Single quotes keep a dollar sign, a backslash before it too; no other syntax is understood.
     """
     filled = re.sub(r"(?<!\\)\$([A-Z]+)", lambda found: variables[found[1]], line)
     words = shlex.split(filled)
     assert words.pop(0) == "curl"
-    method, headers, body, address = None, {}, None, None
+    method, headers, address = None, {}, None
+    body: str | bytes | None = None
+    parts: dict[str, tuple[str | None, bytes]] = {}
     while words:
         word = words.pop(0)
         if word == "-X":
@@ -37,6 +41,13 @@ def send(client: TestClient, line: str, variables: dict[str, str]) -> Response:
             headers[name] = value
         elif word == "-d":
             body = words.pop(0)
+        elif word == "--data-binary":
+            body = (FILES / words.pop(0).removeprefix("@")).read_bytes()
+        elif word == "-F":
+            name, _, value = words.pop(0).partition("=")
+            file = value.removeprefix("@")
+            is_file = value.startswith("@")
+            parts[name] = (file, (FILES / file).read_bytes()) if is_file else (None, value.encode())
         else:
             assert address is None, line
             assert not word.startswith("-"), word
@@ -44,7 +55,10 @@ def send(client: TestClient, line: str, variables: dict[str, str]) -> Response:
     assert address is not None, line
     assert address.startswith(BASE), line
     return client.request(
-        method or ("POST" if body else "GET"), address, headers=headers, content=body
+        method or ("POST" if body or parts else "GET"),
+        address,
+        headers=headers,
+        **({"files": parts} if parts else {"content": body}),
     )
 
 
@@ -66,6 +80,10 @@ def test_every_example_answers_as_the_page_says(web: Web) -> None:
                 assert found["code"] == named[1], line
             if "releve-position" in answer.headers:
                 variables["POSITION"] = answer.headers["releve-position"]
+            if "/api/v1/inbox " in line and answer.status_code == 201:
+                variables["DOCUMENT"] = found["inbox"]
+            if "/api/v1/patients " in line and answer.status_code == 201:
+                variables["NEW"] = found["patient"]
             if "/open-item " in line and int(status) < 300:
                 written.append(found["event_ids"])
     assert ran == PAGE.count("\ncurl ") > 15
