@@ -30,7 +30,7 @@ DATA = Path(__file__).parents[1] / "conformance" / "data" / "inbox"
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 FINDING = "Embolie pulmonaire segmentaire"
 """Words of content that nobody at the desk may be sent."""
-ODETTE = {
+ODETTE: dict[str, Any] = {
     "birth_name": "BELLANGER", "first_names": ["ODETTE", "MARIE", "ROSE"], "used_name": "PICHON",
     "birth_date": "1948-03-02", "sex": "female", "birth_place": "23096", "prior_search": "name",
 }  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_pdf_is_matched_blind_and_kept_byte_for_byte(
     web: Web, patient: UUID, desk: TestClient
 ) -> None:
     raw = pdf("blind")
-    said = {key: ODETTE[key] for key in ("birth_name", "first_names", "birth_date")}
+    said = {name: ODETTE[name] for name in ("birth_name", "first_names", "birth_date")}
     document = send(desk, raw, FINDING, **said)
     again = desk.post("/api/v1/inbox", content=raw, headers={"content-type": "application/pdf"})
     assert (again.status_code, again.json()["inbox"], again.json()["known"]) == (
@@ -255,7 +255,7 @@ CLERK = uuid4()
 def only_matched(web: Web, desk: TestClient, patient: UUID, raw: bytes) -> UUID:
     """A document whose match is durable, as if the process had died just then."""
     services = web.services
-    said = {key: ODETTE[key] for key in ("birth_name", "first_names", "birth_date")}
+    said = {name: ODETTE[name] for name in ("birth_name", "first_names", "birth_date")}
     document = UUID(send(desk, raw, **said))
     services.continuity.execute(
         MatchDocument(patient=patient),

@@ -131,7 +131,9 @@ def refused(code: str, *args: Any, **kwargs: Any) -> Refused:
 
 
 def receive(**more: Any) -> ReceiveDocument:
-    basic = {"sha256": SHA256, "size": 3, "media_type": "application/pdf", "format": "pdf"}
+    basic: dict[str, Any] = {
+        "sha256": SHA256, "size": 3, "media_type": "application/pdf", "format": "pdf",
+    }  # fmt: skip
     return ReceiveDocument(**(basic | more))
 
 
