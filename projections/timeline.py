@@ -176,6 +176,19 @@ def replay(
     return Replay(patient, last, known_at, at, entries_of(events), summary)
 
 
+def not_yet_known(events: Sequence[Event], known_to: int, at: datetime) -> list[TimelineEntry]:
+    """What had happened by ``at`` but nobody could read at position ``known_to``, oldest first.
+
+    The sentence that an inquiry needs: it was already true, and the record did not say so yet.
+    """
+    late = {
+        event.event_id
+        for event in events
+        if (event.position is None or event.position > known_to) and _happened_by(event, at)
+    }
+    return [entry for entry in entries_of(events) if entry.event_id in late]
+
+
 def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
     """One entry per event in order, with what later events made of it."""
     wrong: set[UUID] = set()

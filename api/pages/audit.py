@@ -13,12 +13,13 @@ from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, Submission, identifier, services_of
-from releve.api.pages import views
+from releve.api.pages import replaying, views
+from releve.api.pages.replaying import asked
 from releve.api.pages.shell import clinical_page, moment, page, see
 from releve.api.proving import ProvenEvent, StreamProof, prove_stream
 from releve.domain.events import Event
 from releve.projections import wording
-from releve.projections.dates import french_hour, zone_of
+from releve.projections.dates import first_instant, french_hour, zone_of
 from releve.projections.records import access_positions
 from releve.projections.timeline import TimelineEntry, entries_of
 from releve.security.errors import Tampered
@@ -80,19 +81,28 @@ def _log(request: Request, granted: Granted, verdict: dict[str, Any] | None) -> 
 
 
 @router.get("/audit/patients/{patient}")
-def record(request: Request, granted: Record, connu: str = "", position: str = "") -> Response:
-    """One record's structure: who wrote what kind of thing when, proven; as known at a moment."""
+def record(
+    request: Request, granted: Record, connu: str = "", survenu: str = "", position: str = ""
+) -> Response:
+    """One record's structure: who wrote what kind of thing when, proven; as known at a moment.
+
+    With ``survenu``, what happened after that moment is set apart, so that what was already true
+    and not yet known stands out.
+    """
     services, principal = services_of(request), granted.principal
     at = moment(request, principal)
     patient = granted.patient
     limit, told, wrong = _known(request, connu, position, at)
+    when = asked(connu, survenu, at.zone)
+    wrong = wrong or when.wrong.get("survenu", "")
+    until = when.at or when.known_at
 
     def produce() -> tuple[dict[str, Any], int]:
         head = services.reader.head()
         proof = prove_stream(services, patient)
         entries = {entry.version: entry for entry in entries_of(_readable(request, patient, proof))}
         rows = [
-            _row(entries[each.version], each, at, limit)
+            _row(entries[each.version], each, at, limit, until)
             if each.version in entries
             else _unreadable(each, at, limit)
             for each in reversed(proof.events)
@@ -117,7 +127,10 @@ def record(request: Request, granted: Record, connu: str = "", position: str = "
             "later_rows": sum(row["later"] for row in rows),
             "accesses": accesses[:ACCESSES_SHOWN],
             "access_count": len(accesses),
+            "unknown_rows": sum(row["later"] and row["had_happened"] for row in rows),
             "connu": connu,
+            "survenu": survenu,
+            "until": replaying.told(until, at.zone) if until else "",
             "told": told,
             "wrong": wrong,
             "limit": limit,
@@ -163,7 +176,7 @@ def _unreadable(proven: ProvenEvent, at: views.Moment, limit: int | None) -> dic
         "recorded": recorded, "happened": recorded, "late": False, "author": "", "role": "",
         "status": "", "leaf": _short(proven.leaf),
         "problem": proven.problem or ("sans position" if proven.position is None else "illisible"),
-        "later": limit is not None and position > limit,
+        "later": limit is not None and position > limit, "had_happened": False,
     }  # fmt: skip
 
 
@@ -200,9 +213,14 @@ def _known(
 
 
 def _row(
-    entry: TimelineEntry, proven: ProvenEvent, at: views.Moment, limit: int | None
+    entry: TimelineEntry,
+    proven: ProvenEvent,
+    at: views.Moment,
+    limit: int | None,
+    until: datetime | None,
 ) -> dict[str, Any]:
     """One event without any clinical text: kind, times, author, leaf, proof."""
+    happened = first_instant(entry.occurred_at, at.zone) or entry.recorded_at
     return {
         "position": entry.position,
         "version": entry.version,
@@ -217,6 +235,7 @@ def _row(
         "leaf": _short(proven.leaf),
         "problem": proven.problem,
         "later": limit is not None and entry.position > limit,
+        "had_happened": until is None or happened <= until,
     }
 
 
@@ -255,7 +274,16 @@ WHAT = {
     "page.patient": "dossier", "page.patients": "liste des patients", "page.briefing": "relève",
     "page.consultation": "formulaire de consultation", "page.correction": "correction d’une entrée",
     "page.handover": "formulaire de transmission",
+    "page.act": "geste sur un dossier", "page.results": "résultats d’un patient",
+    "page.results-board": "résultats du centre", "page.items": "points ouverts du centre",
+    "page.questions": "questions entre confrères", "page.treatments": "traitements",
+    "api.results": "résultats, par l’API",
     "page.handovers": "transmissions du séjour",
+    "page.handover-board": "tableau des transmissions", "page.closing": "clôture du séjour",
+    "page.taking": "prise de la relève", "page.coordination": "coordination",
+    "page.chronology": "dossier rejoué à un moment",
+    "api.handovers": "tableau des transmissions, par l’API",
+    "api.coordination": "coordination, par l’API",
     "page.audit": "structure du dossier (audit)", "page.deadlines": "échéances",
     "arrived": "ce que d’autres ont écrit entre-temps",
     "api.patient": "identité et synthèse, par l’API", "api.summary": "synthèse, par l’API",

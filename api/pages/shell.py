@@ -18,6 +18,8 @@ from releve.api.disclosure import Disclosed
 from releve.api.gate import Principal, services_of
 from releve.api.pages.views import Moment
 from releve.api.problems import NOT_AVAILABLE, Problem, RequestRefused
+from releve.domain.aggregates.health_centre import NO_DOCTOR
+from releve.domain.values import NamedPerson
 from releve.projections import wording
 
 DONE: Final[Mapping[str, str]] = {
@@ -32,12 +34,48 @@ DONE: Final[Mapping[str, str]] = {
     "complement": "Complément signé ; la note d’origine reste lisible.",
     "erreur": "Entrée marquée erronée ; elle reste barrée dans le fil.",
     "dossier": "Dossier ouvert.",
+    "ligne-ajoutee": "Ajouté au dossier.",
+    "ligne-revisee": "Révision enregistrée ; ce qui était dit avant reste dans le fil.",
+    "absence-dite": "Enregistré : demandé, aucune.",
+    "traitement-arrete": "Traitement arrêté.",
+    "reconciliation": "Comparaison des traitements enregistrée.",
+    "avis": "Second avis signé ; il se lit à côté de l’entrée.",
+    "synthese-relue": "Relecture de la synthèse enregistrée.",
+    "ligne-acceptee": "Ligne acceptée.",
+    "ligne-refusee": "Ligne refusée ; elle reste barrée dans le fil.",
+    "retablie": "Entrée rétablie.",
+    "prescription": "Examen prescrit ; un point reste ouvert jusqu’au patient prévenu.",
+    "resultat-lu": "Lecture signée.",
+    "patient-prevenu": "Patient prévenu : c’est noté.",
+    "appel-note": "Tentative d’appel notée.",
+    "point-propose": "Point proposé ; il reste à qui il est tant qu’il n’est pas accepté.",
+    "point-accepte": "Point accepté : vous en répondez.",
+    "point-decline": "Point décliné ; il reste à qui il était.",
+    "point-revise": "Point révisé.",
+    "point-rouvert": "Point rouvert, avec son âge d’origine.",
+    "question-posee": "Question posée.",
+    "reponse": "Réponse signée ; qui a posé la question la verra.",
+    "coordonnees": "Coordonnées enregistrées.",
+    "ins": "Statut de l’identité enregistré.",
+    "ald": "ALD enregistrée.",
+    "rendez-vous": "Rendez-vous noté.",
+    "deces": "Décès enregistré.",
     "arrivee": "Document reçu et gardé ; il attend d’être rattaché.",
     "deja-recu": "Document déjà reçu : rien n’a été ajouté.",
     "rattache": "Document rattaché : il est dans le dossier.",
     "mis-de-cote": "Document mis de côté ; il reste gardé.",
     "resultat-dicte": "Résultat enregistré et montré au médecin. La valeur ne se relit pas ici.",
     "note-collee": "Note signée.",
+    "transmissions-closes": "Transmissions closes ; ce qui reste ouvert revient au suivant.",
+    "releve-prise": "Relève prise : vous répondez des patients du centre.",
+    "sejour-prevu": "Séjour prévu.",
+    "sejour-modifie": "Séjour enregistré.",
+    "sejour-annule": "Séjour annulé ; il ne donne plus aucun droit.",
+    "equipe": "Équipe enregistrée.",
+    "horaires": "Horaires et sources enregistrés.",
+    "fermeture": "Jours fermés notés.",
+    "sans-medecin": "Jours sans médecin notés : le référent répond.",
+    "lieu": "Lieu de soins ajouté.",
     "agenda": "Agenda repris.",
 }
 """What a redirect may say was done: words from a closed list, never text from the address."""
@@ -116,8 +154,12 @@ def surroundings(request: Request, principal: Principal | None, here: str = "") 
     done = DONE.get(request.query_params.get("fait", ""), "")
     base: dict[str, Any] = {"done": done, "demo": services.clock.demo, "now": at.long()}
     if principal is None:
-        return base | {"nav": [], "name": "", "role": "", "centre": "", "token": ""}
-    centre = services.directory.load().centre(principal.centre)
+        return base | {
+            "nav": [], "name": "", "role": "", "centre": "", "token": "", "no_doctor": "",
+        }  # fmt: skip
+    directory = services.directory.load()
+    centre = directory.centre(principal.centre)
+    absent = directory.without_doctor(principal.centre, at.now)
     return base | {
         "nav": [
             {"href": href, "label": label, "current": key == here}
@@ -127,7 +169,13 @@ def surroundings(request: Request, principal: Principal | None, here: str = "") 
         "role": wording.ROLE.get(principal.role, principal.role),
         "centre": centre.name if centre else "",
         "token": principal.session.form_token(),
+        "no_doctor": _no_doctor(absent) if absent else "",
     }
+
+
+def _no_doctor(answering: NamedPerson) -> str:
+    """Whom to call while no doctor is in post, and who answers for the centre meanwhile."""
+    return f"{NO_DOCTOR[:1].upper()}{NO_DOCTOR[1:]} · {answering.name} répond, {answering.phone}"
 
 
 def navigation(principal: Principal) -> list[tuple[str, str, str]]:
@@ -137,6 +185,9 @@ def navigation(principal: Principal) -> list[tuple[str, str, str]]:
             return [
                 ("releve", "/releve", "Relève"),
                 ("patients", "/patients", "Patients"),
+                ("resultats", "/resultats", "Résultats"),
+                ("points", "/points", "Points"),
+                ("questions", "/questions", "Questions"),
                 ("transmissions", "/transmissions", "Transmissions"),
                 ("arrivees", "/arrivees", "Arrivées"),
             ]
@@ -144,16 +195,28 @@ def navigation(principal: Principal) -> list[tuple[str, str, str]]:
             return [
                 ("releve", "/releve", "Relève"),
                 ("patients", "/patients", "Patients"),
+                ("resultats", "/resultats", "Résultats"),
+                ("points", "/points", "Points"),
+                ("questions", "/questions", "Questions"),
+                ("transmissions", "/relais", "Transmissions"),
                 ("arrivees", "/arrivees", "Arrivées"),
+                ("coordination", "/coordination", "Coordination"),
             ]
         case "coordinator" | "secretary":
             return [
+                ("coordination", "/coordination", "Coordination"),
                 ("echeances", "/echeances", "Échéances"),
+                ("transmissions", "/relais", "Transmissions"),
                 ("patients", "/patients", "Patients"),
                 ("arrivees", "/arrivees", "Arrivées"),
             ]
         case "nurse":
-            return [("patients", "/patients", "Patients"), ("arrivees", "/arrivees", "Arrivées")]
+            return [
+                ("patients", "/patients", "Patients"),
+                ("resultats", "/resultats", "Résultats"),
+                ("points", "/points", "Points"),
+                ("arrivees", "/arrivees", "Arrivées"),
+            ]
         case _:
             return [("audit", "/audit", "Audit")]
 

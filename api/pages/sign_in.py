@@ -178,7 +178,7 @@ def home(
         case "doctor" | "intern" | "referent":
             return see("/transmissions" if _leaving(request, granted) else "/releve")
         case "coordinator" | "secretary":
-            return see("/echeances")
+            return see("/coordination")
         case "nurse":
             return see("/patients")
         case _:

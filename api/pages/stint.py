@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, services_of
+from releve.api.gate import Granted, Guard, may, services_of
 from releve.api.pages import views
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
@@ -57,6 +57,13 @@ def handovers(request: Request, granted: Listing) -> Response:
         rows = [_row(each, line.stint, at) for each in seen]
         return {
             "doctor": line.practitioner_name,
+            "close": f"/sejours/{line.stint}/cloture"
+            if may(services, granted, Action.CLOSE_HANDOVER)
+            else "",
+            "board": may(services, granted, Action.READ_HANDOVERS),
+            "closed": views.day_and_hour(line.handover.at.isoformat(), at.zone)
+            if line.handover
+            else "",
             "rows": rows,
             "written": sum(row["written"] for row in rows),
         }, position

@@ -1,11 +1,12 @@
 """The machine doors: JSON under ``/api/v1``, FHIR under ``/fhir``, and what operators probe."""
 
-from releve.api.routes import centres, commands, fhir, inbox, operating, readings
+from releve.api.routes import boards, centres, commands, fhir, inbox, operating, readings
 
 DOORS = (
     operating.router,
     commands.router,
     centres.router,
+    boards.router,
     inbox.router,
     readings.router,
     fhir.router,

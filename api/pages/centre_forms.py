@@ -1,0 +1,485 @@
+"""Running a centre: one plain form for each act, all of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.acting import perform
+from releve.api.gate import Granted, Guard, Submission, services_of
+from releve.api.pages import forms
+from releve.api.pages.coordination import DAYS, SITES
+from releve.api.pages.forms import Form
+from releve.api.pages.shell import page, see
+from releve.api.problems import problem_for, refuse
+from releve.domain.commands import COMMANDS
+from releve.domain.errors import ReleveError
+from releve.domain.values import NamedPerson
+from releve.projections.dates import zone_of
+from releve.projections.directory import CentreEntry, Directory, StintLine
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+
+Running = Annotated[Granted, Depends(Guard(Action.RUN_CENTRE, "centre"))]
+Planning = Annotated[Granted, Depends(Guard(Action.WRITE_AGENDA, "centre"))]
+OneStint = Annotated[Granted, Depends(Guard(Action.WRITE_AGENDA, "stint"))]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a form: a text, a choice, a day, a moment, or a box to tick."""
+
+    name: str
+    label: str
+    kind: str = "text"
+    hint: str = ""
+    width: str = "w6"
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A group of fields that may be there several times."""
+
+    name: str
+    title: str
+    fields: tuple[Field, ...]
+    add: str
+    at_least: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a form is about: the centre as it stands, and the stint where there is one."""
+
+    directory: Directory
+    centre: CentreEntry
+    zone: str
+    stint: StintLine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act: what it is called, what is asked, what was there, and the command it makes."""
+
+    command: str
+    title: str
+    why: str
+    button: str
+    said: str
+    fields: Callable[[Around], tuple[Field, ...]]
+    data: Callable[[Form, Around], dict[str, Any]]
+    start: Callable[[Around], Mapping[str, str]] = lambda _: {}
+    rows: tuple[Rows, ...] = ()
+
+
+# Stints
+
+_MODES: Final = (
+    ("volontaire", "volontaire"), ("salarie", "salarié"), ("remplacant", "remplaçant"),
+    ("interne", "interne"),
+)  # fmt: skip
+
+
+def _doctors(around: Around) -> tuple[tuple[str, str], ...]:
+    """Doctors whom the centre knows, by name."""
+    found = [
+        (str(each.practitioner), each.full_name)
+        for each in around.directory.practitioners.values()
+        if each.role in ("doctor", "intern")
+        and not each.suspended
+        and around.centre.centre in around.directory.centres_of_practitioner(each.practitioner)
+    ]
+    return (("", "choisir"), *sorted(found, key=lambda each: each[1]))
+
+
+def _plan_fields(around: Around) -> tuple[Field, ...]:
+    return (
+        Field("practitioner", "Médecin", "select", options=_doctors(around)),
+        Field("mode", "Mode", "select", options=_MODES),
+        Field("starts_at", "Début", "datetime-local"),
+        Field("ends_at", "Fin", "datetime-local", hint="1 à 21 jours"),
+    )
+
+
+def _plan(form: Form, around: Around) -> dict[str, Any]:
+    chosen = form.value("practitioner")
+    names = dict(_doctors(around))
+    if not chosen or chosen not in names:
+        form.wrong["practitioner"] = "Choisir un médecin que le centre connaît."
+    return {
+        "practitioner": chosen,
+        "practitioner_name": names.get(chosen, ""),
+        "centre": str(around.centre.centre),
+        "mode": form.value("mode") or "volontaire",
+        "starts_at": _moment(form, "starts_at", around),
+        "ends_at": _moment(form, "ends_at", around),
+    }
+
+
+def _moment(form: Form, name: str, around: Around) -> str:
+    """A typed civil time of the centre as an instant; what cannot be read is said beside it."""
+    try:
+        typed = datetime.fromisoformat(form.value(name).strip())
+    except ValueError:
+        form.wrong[name] = "Écrire le jour et l’heure, comme 2026-11-23T08:00."
+        return ""
+    return (typed if typed.tzinfo else typed.replace(tzinfo=ZoneInfo(around.zone))).isoformat()
+
+
+def _revise_fields(around: Around) -> tuple[Field, ...]:
+    return (
+        Field("starts_at", "Début", "datetime-local"),
+        Field("ends_at", "Fin", "datetime-local"),
+        Field("confirmed", "Le médecin a confirmé", "check", width="w12"),
+        Field("reason", "Pourquoi", hint="confirmé par téléphone, prolongé, écourté…", width="w12"),
+    )
+
+
+def _revise_start(around: Around) -> Mapping[str, str]:
+    line = around.stint
+    if line is None:
+        return {}
+    local = {"starts_at": line.starts_at, "ends_at": line.ends_at}
+    shown = {
+        name: f"{each.astimezone(zone_of(around.zone)):%Y-%m-%dT%H:%M}"
+        for name, each in local.items()
+    }
+    return shown | ({"confirmed": "oui"} if line.confirmed else {})
+
+
+def _revise(form: Form, around: Around) -> dict[str, Any]:
+    before = _revise_start(around)
+    data: dict[str, Any] = {"reason": form.value("reason").strip()}
+    for name in ("starts_at", "ends_at"):
+        if form.value(name)[:16] != before.get(name):
+            data[name] = _moment(form, name, around)
+    if bool(form.value("confirmed")) != bool(before.get("confirmed")):
+        data["confirmed"] = bool(form.value("confirmed"))
+    if len(data) == 1 and not form.wrong:
+        form.general.append("Rien n’est changé : confirmer, ou changer une date.")
+    return data
+
+
+_REASON = (Field("reason", "Pourquoi", width="w12"),)
+
+# The centre
+
+_PERSON = (Field("name", "Nom", width="w6"), Field("phone", "Téléphone", "tel", width="w6"))
+
+
+def _roster_start(around: Around) -> Mapping[str, str]:
+    here = around.centre
+    found = {"referent_name": here.referent.name, "referent_phone": here.referent.phone}
+    for group, people in (("on_call_chain", here.on_call_chain),
+                          ("coordinators", here.coordinators)):  # fmt: skip
+        for number, person in enumerate(people):
+            found[f"{group}[{number}].name"] = person.name
+            found[f"{group}[{number}].phone"] = person.phone
+    return found
+
+
+def _roster(form: Form, around: Around) -> dict[str, Any]:
+    here = around.centre
+    known = {each.name: each for each in (*here.coordinators, *here.on_call_chain, here.referent)}
+
+    def person(name: str, phone: str) -> dict[str, Any]:
+        before: NamedPerson | None = known.get(name)
+        held = {"person": str(before.person)} if before and before.person else {}
+        return {"name": name, "phone": phone, **held}
+
+    def group(name: str) -> list[dict[str, Any]]:
+        rows = (form.row(name, number) for number in form.rows(name))
+        return [person(row.get("name", ""), row.get("phone", "")) for row in rows if row]
+
+    return {
+        "referent": person(
+            form.value("referent_name").strip(), form.value("referent_phone").strip()
+        ),
+        "on_call_chain": group("on_call_chain"),
+        "coordinators": group("coordinators"),
+    }
+
+
+_WEEKDAYS = tuple((str(number), day) for number, day in enumerate(DAYS, 1))
+
+
+def _policy_start(around: Around) -> Mapping[str, str]:
+    found = {}
+    for number, slot in enumerate(around.centre.opening):
+        found[f"opening[{number}].weekday"] = str(slot.weekday)
+        found[f"opening[{number}].opens"] = slot.opens
+        found[f"opening[{number}].closes"] = slot.closes
+    for number, source in enumerate(around.centre.expected_sources):
+        found[f"expected_sources[{number}].system"] = source.system
+        found[f"expected_sources[{number}].within_hours"] = str(source.within_hours)
+    return found
+
+
+def _policy(form: Form, around: Around) -> dict[str, Any]:
+    opening = []
+    for number in form.rows("opening"):
+        row = form.row("opening", number)
+        if row.get("opens") or row.get("closes"):
+            day = row.get("weekday", "")
+            opening.append(
+                {
+                    "weekday": int(day) if day in dict(_WEEKDAYS) else 0,
+                    "opens": row.get("opens", ""),
+                    "closes": row.get("closes", ""),
+                }
+            )
+    sources = []
+    for number in form.rows("expected_sources"):
+        row = form.row("expected_sources", number)
+        if not row.get("system"):
+            continue
+        hours = row.get("within_hours", "24")
+        if not (hours.isascii() and hours.isdigit() and len(hours) <= 4):
+            form.wrong[f"expected_sources[{number}].within_hours"] = "Un nombre d’heures."
+            continue
+        sources.append({"system": row["system"], "within_hours": int(hours)})
+    return {"opening": opening, "expected_sources": sources}
+
+
+_SPAN = (
+    Field("first_day", "Premier jour", "date"),
+    Field("last_day", "Dernier jour", "date"),
+    *_REASON,
+)
+
+
+def _as_typed(*names: str) -> Callable[[Form, Around], dict[str, Any]]:
+    """The fields as they were typed, empty ones left out."""
+
+    def read(form: Form, _: Around) -> dict[str, Any]:
+        return {name: form.value(name).strip() for name in names if form.value(name).strip()}
+
+    return read
+
+
+PLAN = Act(
+    "plan-stint", "Prévoir un séjour", "Le médecin lira la relève dès le troisième jour avant.",
+    "Prévoir le séjour", "sejour-prevu", _plan_fields, _plan,
+)  # fmt: skip
+REVISE = Act(
+    "revise-stint", "Confirmer ou modifier un séjour",
+    "Les droits suivent ces dates : ils s’ouvrent et se ferment avec elles.",
+    "Enregistrer", "sejour-modifie", _revise_fields, _revise, _revise_start,
+)  # fmt: skip
+CANCEL = Act(
+    "cancel-stint", "Annuler un séjour", "Un séjour annulé ne donne aucun droit.",
+    "Annuler ce séjour", "sejour-annule", lambda _: _REASON, _as_typed("reason"),
+)  # fmt: skip
+ROSTER = Act(
+    "change-roster", "Changer l’équipe",
+    "Un référent, et une chaîne d’astreinte d’au moins deux personnes : jamais de trou.",
+    "Enregistrer l’équipe", "equipe",
+    lambda _: (Field("referent_name", "Référent médical"),
+               Field("referent_phone", "Son téléphone", "tel")),
+    _roster, _roster_start,
+    (Rows("on_call_chain", "Chaîne d’astreinte, dans l’ordre d’appel", _PERSON,
+          "Ajouter une personne", 2),
+     Rows("coordinators", "Coordination", _PERSON, "Ajouter une personne")),
+)  # fmt: skip
+POLICY = Act(
+    "change-policy", "Horaires et sources attendues",
+    "Une source attendue qui se tait trop longtemps est montrée à tous.",
+    "Enregistrer", "horaires", lambda _: (), _policy, _policy_start,
+    (Rows("opening", "Heures d’ouverture",
+          (Field("weekday", "Jour", "select", width="w4", options=_WEEKDAYS),
+           Field("opens", "Ouvre", "time", width="w4"),
+           Field("closes", "Ferme", "time", width="w4")), "Ajouter une plage"),
+     Rows("expected_sources", "Sources attendues",
+          (Field("system", "Nom, comme il arrive", width="w8"),
+           Field("within_hours", "Silence permis, en heures", width="w4")),
+          "Ajouter une source")),
+)  # fmt: skip
+CLOSURE = Act(
+    "record-closure", "Noter des jours fermés", "Le centre est fermé ; personne n’y est attendu.",
+    "Noter", "fermeture", lambda _: _SPAN, _as_typed("first_day", "last_day", "reason"),
+)  # fmt: skip
+GAP = Act(
+    "record-gap", "Noter des jours sans médecin",
+    "Le référent répond ces jours-là ; chaque page dit d’appeler le 15 ou le 116 117.",
+    "Noter", "sans-medecin", lambda _: _SPAN, _as_typed("first_day", "last_day", "reason"),
+)  # fmt: skip
+SITE = Act(
+    "add-site", "Ajouter un lieu de soins", "Où le médecin se rend aussi : EHPAD, annexe.",
+    "Ajouter", "lieu",
+    lambda _: (
+        Field("site_name", "Nom", width="w8"),
+        Field("kind", "Nature", "select", width="w4", options=tuple(SITES.items())),
+        Field("address", "Adresse", width="w12"),
+        Field("finess", "FINESS", hint="facultatif"),
+        Field("phone", "Téléphone", "tel", hint="facultatif"),
+    ),
+    _as_typed("site_name", "kind", "address", "finess", "phone"),
+)  # fmt: skip
+
+
+# Routes: one page and its form each
+
+
+@router.get("/coordination/sejour")
+def plan(request: Request, granted: Planning) -> Response:
+    """The form that plans a stint."""
+    return _shown(request, granted, PLAN)
+
+
+@router.post("/coordination/sejour")
+def planned(request: Request, granted: Planning, submitted: Submission) -> Response:
+    """Plan a stint."""
+    return _done(request, granted, PLAN, submitted, None)
+
+
+@router.get("/coordination/sejours/{stint}/modifier")
+def revise(request: Request, granted: OneStint) -> Response:
+    """The form that confirms or changes a stint."""
+    return _shown(request, granted, REVISE)
+
+
+@router.post("/coordination/sejours/{stint}/modifier")
+def revised(request: Request, granted: OneStint, submitted: Submission) -> Response:
+    """Confirm or change a stint."""
+    return _done(request, granted, REVISE, submitted, granted.stint)
+
+
+@router.get("/coordination/sejours/{stint}/annuler")
+def cancel(request: Request, granted: OneStint) -> Response:
+    """The form that cancels a stint."""
+    return _shown(request, granted, CANCEL)
+
+
+@router.post("/coordination/sejours/{stint}/annuler")
+def cancelled(request: Request, granted: OneStint, submitted: Submission) -> Response:
+    """Cancel a stint."""
+    return _done(request, granted, CANCEL, submitted, granted.stint)
+
+
+@router.get("/coordination/equipe")
+def roster(request: Request, granted: Running) -> Response:
+    """The team as it stands, to change."""
+    return _shown(request, granted, ROSTER)
+
+
+@router.post("/coordination/equipe")
+def roster_changed(request: Request, granted: Running, submitted: Submission) -> Response:
+    """Replace the team."""
+    return _done(request, granted, ROSTER, submitted, granted.centre)
+
+
+@router.get("/coordination/horaires")
+def policy(request: Request, granted: Running) -> Response:
+    """Hours and expected senders as they stand, to change."""
+    return _shown(request, granted, POLICY)
+
+
+@router.post("/coordination/horaires")
+def policy_changed(request: Request, granted: Running, submitted: Submission) -> Response:
+    """Replace hours and expected senders."""
+    return _done(request, granted, POLICY, submitted, granted.centre)
+
+
+@router.get("/coordination/fermeture")
+def closure(request: Request, granted: Running) -> Response:
+    """The form that records closed days."""
+    return _shown(request, granted, CLOSURE)
+
+
+@router.post("/coordination/fermeture")
+def closed(request: Request, granted: Running, submitted: Submission) -> Response:
+    """Record closed days."""
+    return _done(request, granted, CLOSURE, submitted, granted.centre)
+
+
+@router.get("/coordination/sans-medecin")
+def gap(request: Request, granted: Running, du: str = "", au: str = "") -> Response:
+    """The form that records days without a doctor, with the days of the hole that led here."""
+    return _shown(request, granted, GAP, {"first_day": du[:10], "last_day": au[:10]})
+
+
+@router.post("/coordination/sans-medecin")
+def gap_recorded(request: Request, granted: Running, submitted: Submission) -> Response:
+    """Record days without a doctor."""
+    return _done(request, granted, GAP, submitted, granted.centre)
+
+
+@router.get("/coordination/lieu")
+def site(request: Request, granted: Running) -> Response:
+    """The form that adds a place of care."""
+    return _shown(request, granted, SITE)
+
+
+@router.post("/coordination/lieu")
+def site_added(request: Request, granted: Running, submitted: Submission) -> Response:
+    """Add a place of care."""
+    return _done(request, granted, SITE, submitted, granted.centre)
+
+
+def _around(request: Request, granted: Granted) -> Around:
+    directory = services_of(request).directory.load()
+    stint = directory.stint(granted.stint) if granted.kind == "stint" else None
+    centre = directory.centre(stint.centre if stint else granted.centre)
+    if centre is None:
+        raise refuse(404)
+    return Around(directory, centre, centre.zone, stint)
+
+
+def _shown(
+    request: Request, granted: Granted, act: Act, start: Mapping[str, str] | None = None
+) -> Response:
+    around = _around(request, granted)
+    form = Form(granted.principal.session.form_token(), forms.new_key())
+    form.values.update(act.start(around) if start is None else start)
+    return _page(request, granted, act, around, form)
+
+
+def _done(
+    request: Request, granted: Granted, act: Act, submitted: Submission, target: UUID | None
+) -> Response:
+    """Perform the act and go back to the board; or the form with everything that was typed."""
+    around = _around(request, granted)
+    form = forms.read_or_refuse(submitted, Form(granted.principal.session.form_token()))
+    form.key = form.key or forms.new_key()
+    if form.value("ajouter"):
+        return _page(request, granted, act, around, form)
+    data = act.data(form, around)
+    if not form.wrong and not form.general:
+        try:
+            perform(
+                services_of(request), granted, COMMANDS[act.command].parse(data),
+                client_key=form.key, target=target,
+            )  # fmt: skip
+        except ReleveError as error:
+            names = {"referent.name": "referent_name", "referent.phone": "referent_phone"}
+            form.refused(problem_for(error), names)
+        else:
+            return see("/coordination", fait=act.said)
+    return _page(request, granted, act, around, form, status=422)
+
+
+def _page(
+    request: Request, granted: Granted, act: Act, around: Around, form: Form, status: int = 200
+) -> Response:
+    form.minimum = {group.name: group.at_least for group in act.rows}
+    return page(
+        request,
+        granted.principal,
+        "centre_form.html",
+        here="coordination",
+        status=status,
+        act=act,
+        action=request.url.path,
+        fields=act.fields(around),
+        about=around.stint.practitioner_name if around.stint else around.centre.name,
+        form=form,
+    )
