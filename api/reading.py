@@ -7,13 +7,18 @@ that the content shows.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from releve.api.gate import Granted, may
 from releve.domain.errors import NotFound
 from releve.projections import records
 from releve.projections.records import PatientAt
+from releve.projections.results_board import Group, ResultRow
+from releve.projections.rule_release import in_force, load_rules
 from releve.projections.timeline import TimelineEntry, entries_of
+from releve.security.policy import Action
 
 if TYPE_CHECKING:
     from releve.api.services import Services
@@ -35,3 +40,19 @@ def patient_at(services: Services, patient: UUID) -> PatientAt:
 def timeline_of(services: Services, patient: UUID) -> list[TimelineEntry]:
     """Every entry of a record, newest first, read from the ledger itself."""
     return entries_of(services.reader.stream(patient))[::-1]
+
+
+def results_board_of(
+    services: Services, granted: Granted, at: datetime
+) -> tuple[dict[Group, list[ResultRow]], int]:
+    """A centre's results by group, and the position they show.
+
+    What nobody matched yet is there for whoever may read the inbox.
+    """
+    directory = services.directory.load()
+    position, _ = services.records.summaries(granted.centre)
+    reads_inbox = may(services, granted, Action.READ_INBOX)
+    waiting = services.inbox.waiting(granted.centre) if reads_inbox else ()
+    rules = load_rules(in_force(directory.rules.release if directory.rules else None))
+    found = records.results_of(services.records, waiting, directory, granted.centre, at, rules)
+    return found, position

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from uuid import UUID
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.acting import perform
+from releve.api.acting import ACTIONS, perform
 from releve.api.disclosure import read_clinical
 from releve.api.gate import (
     Granted,
     Guard,
     Principal,
     Submission,
+    allowed,
     authorise,
     identifier,
     may,
     services_of,
 )
-from releve.api.pages import forms, views
+from releve.api.pages import forms, record_views, views
+from releve.api.pages.acts import ACTS, BY_TOPIC
 from releve.api.pages.correcting import NOTE, correctable
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
@@ -30,12 +32,16 @@ from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.domain.events import Event
 from releve.projections import wording
+from releve.projections.directory import Directory
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.timeline import entries_of
 from releve.security.policy import Action
 
+if TYPE_CHECKING:
+    from releve.api.services import Services
+
 router = APIRouter(include_in_schema=False)
-SHOWN = 40
+SHOWN = 30
 ITEM_KINDS = tuple((kind, word.capitalize()) for kind, word in wording.ITEM_KIND.items())
 
 Reading = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
@@ -86,11 +92,8 @@ def _content(
     services, principal = services_of(request), granted.principal
     at = moment(request, principal)
     directory = services.directory.load()
-    allowed = {
-        action: may(services, granted, action)
-        for action in (Action.WRITE_CLINICAL, Action.WRITE_HANDOVER, Action.OPEN_ITEM,
-                       Action.CLOSE_ITEM, Action.READ_BACK)
-    }  # fmt: skip
+    may_do = allowed(services, granted, _ASKED)
+    can = acts_of(principal.role, may_do)
 
     def form(name: str, possible: bool) -> Form | None:
         if not possible:
@@ -99,64 +102,118 @@ def _content(
             principal.session.form_token(), forms.new_key(), position, summary.version
         )
 
-    events = services.reader.stream(summary.patient)
+    most = None if whole else SHOWN
+    events = services.reader.stream(summary.patient, last=most)
     entries = entries_of(events)[::-1]
     written = {each.event_id for each in events if _writer_may_correct(each, principal)}
-    shown = entries if whole else entries[:SHOWN]
-    items = views.items(summary, at, granted.centre, directory)
-    own_items = {
-        str(item.line.entry_id)
-        for item in summary.open_items
-        if item.line.person == principal.person
-    }
-    for item in items:
-        closable = allowed[Action.CLOSE_ITEM] or (
-            item["entry_id"] in own_items
-            and may(services, granted, Action.CLOSE_ITEM, entry=UUID(item["entry_id"]))
-        )
-        place = f"close.{item['entry_id']}"
-        item["form"] = form(place, closable)
-        item["prefix"] = f"p{item['entry_id'][:8]}."
-    received = views.handover(summary)
-    if received is not None:
-        own = received["person"] == principal.person and received["stint"] == principal.stint
-        open_to_answer = not own and not received["answered"]
-        received["form"] = form("read-back", allowed[Action.READ_BACK] and open_to_answer)
-        received["in_words"] = _in_words(summary, received)
-        same = received["person"] == principal.person
-        received["take_kind"] = "continuation" if same else "takes"
+    total = len(entries) if whole else max(len(entries), summary.version)
     return {
         "who": views.identity(
             summary, at, directory, services.records.same_names(granted.centre, summary)
         ),
         "incomplete": summary.incomplete,
+        "death": record_views.death(summary, at),
         "fired_lines": views.fired(summary),
         "may": {
-            "consult": allowed[Action.WRITE_CLINICAL],
-            "hand_over": allowed[Action.WRITE_HANDOVER],
+            "consult": Action.WRITE_CLINICAL in may_do,
+            "hand_over": Action.WRITE_HANDOVER in may_do,
         },
-        "last_contact": _contact(summary),
+        "can": can,
+        "line_acts": BY_TOPIC,
+        "last_contact": record_views.last_contact(summary),
         "encounter_count": summary.encounter_count,
         "one_liner": views.one_liner(summary, at),
         "severity_line": views.severity_line(summary),
+        "vigilance": record_views.vigilance(summary, at),
         "contingencies": views.contingencies(summary, at),
-        "handover": received,
-        "items": items,
-        "item_form": form("open", allowed[Action.OPEN_ITEM]),
+        "to_validate": record_views.to_validate(summary),
+        "act_form": form("act", True),
+        "results": record_views.open_results(summary, at),
+        "questions": record_views.questions(summary, principal.person),
+        "answer_form": form("answer", True),
+        "handover": _handover(summary, principal, form, Action.READ_BACK in may_do),
+        "items": _items(services, granted, summary, form, may_do, at, directory),
+        "closed_items": record_views.closed_items(summary),
+        "item_form": form("open", Action.OPEN_ITEM in may_do),
         "item_kinds": ITEM_KINDS,
-        "severity_form": form("severity", allowed[Action.WRITE_CLINICAL]),
-        "boxes": views.boxes(summary, at),
+        "severity_form": form("severity", Action.WRITE_CLINICAL in may_do),
+        "boxes": views.boxes(summary, at, whole=whole),
+        "appointments": record_views.appointments(summary, at),
+        "admin": record_views.administrative(summary, at),
         "timeline": [
             {
                 **views.entry_view(each, at.zone),
                 "correct": each.event_id in written and correctable(each),
             }
-            for each in shown
+            for each in entries
         ],
-        "shown": len(shown),
-        "total": len(entries),
-        "more": len(shown) < len(entries),
+        "shown": len(entries),
+        "total": total,
+        "more": len(entries) < total,
     }
+
+
+_ASKED = (
+    *dict.fromkeys(ACTIONS[act.command] for act in ACTS.values()),
+    Action.WRITE_HANDOVER, Action.READ_BACK, Action.ANSWER_QUESTION,
+)  # fmt: skip
+
+
+def acts_of(role: str, actions: Collection[Action]) -> frozenset[str]:
+    """The words of the acts that a person may do: by their role, and as the policy says."""
+    return frozenset(
+        word
+        for word, act in ACTS.items()
+        if ACTIONS[act.command] in actions and role in COMMANDS[act.command].roles
+    )
+
+
+Forms = Callable[[str, bool], Form | None]
+
+
+def _items(
+    services: Services,
+    granted: Granted,
+    summary: PatientSummary,
+    form: Forms,
+    may_do: Collection[Action],
+    at: views.Moment,
+    directory: Directory,
+) -> list[dict[str, Any]]:
+    """Open items with the forms beside them; whose own item it is may close it too."""
+    person, role = granted.principal.person, granted.principal.role
+    by_id = {str(item.line.entry_id): item for item in summary.open_items}
+    shown = views.items(summary, at, granted.centre, directory)
+    for each in shown:
+        entry = each["entry_id"]
+        item = by_id[entry]
+        closable = Action.CLOSE_ITEM in may_do or (
+            item.line.person == person
+            and may(services, granted, Action.CLOSE_ITEM, entry=item.line.entry_id)
+        )
+        each.update(record_views.item_more(item, person, role))
+        each["form"] = form(f"close.{entry}", closable)
+        each["prefix"] = f"p{entry[:8]}."
+        each["outcomes"] = tuple(
+            (value, word.capitalize())
+            for value, word in wording.OUTCOME.items()
+            if value == "not-needed" or item.follows is None
+        )
+    return shown
+
+
+def _handover(
+    summary: PatientSummary, principal: Principal, form: Forms, may_answer: bool
+) -> dict[str, Any] | None:
+    received = views.handover(summary)
+    if received is None:
+        return None
+    same = received["person"] == principal.person
+    own = same and received["stint"] == principal.stint
+    received["form"] = form("read-back", may_answer and not own and not received["answered"])
+    received["in_words"] = _in_words(summary, received)
+    received["take_kind"] = "continuation" if same else "takes"
+    return received
 
 
 def _writer_may_correct(event: Event, principal: Principal) -> bool:
@@ -171,13 +228,6 @@ def _in_words(summary: PatientSummary, received: dict[str, Any]) -> bool:
     """Whether taking the patient on needs words: unstable now or then, or the author asked."""
     now = summary.severity.detail["severity"] if summary.severity else ""
     return "unstable" in (now, received["severity"]) or bool(received["requested"])
-
-
-def _contact(summary: PatientSummary) -> str:
-    line = summary.last_contact
-    if line is None:
-        return ""
-    return f"{views.day_and_hour(line.as_of, line.zone)}, {line.author}"
 
 
 def _submitted(granted: Granted, submitted: Submission) -> Form:
@@ -286,4 +336,4 @@ def read_back(request: Request, granted: ReadingBack, submitted: Submission) -> 
 
 def _inside(path: str) -> str:
     """A page of ours to go back to, and no other address."""
-    return path if path.startswith("/releve") or path.startswith("/sejours/") else ""
+    return path if path == "/relais" or path.startswith(("/releve", "/sejours/")) else ""

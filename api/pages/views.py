@@ -23,23 +23,21 @@ from releve.projections.dates import (
     zone_of,
 )
 from releve.projections.directory import Directory
-from releve.projections.patient_summary import Item, Line, PatientSummary
+from releve.projections.patient_summary import SLOTS, Item, Line, PatientSummary
 from releve.projections.summary_lines import Spoken
 from releve.projections.timeline import TimelineEntry
 
 GREYED_AFTER: Final = {"stable": 90, "watcher": 30, "unstable": 30}
-BOXES: Final = (
-    ("allergies", "Allergies et intolérances", ("allergies",)),
-    ("medications", "Traitements", ("medications",)),
-    ("problems", "Problèmes actifs", ("problems",)),
-)
-"""Slots with three states: known, none, not asked."""
-MORE_BOXES: Final = (
-    ("past-illness", "Antécédents"),
-    ("vital-signs", "Constantes"),
-    ("results", "Résultats"),
-    ("documents", "Documents"),
-)
+ALWAYS: Final = ("allergies", "medications", "problems")
+"""Slots that are shown whatever they hold: known, none, or not asked."""
+ORDER: Final = (
+    *ALWAYS, "past-illness", "procedures", "immunizations", "devices", "vital-signs", "results",
+    "adverse-reactions", "functional-status", "lifestyle", "occupation", "family-history",
+    "pregnancies", "care-plan", "advance-directives", "documents",
+)  # fmt: skip
+"""Slots in the order of the page; vigilance points stand at its top."""
+MOST_LINES: Final = 8
+"""Lines of a slot that are shown at first, where the slot is not one of :data:`ALWAYS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,42 +172,57 @@ def allergy(summary: PatientSummary, at: Moment) -> dict[str, Any]:
     }
 
 
-def boxes(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
-    """The slots with three states, then the others where they hold something."""
+def boxes(summary: PatientSummary, at: Moment, *, whole: bool = False) -> list[dict[str, Any]]:
+    """Every slot that holds something or was asked about, and the three that always stand."""
+    titles = {slot.name: slot.title for slot in SLOTS}
     found = []
-    for name, title, _ in BOXES:
+    for name in ORDER:
         presence = summary.presence(name)
         lines = summary.slot(name)
+        if name not in ALWAYS and not lines and presence.state == "not-asked":
+            continue
+        current = [line for line in lines if line.current]
+        most = len(current) if whole or name in ALWAYS else MOST_LINES
         found.append(
             {
                 "name": name,
-                "title": title,
-                "state": presence.state,
-                "lines": [
-                    line_view(line, wording.line_text(line, at.day), past="")
-                    for line in lines
-                    if line.current
-                ],
-                "past": [line_view(line, past=_state(line)) for line in lines if not line.current],
-                "none_text": wording.ABSENCE[name],
+                "title": titles[name],
+                "state": presence.state if presence.state != "not-asked" or not lines else "past",
+                "lines": [box_line(line, summary, at) for line in current[:most]],
+                "rest": max(0, len(current) - most),
+                "past": [line_view(line, past=_state(line), why=line.why)
+                         for line in lines if not line.current],
+                "none_text": wording.ABSENCE.get(name, ""),
                 "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",
                 "asked_by": presence.absence.source_author if presence.absence else "",
                 "parts": [
                     line_view(line, wording.absence_text(line.detail)) for line in presence.parts
                 ],
             }
-        )
-    for name, title in MORE_BOXES:
-        lines = [line for line in summary.slot(name) if line.current]
-        if lines:
-            found.append(
-                {
-                    "name": name, "title": title, "state": "known", "past": [], "parts": [],
-                    "lines": [line_view(line, past="") for line in lines[:12]],
-                    "none_text": "", "asked_on": "", "asked_by": "",
-                }
-            )  # fmt: skip
+        )  # fmt: skip
     return found
+
+
+def box_line(line: Line, summary: PatientSummary, at: Moment) -> dict[str, Any]:
+    """A line that stands, with its last change, whether it is to be accepted, and second looks."""
+    changed = line.revised
+    challenge = summary.challenge_of(line)
+    return line_view(
+        line,
+        wording.line_text(line, at.day),
+        past="",
+        topic=line.topic,
+        validation=line.validation if line.ordinal is None else "",
+        changed=line_view(changed, line.why) if changed is not None else None,
+        challenged=challenge is not None,
+        opinions=[
+            line_view(
+                each, each.detail["text"], stance=wording.STANCE[each.detail["stance"]],
+                open=challenge is not None and each.entry_id == challenge.entry_id,
+            )
+            for each in summary.opinions_on(line.entry_id)
+        ],
+    )  # fmt: skip
 
 
 def _state(line: Line) -> str:
@@ -348,23 +361,58 @@ def handover(summary: PatientSummary) -> dict[str, Any] | None:
 
 KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "patient.registered": ("Identité", "identity"),
+    "patient.ins-status-changed": ("Identité INS", "identity"),
+    "patient.contact-details-changed": ("Coordonnées", "identity"),
     "patient.medecin-traitant-declared": ("Médecin traitant", "identity"),
+    "patient.medecin-traitant-ended": ("Médecin traitant", "identity"),
+    "patient.death-recorded": ("Décès", "severity"),
+    "patient.appointment-noticed": ("Rendez-vous", "identity"),
     "patient.encounter-recorded": ("Consultation", "note"),
     "patient.note-signed": ("Note", "note"),
     "patient.note-amended": ("Note amendée", "note"),
     "patient.observation-recorded": ("Mesure", "measure"),
     "patient.problem-recorded": ("Problème", "entry"),
+    "patient.problem-revised": ("Problème révisé", "entry"),
     "patient.allergy-recorded": ("Allergie", "entry"),
+    "patient.allergy-revised": ("Allergie révisée", "entry"),
     "patient.absence-asserted": ("Absence", "entry"),
     "patient.medication-started": ("Traitement", "entry"),
+    "patient.medication-changed": ("Traitement changé", "entry"),
+    "patient.medication-stopped": ("Traitement arrêté", "entry"),
+    "patient.medication-reconciled": ("Traitements comparés", "entry"),
+    "patient.immunization-recorded": ("Vaccin", "entry"),
+    "patient.procedure-recorded": ("Acte", "entry"),
+    "patient.device-recorded": ("Dispositif", "entry"),
+    "patient.history-recorded": ("Contexte", "entry"),
+    "patient.vigilance-point-set": ("Vigilance", "severity"),
+    "patient.vigilance-point-lifted": ("Vigilance levée", "entry"),
     "patient.document-attached": ("Document", "entry"),
+    "patient.investigation-ordered": ("Prescription", "item"),
+    "patient.result-received": ("Résultat", "measure"),
+    "patient.result-reviewed": ("Résultat lu", "measure"),
+    "patient.contact-attempted": ("Appel", "item"),
+    "patient.informed": ("Patient prévenu", "item"),
     "patient.item-opened": ("Point ouvert", "item"),
+    "patient.item-revised": ("Point révisé", "item"),
     "patient.item-closed": ("Point clos", "item"),
+    "patient.item-reopened": ("Point rouvert", "item"),
+    "patient.item-offered": ("Point proposé", "item"),
+    "patient.item-accepted": ("Point accepté", "item"),
+    "patient.item-declined": ("Point décliné", "item"),
     "patient.contingency-set": ("Si… alors", "item"),
+    "patient.contingency-activated": ("Seuil atteint", "severity"),
+    "patient.contingency-withdrawn": ("Si… alors retiré", "item"),
     "patient.illness-severity-set": ("Gravité", "severity"),
     "patient.handover-written": ("Transmission", "handover"),
     "patient.handover-read-back": ("Restitution", "handover"),
+    "patient.question-asked": ("Question", "handover"),
+    "patient.question-answered": ("Réponse", "handover"),
+    "patient.opinion-recorded": ("Second avis", "handover"),
+    "patient.summary-reviewed": ("Synthèse relue", "identity"),
+    "patient.ald-status-changed": ("ALD", "identity"),
+    "patient.entry-validated": ("Ligne validée", "identity"),
     "patient.entry-marked-in-error": ("Correction", "identity"),
+    "patient.entry-reinstated": ("Rétablissement", "identity"),
     "stint.planned": ("Séjour prévu", "identity"),
 }
 """What each topic is called in a list, and the family that colours its edge."""
@@ -380,7 +428,11 @@ def without_label(text: str) -> str:
     for part in (" · S : ", " · O : ", " · A : ", " · P : ", " · À faire : ", " · Situation : "):
         text = text.replace(part, "\n" + part.removeprefix(" · "))
     for label in ("Note : ", "Mesure : ", "Problème : ", "Allergie : ", "Traitement : ",
-                  "Transmission : ", "Gravité : ", "Document joint : "):  # fmt: skip
+                  "Transmission : ", "Gravité : ", "Document joint : ", "Vaccin : ", "Acte : ",
+                  "Dispositif : ", "Vigilance : ", "Résultat : ", "Résultat lu : ", "Appel : ",
+                  "Prévenu : ", "Réponse : ", "Coordonnées : ", "Rendez-vous ",
+                  "Problème révisé : ", "Allergie révisée : ", "Traitement modifié : ",
+                  "Point révisé : ", "Point proposé : "):  # fmt: skip
         if text.startswith(label):
             return text.removeprefix(label)
     if text.startswith("Point ouvert ("):

@@ -42,6 +42,11 @@ SELECT l.position, e.stream, e.version, e.topic, e.header, e.body
 FROM ledger.event e LEFT JOIN ledger.leaf l ON l.stream = e.stream AND l.version = e.version
 WHERE e.stream = $1 ORDER BY e.version"""
 
+_STREAM_LAST: Final = """
+SELECT l.position, e.stream, e.version, e.topic, e.header, e.body
+FROM ledger.event e LEFT JOIN ledger.leaf l ON l.stream = e.stream AND l.version = e.version
+WHERE e.stream = $1 ORDER BY e.version DESC LIMIT $2"""
+
 _STREAM_UP_TO: Final = """
 SELECT l.position, e.stream, e.version, e.topic, e.header, e.body
 FROM ledger.event e JOIN ledger.leaf l ON l.stream = e.stream AND l.version = e.version
@@ -142,16 +147,21 @@ class LedgerReader:
         reads = self.by_position(position - 1, 1)
         return reads[0] if reads else None
 
-    def stream(self, stream: UUID, *, up_to: int | None = None) -> list[Any]:
+    def stream(
+        self, stream: UUID, *, up_to: int | None = None, last: int | None = None
+    ) -> list[Any]:
         """One stream's domain events by version, each with its position where it has one.
 
-        ``up_to`` leaves out whatever is above that position or has none yet.
+        ``up_to`` leaves out whatever is above that position or has none yet; ``last`` (without
+        ``up_to``) gives the newest so many alone, at a cost that does not grow with the stream.
 
         Raises:
             KeyDestroyed: the record is erased.
             Tampered, KeyServiceDown, LedgerUnreachable: as :meth:`by_position`.
         """
-        if up_to is None:
+        if last is not None:
+            rows = read(self._pool, _STREAM_LAST, (stream, Int8(last)))[::-1]
+        elif up_to is None:
             rows = read(self._pool, _STREAM, (stream,))
         else:
             rows = read(self._pool, _STREAM_UP_TO, (stream, Int8(up_to)))

@@ -1,0 +1,211 @@
+"""The form of one act about a patient: what it is about is quoted, one button does it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.acting import ACTIONS, authorise_command, perform
+from releve.api.disclosure import read_clinical
+from releve.api.gate import (
+    Granted,
+    Guard,
+    Submission,
+    authorise,
+    identifier,
+    late_moment,
+    services_of,
+)
+from releve.api.pages import forms, result_views, views
+from releve.api.pages.act_data import begun, carried, data_of, options_of, result_of_entry
+from releve.api.pages.acts import ACTS, Act
+from releve.api.pages.forms import Form
+from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
+from releve.api.reading import patient_at, timeline_of
+from releve.domain.commands import COMMANDS
+from releve.domain.errors import ReleveError
+from releve.projections.patient_summary import PatientSummary
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+
+Reading = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
+BOARDS: Final = {"resultats": "/resultats", "points": "/points"}
+"""Where to go back to, beside the patient's own pages: a closed list."""
+
+
+@router.get("/patients/{patient}/gestes/{act}")
+def blank(request: Request, granted: Reading, act: str, retour: str = "") -> Response:
+    """The form of an act about the patient."""
+    return _opened(request, granted, act, None, retour)
+
+
+@router.get("/patients/{patient}/gestes/{act}/{entry}")
+def blank_about(
+    request: Request, granted: Reading, act: str, entry: str, retour: str = ""
+) -> Response:
+    """The form of an act about one entry."""
+    return _opened(request, granted, act, _known(identifier(entry)), retour)
+
+
+@router.post("/patients/{patient}/gestes/{act}")
+def do(request: Request, granted: Reading, act: str, submitted: Submission) -> Response:
+    """Do an act about the patient."""
+    form = forms.read_or_refuse(submitted, Form(granted.principal.session.form_token()))
+    return _done(request, granted, act, None, form)
+
+
+@router.post("/patients/{patient}/gestes/{act}/{entry}")
+def do_about(
+    request: Request, granted: Reading, act: str, entry: str, submitted: Submission
+) -> Response:
+    """Do an act about one entry."""
+    form = forms.read_or_refuse(submitted, Form(granted.principal.session.form_token()))
+    return _done(request, granted, act, _known(identifier(entry)), form)
+
+
+def _known(entry: UUID | None) -> UUID:
+    if entry is None:
+        raise RequestRefused(NOT_AVAILABLE)
+    return entry
+
+
+def _asked(request: Request, granted: Granted, word: str, entry: UUID | None) -> tuple[Act, bool]:
+    """The act, and whether it would be written late; refused as whoever may not do it."""
+    act = ACTS.get(word)
+    if act is None or bool(act.about) < (entry is not None) or (
+        act.about and entry is None and not act.may_be_about
+    ):  # fmt: skip
+        raise RequestRefused(NOT_AVAILABLE)
+    services, principal = services_of(request), granted.principal
+    if principal.role not in COMMANDS[act.command].roles:
+        raise RequestRefused(NOT_AVAILABLE)
+    allowed = authorise(
+        services, principal, ACTIONS[act.command], "patient", granted.patient,
+        occurred_at=late_moment(principal, services.clock()), entry=entry,
+    )  # fmt: skip
+    return act, allowed.decision.rule.startswith("grace")
+
+
+def _opened(
+    request: Request, granted: Granted, word: str, entry: UUID | None, back: str
+) -> Response:
+    act, late = _asked(request, granted, word, entry)
+    form = Form(granted.principal.session.form_token(), forms.new_key())
+    form.values["retour"] = back if back in BOARDS else ""
+    return _page(request, granted, word, act, entry, form, late=late, fresh=True)
+
+
+def _done(
+    request: Request, granted: Granted, word: str, entry: UUID | None, form: Form
+) -> Response:
+    act, late = _asked(request, granted, word, entry)
+    services, principal = services_of(request), granted.principal
+    form.key = form.key or forms.new_key()
+    at = moment(request, principal)
+    data = data_of(act, form, at, granted.centre, entry)
+    if not form.wrong:
+        try:
+            command = COMMANDS[act.command].parse(data)
+            perform(
+                services,
+                authorise_command(services, principal, command, granted.patient),
+                command,
+                client_key=f"{form.key}.{word}.{entry or ''}",
+                target=granted.patient,
+                seen_position=form.position,
+            )
+        except RequestRefused:
+            if not late:
+                raise
+            form.wrong["occurred_at"] = (
+                "Votre séjour est fini : dire quand cela s’est passé, pendant votre séjour."
+            )
+        except ReleveError as error:
+            form.refused(problem_for(error), {each.name: each.name for each in act.fields})
+        else:
+            board = BOARDS.get(form.value("retour"))
+            return see(board or f"/patients/{granted.patient}{act.back}", fait=act.done)
+    return _page(request, granted, word, act, entry, form, late=late, status=422)
+
+
+def _page(
+    request: Request,
+    granted: Granted,
+    word: str,
+    act: Act,
+    entry: UUID | None,
+    form: Form,
+    *,
+    late: bool,
+    fresh: bool = False,
+    status: int = 200,
+) -> Response:
+    services, principal = services_of(request), granted.principal
+    at = moment(request, principal)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        summary, position = patient_at(services, granted.patient)
+        directory = services.directory.load()
+        if fresh:
+            form.position = position
+            form.values.update(begun(act, summary, at, entry))
+        result = result_of_entry(summary, entry)
+        fields = []
+        for each in act.fields:
+            options = options_of(
+                each, summary, directory, granted.centre, at, principal.person, result
+            )
+            if each.control in ("choice", "radio") and not options:
+                continue
+            fields.append({"field": each, "options": options})
+        return {
+            "who": views.identity(
+                summary, at, directory, services.records.same_names(granted.centre, summary)
+            ),
+            "act": act,
+            "word": word,
+            "entry": str(entry) if entry else "",
+            "quoted": _quoted(request, granted, act, summary, entry, at) if entry else None,
+            "result": result_views.result_view(result, summary, at) if result else None,
+            "form": form,
+            "fields": fields,
+            "carried": carried(act),
+            "treatments": [
+                {"id": str(line.entry_id), "text": line.text}
+                for line in summary.slot("medications") if line.current
+            ],
+            "late": late or bool(form.error("late_reason")),
+            "back": BOARDS.get(form.value("retour")) or f"/patients/{granted.patient}{act.back}",
+        }, position  # fmt: skip
+
+    disclosed = read_clinical(
+        services, granted, produce, what="page.act", patients=lambda _: (granted.patient,)
+    )
+    return clinical_page(request, principal, "act.html", disclosed, here="patients", status=status)
+
+
+def _quoted(
+    request: Request,
+    granted: Granted,
+    act: Act,
+    summary: PatientSummary,
+    entry: UUID,
+    at: views.Moment,
+) -> dict[str, Any]:
+    """The entry as the summary or the thread has it; one of another kind is not available."""
+    line = summary.entry(entry)
+    if line is not None and (not act.topics or line.topic in act.topics):
+        kind = views.kind_of(line.topic)[0]
+        return views.line_view(line, views.without_label(line.text), kind=kind)
+    found = next(
+        (each for each in timeline_of(services_of(request), granted.patient)
+         if each.event_id == entry), None,
+    )  # fmt: skip
+    if found is None or (act.topics and found.topic not in act.topics):
+        raise RequestRefused(NOT_AVAILABLE)
+    return {**views.entry_view(found, at.zone), "late": found.late}

@@ -1,0 +1,183 @@
+"""What the patient's page shows besides the slots: vigilance, results, questions, who they are.
+
+Pure: a summary and a moment in, plain values for the templates out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from releve.api.pages import views
+from releve.api.pages.act_data import offered_to
+from releve.api.pages.result_views import TONE
+from releve.api.pages.views import Moment, day_and_hour, line_view
+from releve.projections import wording
+from releve.projections.dates import french, last_day
+from releve.projections.patient_summary import Item, Line, PatientSummary, Question
+
+CLOSED_SHOWN = 4
+
+
+def vigilance(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
+    """Points in force that everybody must keep in mind; one past its day says so."""
+    found = []
+    for line in summary.slot("vigilance"):
+        if line.current:
+            until = last_day(line.detail["until"], line.zone) if line.detail.get("until") else None
+            over = until is not None and until < at.day
+            found.append(line_view(line, line.text, over=over))
+    return found
+
+
+def to_validate(summary: PatientSummary) -> list[dict[str, Any]]:
+    """Imported lines that wait for a doctor's word, oldest first; a result waits to be read."""
+    return [
+        line_view(
+            line,
+            views.without_label(line.text),
+            kind=views.kind_of(line.topic)[0],
+            is_result=line.topic == "patient.result-received",
+        )
+        for line in summary.to_validate
+    ]
+
+
+def open_results(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
+    """Results that are not done, each in one line."""
+    found = []
+    for result in summary.open_results(at.day):
+        state = result.state(at.day)
+        found.append(
+            line_view(
+                result.line,
+                result.title,
+                state=wording.RESULT_STATE[state],
+                tone=TONE[state],
+                values=[wording.result_line_text(each, at.zone) for each in result.lines[:4]],
+                readable=result.received is not None and result.review is None,
+                to_tell=state == "to-inform",
+                corrected=result.corrected_after_review,
+                expected=french(result.order.detail["expected_by"], at.zone)
+                if result.order is not None and result.received is None
+                else "",
+            )
+        )
+    return found
+
+
+def questions(summary: PatientSummary, person: UUID) -> list[dict[str, Any]]:
+    """Open questions, and those that were answered; mine to answer are marked."""
+    found = [question_view(each, person) for each in summary.questions if each.line.current]
+    return sorted(found, key=lambda each: bool(each["answer"]))
+
+
+def question_view(question: Question, person: UUID) -> dict[str, Any]:
+    """One question with its answer."""
+    line = question.line
+    answer = question.answer
+    return line_view(
+        line,
+        line.detail["text"],
+        to=line.detail["to_name"],
+        due=french(line.detail["due"], line.zone) if line.detail.get("due") else "",
+        mine=question.open and question.to == person,
+        asked_by_me=line.person == person,
+        answer=line_view(answer, answer.detail["text"]) if answer is not None else None,
+    )
+
+
+def item_more(item: Item, person: UUID, role: str) -> dict[str, Any]:
+    """What an open item says besides its text: its offer, and whether it ends with its result."""
+    offer = item.offer
+    again = item.reopened
+    return {
+        "offered": line_view(
+            offer, offer.detail.get("message") or "",
+            to=offer.detail.get("to_name") or wording.owner_text(offer.detail["to"]),
+        ) if offer is not None else None,
+        "offered_to_me": offered_to(item, person, role),
+        "follows_result": item.follows is not None,
+        "reopened": line_view(again, again.reason or "") if again is not None else None,
+    }  # fmt: skip
+
+
+def closed_items(summary: PatientSummary) -> list[dict[str, Any]]:
+    """The last few items that are closed, newest closing first."""
+    closed = [(item, item.closing) for item in summary.items if item.line.current]
+    said = [(item, closing) for item, closing in closed if closing is not None]
+    said.sort(key=lambda each: -each[1].version)
+    return [
+        line_view(
+            closing, str(item.line.detail["text"]), item=str(item.line.entry_id),
+            how=closing.text,
+        )
+        for item, closing in said[:CLOSED_SHOWN]
+    ]  # fmt: skip
+
+
+def appointments(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
+    """The next few appointments of the agenda."""
+    coming = [
+        line for line in summary.booked
+        if (last_day(line.detail["starts_at"], line.zone) or at.day) >= at.day
+    ]  # fmt: skip
+    return [
+        line_view(line, wording.appointment_text(line.detail, line.zone)) for line in coming[:3]
+    ]
+
+
+def administrative(summary: PatientSummary, at: Moment) -> dict[str, Any]:
+    """ALD, contact details, INS and what was last read through."""
+    contacts = summary.contact_details
+    ins = summary.ins
+    return {
+        "ald": [
+            line_view(line, wording.ald_text(line.detail, line.zone), over=_over(line, at))
+            for line in summary.ald_in_force
+        ],
+        "contacts": line_view(contacts, views.without_label(contacts.text)) if contacts else None,
+        "contact_rows": _contacts(contacts) if contacts else [],
+        "ins": line_view(ins, views.without_label(ins.text)) if ins else None,
+        "attending": bool(summary.medecin_traitant),
+        "review": _told(summary.summary_review),
+        "reconciliation": _told(summary.reconciliation),
+    }
+
+
+def _told(line: Line | None) -> dict[str, Any] | None:
+    return line_view(line, line.text) if line is not None else None
+
+
+def _over(line: Line, at: Moment) -> bool:
+    last = last_day(line.detail["ends"], line.zone) if line.detail.get("ends") else None
+    return last is not None and last < at.day
+
+
+def _contacts(line: Line) -> list[tuple[str, str]]:
+    said = line.detail
+    rows = [(label.capitalize(), number) for label, number in said.get("phones", ())]
+    if said.get("address"):
+        rows.append(("Adresse", said["address"]))
+    people = [("Personne de confiance", said.get("trusted_person"))]
+    people += [("Représentant légal", each) for each in said.get("legal_representatives", ())]
+    for title, each in people:
+        if each:
+            parts = (each["name"], each.get("relationship"), each.get("phone"))
+            rows.append((title, ", ".join(part for part in parts if part)))
+    return rows
+
+
+def death(summary: PatientSummary, at: Moment) -> dict[str, Any] | None:
+    """The death that was recorded, with who told of it."""
+    line = summary.death
+    if line is None:
+        return None
+    return line_view(line, f"Décès {wording.on(line.detail['date'], at.zone)}",
+                     told_by=line.detail["source"])  # fmt: skip
+
+
+def last_contact(summary: PatientSummary) -> str:
+    """When and by whom the patient was last seen."""
+    line = summary.last_contact
+    return f"{day_and_hour(line.as_of, line.zone)}, {line.author}" if line is not None else ""

@@ -1,0 +1,127 @@
+"""Results: one patient's, and the centre's board, from what was ordered to a patient who knows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.disclosure import read_clinical
+from releve.api.gate import Granted, Guard, allowed, services_of
+from releve.api.pages import result_views, views
+from releve.api.pages.acts import ACTS
+from releve.api.pages.patient import acts_of
+from releve.api.pages.shell import clinical_page, moment
+from releve.api.reading import patient_at, results_board_of
+from releve.projections import wording
+from releve.projections.dates import french, zone_of
+from releve.projections.results_board import GROUPS, Group, ResultRow
+from releve.security.policy import Action
+
+router = APIRouter(include_in_schema=False)
+
+OfPatient = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
+OfCentre = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "centre"))]
+_ACTIONS = frozenset({Action.REVIEW_RESULT, Action.RECORD_CONTACT, Action.WRITE_CLINICAL})
+SHOWN = 60
+"""Results of one group that the board shows at first."""
+_NEXT: dict[Group, tuple[str, str]] = {
+    "to-review": ("relire", "Lire"), "to-inform": ("prevenu", "Patient prévenu"),
+}  # fmt: skip
+
+
+@router.get("/patients/{patient}/resultats")
+def of_patient(request: Request, granted: OfPatient) -> Response:
+    """One patient's orders and results: what waits first, versions side by side."""
+    services, principal = services_of(request), granted.principal
+    at = moment(request, principal)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        summary, position = patient_at(services, granted.patient)
+        can = acts_of(principal.role, allowed(services, granted, _ACTIONS))
+        found = result_views.results_of_patient(summary, at)
+        for each in found:
+            each["acts"] = [(act, verb) for act, verb in each["acts"] if act in can]
+        return {
+            "who": views.identity(
+                summary,
+                at,
+                services.directory.load(),
+                services.records.same_names(granted.centre, summary),
+            ),
+            "waiting": [each for each in found if each["state"] not in ("done", "cancelled")],
+            "over": [each for each in found if each["state"] in ("done", "cancelled")],
+            "can": can,
+        }, position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="page.results", patients=lambda _: (granted.patient,)
+    )
+    return clinical_page(request, principal, "results.html", disclosed, here="patients")
+
+
+@router.get("/resultats")
+def of_centre(request: Request, granted: OfCentre, tout: int = 0) -> Response:
+    """Every result of the centre that is not done, by what has to happen next."""
+    services, principal = services_of(request), granted.principal
+    at = moment(request, principal)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        found, position = results_board_of(services, granted, at.now)
+        can = acts_of(principal.role, allowed(services, granted, _ACTIONS))
+        most = None if tout else SHOWN
+        return {
+            "groups": [
+                {
+                    "name": group,
+                    "title": GROUPS[group],
+                    "number": len(rows),
+                    "rest": 0 if tout else max(0, len(rows) - SHOWN),
+                    "rows": [_row(row, can, at) for row in rows[:most]],
+                }
+                for group, rows in found.items()
+            ],
+            "critical": sum(row.critical for rows in found.values() for row in rows),
+        }, position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="page.results-board",
+        patients=lambda content: list(dict.fromkeys(
+            UUID(row["patient"]) for group in content["groups"] for row in group["rows"]
+            if row["patient"]
+        )),
+    )  # fmt: skip
+    return clinical_page(request, principal, "results_board.html", disclosed, here="resultats")
+
+
+def _row(row: ResultRow, can: frozenset[str], at: views.Moment) -> dict[str, Any]:
+    result = row.result
+    act, verb = _NEXT.get(row.group, ("", ""))
+    expected = french(row.expected_by, at.zone) if row.expected_by else ""
+    return {
+        "patient": str(row.patient) if row.patient else "",
+        "name": row.name,
+        "severity": row.severity,
+        "title": row.title,
+        "entry_id": str(result.entry_id) if result is not None else "",
+        "document": str(row.document) if row.document else "",
+        "since": views.day_and_hour(
+            row.since.astimezone(zone_of(at.zone)).isoformat(), at.zone
+        ),
+        "values": [wording.result_line_text(each, at.zone) for each in result.lines[:4]]
+        if result is not None and row.group != "expected" else [],
+        "critical": row.critical,
+        "not_comparable": row.not_comparable,
+        "alarms": [alarm.text for alarm in row.alarms],
+        "late": row.late,
+        "expected": expected,
+        "owner": row.owner,
+        "ordered_by": row.ordered_by,
+        "previous_reader": row.previous_reader,
+        "attempts": row.attempts,
+        "act": act if act in can and act in ACTS else "",
+        "verb": verb,
+        "call": row.group == "to-inform" and "appel" in can,
+    }  # fmt: skip
