@@ -51,7 +51,7 @@ def create_app(services: Services) -> FastAPI:
         Frame,
         hosts=_hosts(services),
         failed=_failed,
-        reading=services.directory.one_picture,
+        reading=services.one_picture,
     )
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(SignInNeeded, _sign_in)

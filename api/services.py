@@ -124,6 +124,12 @@ class Services:
     numbered: Poke
     """Poked when positions were given by this process."""
 
+    @contextlib.contextmanager
+    def one_picture(self) -> Iterator[None]:
+        """Inside, a reading sees one state of the directory and of each centre's records."""
+        with self.directory.one_picture(), self.records.one_picture():
+            yield
+
     def catch_up(self, told: Callable[[int, int], None] | None = None) -> int:
         """Number and project everything that is committed; gives the log's size.
 

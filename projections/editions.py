@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 import msgspec
@@ -43,7 +46,7 @@ from releve.projections.edition_frame import (
     issued_head,
 )
 from releve.projections.projected_rows import GENERATION
-from releve.projections.records import CentreRecords
+from releve.projections.records import KEPT_S, CentreRecords
 from releve.projections.rule_release import Rules, in_force, load_rules
 from releve.projections.since_last_stay import centre_counts
 from releve.security.errors import KeyDestroyed, SecurityError
@@ -157,6 +160,17 @@ class Edition:
         )
 
 
+class _Opened(NamedTuple):
+    """An edition in memory, what its rows add up to, and until when it may serve."""
+
+    edition: Edition
+    mark: tuple[Any, ...]
+    until: float
+
+
+_OPENED_AT_ONCE: Final = 8
+
+
 class Editions:
     """Issues editions and gives them back."""
 
@@ -181,6 +195,8 @@ class Editions:
         self._known_at = known_at
         self._release = release
         self._intake = intake
+        self._in_memory: OrderedDict[UUID, _Opened] = OrderedDict()
+        self._lock = threading.Lock()
 
     def issue(self, directory: Directory, stint: UUID, now: datetime) -> Edition:
         """The edition that stands now: the newest kept one if its cards are the same, else new.
@@ -457,6 +473,10 @@ class Editions:
             if row is None:
                 return None
             edition, stint, number, position, release, issued_at, manifest, head = row
+            mark = (bytes(manifest), connection.execute(_MARK, (edition,)).fetchone())
+            kept = self._unchanged(edition, mark)
+            if kept is not None:
+                return kept
             cards = connection.execute(_CARDS, (edition,)).fetchall()
         names = [(stint, GENERATION), *((card[0], GENERATION) for card in cards)]
         keys = self._data_keys.look_up(names)
@@ -481,7 +501,7 @@ class Editions:
             opened.append(card)
         if len(opened) != len(listed):
             raise Tampered("edition-altered")
-        return Edition(
+        found = Edition(
             edition=edition,
             stint=stint,
             number=number,
@@ -493,6 +513,28 @@ class Editions:
             cards=tuple(opened),
             manifest=bytes(manifest),
         )
+        with self._lock:
+            self._in_memory[edition] = _Opened(found, mark, time.monotonic() + KEPT_S)
+            self._in_memory.move_to_end(edition)
+            while len(self._in_memory) > _OPENED_AT_ONCE:
+                self._in_memory.popitem(last=False)
+        return found
+
+    def _unchanged(self, edition: UUID, mark: tuple[Any, ...]) -> Edition | None:
+        """The edition as it was opened a moment ago, while no byte of it and no key has changed."""
+        with self._lock:
+            kept = self._in_memory.get(edition)
+        if kept is None or kept.mark != mark or kept.until < time.monotonic():
+            return None
+        found = kept.edition
+        keys = self._data_keys.look_up((patient, GENERATION) for patient in found.patients)
+        for patient, card in zip(found.patients, found.cards, strict=True):
+            key = keys[patient, GENERATION]
+            if isinstance(key, SecurityError) and (
+                card is not None or type(key) is not KeyDestroyed
+            ):
+                return None
+        return found
 
 
 def _told(line: StintLine, edition: Edition) -> bool:
@@ -534,6 +576,11 @@ _AT = _COLUMNS + "WHERE stint = %s AND issued_at <= %s ORDER BY number DESC LIMI
 _LISTED = (
     "SELECT edition, number, position, issued_at FROM ledger.edition "
     "WHERE stint = %s ORDER BY number"
+)
+# Who wrote the rows, and how long they are: a changed card is opened and compared again.
+_MARK = (
+    "SELECT count(*), sum(xmin::text::bigint), sum(octet_length(body)) FROM ledger.edition_card "
+    "WHERE edition = %s"
 )
 _CARDS = "SELECT patient, body FROM ledger.edition_card WHERE edition = %s ORDER BY ordinal"
 # Nothing of the centre's patients, and nothing of the directory but this stint's own briefings,

@@ -10,7 +10,9 @@ import threading
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -96,6 +98,18 @@ class CentreRecords:
         self._data_keys = data_keys
         self._kept: dict[UUID, _Centre] = {}
         self._lock = threading.Lock()
+        self._held: ContextVar[dict[UUID, tuple[int, dict[UUID, PatientSummary]]] | None] = (
+            ContextVar("records", default=None)
+        )
+
+    @contextmanager
+    def one_picture(self) -> Iterator[None]:
+        """Inside, what was first read of a centre serves the rest of the reading."""
+        token = self._held.set({})
+        try:
+            yield
+        finally:
+            self._held.reset(token)
 
     def summaries(self, centre: UUID) -> tuple[int, dict[UUID, PatientSummary]]:
         """(ledger position, bounded summary per patient) of everybody who belongs to a centre.
@@ -106,6 +120,15 @@ class CentreRecords:
             KeyServiceDown: try again.
             Tampered: a row does not open where it stands.
         """
+        held = self._held.get()
+        if held is not None and centre in held:
+            return held[centre]
+        read = self._newest(centre)
+        if held is not None:
+            held[centre] = read
+        return read
+
+    def _newest(self, centre: UUID) -> tuple[int, dict[UUID, PatientSummary]]:
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             stand = connection.execute(_STAND, (FEED,)).fetchone()
