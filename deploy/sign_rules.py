@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     seed = bytes.fromhex(given.key.read_text(encoding="ascii").strip())
     note, vkey = sign_release(seed, SIGNER, given.release.stem, given.release.read_bytes())
     given.release.with_suffix(".sig").write_text(note, encoding="utf-8")
-    print(vkey)
+    sys.stdout.write(f"{vkey}\n")
     return 0
 
 
