@@ -17,6 +17,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from releve.api.inbox import Repair
+from releve.api.nightly import Nightly
 from releve.api.services import Services
 from releve.api.watched import WatchedFolder
 from releve.domain.errors import ReleveError
@@ -31,6 +32,7 @@ HOUSEKEEPING_EVERY_S: Final = 600.0
 OUTAGE_PAUSE_S: Final = 0.5
 DELIVERY_EVERY_S: Final = 5.0
 WATCHING_EVERY_S: Final = 2.0
+NIGHTLY_EVERY_S: Final = 300.0
 
 
 class _Loop:
@@ -82,8 +84,9 @@ def working(services: Services) -> Iterator[None]:
     services.appended.add(sequencer.poke)
     services.numbered.add(feed.poke)
     delivering = _Loop("inbox", Repair(services).run_once, DELIVERY_EVERY_S)
+    nightly = _Loop("nightly", _nothing(Nightly(services).run_once), NIGHTLY_EVERY_S)
     loops: list[SequencerLoop | _Loop] = [
-        sequencer, feed, checkpointer, housekeeping, delivering,
+        sequencer, feed, checkpointer, housekeeping, delivering, nightly,
     ]  # fmt: skip
     if services.settings.watch_dir is not None:
         watched = WatchedFolder(services, services.settings.watch_dir)
