@@ -62,7 +62,6 @@ class Sorting:
             "patient_name": _name(summaries.get(line.patient)) if line.patient else "",
             "decided_by": line.decided_by,
             "decided_at": line.decided_at,
-            "reason": line.reason,
             "sender_told": line.sender_told,
             "proposals": [_proposal(each, summaries[each.patient]) for each in found],
         }
@@ -141,6 +140,7 @@ def content(services: Services, line: InboxLine) -> dict[str, Any]:
         "warnings": list(received.warnings),
         "caller": received.caller,
         "read_back": received.read_back,
+        "reason": line.reason,
     }
 
 

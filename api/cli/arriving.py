@@ -28,6 +28,7 @@ from releve.domain.values import (
     ResultLine,
     UcumUnit,
     instant,
+    time_zone,
 )
 from releve.fhir.day_list import read_day_list
 from releve.fhir.document_content import MAX_BYTES
@@ -184,7 +185,8 @@ def day_list(services: Services, files: Sequence[Path], centre: UUID, *, confirm
     for path, raw in _read(files, report):
         file = str(path)
         try:
-            read = read_day_list(raw, zone=zone, day=services.clock().date().isoformat())
+            today = services.clock().astimezone(time_zone(zone)).date()
+            read = read_day_list(raw, zone=zone, day=today.isoformat())
         except Invalid as refused:
             report.refuse(file, "", refused.why or refused.what)
             continue

@@ -195,7 +195,6 @@ def _row(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
         "patient": str(found["patient"]) if found["patient"] else "",
         "decided_by": found["decided_by"],
         "decided": _when(found["decided_at"], at) if found["decided_at"] else "",
-        "reason": found["reason"],
         "sender_told": found["sender_told"],
     }
 

@@ -401,6 +401,8 @@ def test_a_phoned_result_of_an_unknown_patient_waits_in_the_inbox(
     document = row["inbox"]
     content = web.machine("present").get(f"/api/v1/inbox/{document}/content").json()
     assert content["results"][0]["value"] == "6,7 mmol/L"
+    shown = web.browser("present").get("/releve", follow_redirects=True).text
+    assert "non rattaché" in shown.partition("<article")[0]
     assert match(desk, document, patient).status_code == 201
     phoned = [
         event
@@ -470,9 +472,14 @@ def test_pasted_text_waits_and_may_be_set_aside(web: Web) -> None:
                doctor.get(each).text]  # fmt: skip
     empty = submit(doctor, href, f"{href}/rejeter", reason=" ")
     assert empty.status_code == 422
-    aside = submit(doctor, href, f"{href}/rejeter", reason="Autre centre", sender_told="oui")
+    aside = submit(doctor, href, f"{href}/rejeter", reason="Autre patient", sender_told="oui")
     assert aside.status_code == 303, aside.text
-    assert "expéditeur prévenu" in doctor.get(href).text
+    told = doctor.get(href).text
+    assert "Autre patient" in told
+    assert "expéditeur prévenu" in told
+    seen = browser.get(href).text  # why a doctor set it aside may be a clinical word
+    assert "expéditeur prévenu" in seen
+    assert "Autre patient" not in seen
 
 
 def test_a_consultation_is_pasted_as_a_signed_note(web: Web) -> None:
