@@ -16,11 +16,16 @@ from releve.api.demo.tables.drugs import DRUGS
 from releve.api.demo.tables.laboratory import PANELS
 from releve.api.demo.tables.shapes import Condition
 from releve.domain.commands import (
+    AcceptItem,
     AmendNote,
+    AnswerQuestion,
+    AskQuestion,
     AssertAbsence,
     ChangeAldStatus,
     ChangeMedication,
     CloseItem,
+    DeclineItem,
+    OfferItem,
     OpenItem,
     ReadBackHandover,
     ReconcileMedications,
@@ -39,8 +44,16 @@ from releve.domain.commands import (
     WithdrawContingency,
     WriteHandover,
 )
-from releve.domain.values import Coding, Concept
+from releve.domain.values import Coding, Concept, Owner
 
+QUESTIONS = (
+    "Avait-on déjà essayé une dose plus forte ?", "As-tu eu le courrier de l'hôpital ?",
+    "Qui dans la famille est à prévenir ?", "Pourquoi ce traitement plutôt qu'un autre ?",
+)  # fmt: skip
+ANSWERS = (
+    "Oui, mal supportée au printemps.", "Non, relance faite avant mon départ.",
+    "La fille, dont le numéro est au dossier.", "À sa demande, rien ne s'oppose à changer.",
+)  # fmt: skip
 LONGER = (
     ("monitoring", "Contrôler la tension au cabinet", 21), ("referral", "Avis du spécialiste : date à obtenir", 30),
     ("renewal", "Ordonnance de fond à renouveler", 42), ("admin", "Dossier administratif à compléter", 25),
@@ -154,6 +167,8 @@ class Course:
         if watched:
             chart.handed = week.label
             self._hand_over(rng, chart, made, condition, week)
+        if not first and rng.random() < 0.03:
+            self._ask(rng, chart, made, week, at + timedelta(minutes=10))
         if rng.random() < 0.02:
             self._amend(chart, made, at + timedelta(hours=3 + rng.random() * 2))
 
@@ -350,6 +365,9 @@ class Course:
                 ReviseItem(item=LATER, due=due.isoformat(), reason="Demande du patient"),
                 entries={"item": entry},
             )  # fmt: skip
+        far = (due - at.date()).days > 7
+        if far and item.kind in ("referral", "review") and rng.random() < 0.15:
+            self._offer(rng, chart, entry, working(at + timedelta(hours=2), rng))
         if rng.random() < 0.01 and due > scribe.monday - timedelta(days=30):
             return  # forgotten, and found soon: nothing stays forgotten for a year
         ready = workday(due - timedelta(days=rng.choice((0, 0, 1, 1, 2, 3))), before=True)
@@ -370,6 +388,53 @@ class Course:
                              chart.target, "doctor",
                              CloseItem(item=LATER, outcome="done", evidence="Joint ce jour."),
                              entries={"item": entry})  # fmt: skip
+
+    def _offer(self, rng: Random, chart: Chart, entry: Entry, at: datetime) -> None:
+        """An item is offered to the référent, who takes it or not."""
+        scribe, key = self.scribe, f"{at:%Y%m%d%H%M%S}"
+        offered = scribe.write(
+            at, f"offer-{key}", chart.target, "doctor",
+            OfferItem(item=LATER, to=Owner(role="referent"), message="Tu connais mieux la famille"),
+            entries={"item": entry},
+        )  # fmt: skip
+        if offered is None:
+            return
+        answer = working(at + timedelta(hours=20), rng, 120)
+        takes = rng.random() < 0.7
+        command = (
+            AcceptItem(item=LATER)
+            if takes
+            else DeclineItem(item=LATER, reason="Absente cette semaine")
+        )
+        scribe.write(answer, f"offer-answered-{key}", chart.target, "referent", command,
+                     entries={"item": entry})  # fmt: skip
+
+    def _ask(self, rng: Random, chart: Chart, made: str, week: Week, at: datetime) -> None:
+        """A question to the doctor of the week before, who mostly answers from home; or a second
+        look beside what somebody else wrote.
+        """
+        scribe = self.scribe
+        place = scribe.weeks.index(week)
+        before = scribe.weeks[place - 1]
+        if place == 0 or before.doctor == week.doctor:
+            return
+        family, given = before.doctor
+        asked = scribe.write(
+            at, f"ask-{made[-12:]}", chart.target, "doctor",
+            AskQuestion(to=LATER, to_name=f"Dr {given} {family}", text=rng.choice(QUESTIONS),
+                        due=(at.date() + timedelta(days=5)).isoformat()),
+            refers={"to": scribe.person(before.doctor)},
+        )  # fmt: skip
+        if asked is None or rng.random() < 0.2:
+            return
+        answered = min(
+            at + timedelta(hours=6 + rng.random() * 60), before.ends + timedelta(days=12)
+        )
+        scribe.write(
+            answered, f"answer-{made[-12:]}", chart.target, "doctor",
+            AnswerQuestion(question=LATER, text=rng.choice(ANSWERS)), stint=before.label,
+            entries={"question": Entry(asked, "patient.question-asked")},
+        )  # fmt: skip
 
     def _amend(self, chart: Chart, made: str, at: datetime) -> None:
         self.scribe.write(

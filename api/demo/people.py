@@ -248,7 +248,7 @@ def _households(seed: int, centre: int, drawn: list[Person]) -> list[Person]:
     for child in by_age:
         rng = generator(seed, f"centre-{centre}/child", str(child.index))
         fit = [m for m in mothers if 20 * 365 < (child.born - m.born).days < 42 * 365]
-        if child.index in home_of or child.born < adults[-1].born or not fit:
+        if not fit or child.index in home_of or child.born < adults[-1].born:
             continue
         if child.household < 0:
             fit = fit[:1]

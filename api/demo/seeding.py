@@ -20,6 +20,7 @@ from releve.api.services import Services
 from releve.domain.commands import (
     Command,
     OnboardPractitioner,
+    ReceiveDocument,
     RecordConsultation,
     RegisterPatient,
 )
@@ -135,6 +136,11 @@ class Seeder:
         if isinstance(act.command, OnboardPractitioner):
             seeded.names += _as_written(act.command.family, act.command.given)
             seeded.identifiers += [act.command.rpps] if act.command.rpps else []
+        if isinstance(act.command, ReceiveDocument) and act.command.identity is not None:
+            who = act.command.identity
+            seeded.names += _as_written(who.birth_name or "", " ".join(who.first_names))
+        if act.source is not None and act.source.author:
+            seeded.names.append(act.source.author)
         note = act.command.note if isinstance(act.command, RecordConsultation) else None
         if note is not None:
             seeded.texts.append(f"{note.subjective} {note.objective} {note.plan}")
