@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from releve.api.disclosure import read_clinical
+from releve.api.entry_kinds import kind_of
 from releve.api.gate import Granted, authorise, may
-from releve.api.pages.views import kind_of
 from releve.domain.continuity import Outcome
 from releve.domain.events import Event
 from releve.projections.timeline import TimelineEntry, entries_of

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
+from releve.api.entry_kinds import kind_of
 from releve.api.gate import Granted, Guard, Submission, identifier, services_of
 from releve.api.pages import replaying, views
 from releve.api.pages.replaying import asked
@@ -224,7 +225,7 @@ def _row(
     return {
         "position": entry.position,
         "version": entry.version,
-        "kind": views.kind_of(entry.topic)[0],
+        "kind": kind_of(entry.topic)[0],
         "topic": entry.topic,
         "recorded": views.day_and_hour(entry.recorded_at.isoformat(), at.zone),
         "happened": views.day_and_hour(entry.occurred_at, at.zone),
@@ -278,6 +279,7 @@ WHAT = {
     "page.results-board": "résultats du centre", "page.items": "points ouverts du centre",
     "page.questions": "questions entre confrères", "page.treatments": "traitements",
     "api.results": "résultats, par l’API",
+    "api.results-board": "résultats du centre, par l’API",
     "page.handovers": "transmissions du séjour",
     "page.handover-board": "tableau des transmissions", "page.closing": "clôture du séjour",
     "page.taking": "prise de la relève", "page.coordination": "coordination",

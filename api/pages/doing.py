@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from releve.api.acting import ACTIONS, authorise_command, perform
 from releve.api.disclosure import read_clinical
+from releve.api.entry_kinds import kind_of
 from releve.api.gate import (
     Granted,
     Guard,
@@ -200,7 +201,7 @@ def _quoted(
     """The entry as the summary or the thread has it; one of another kind is not available."""
     line = summary.entry(entry)
     if line is not None and (not act.topics or line.topic in act.topics):
-        kind = views.kind_of(line.topic)[0]
+        kind = kind_of(line.topic)[0]
         return views.line_view(line, views.without_label(line.text), kind=kind)
     found = next(
         (each for each in timeline_of(services_of(request), granted.patient)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from releve.api.entry_kinds import kind_of
 from releve.api.pages import views
 from releve.api.pages.act_data import offered_to
 from releve.api.pages.result_views import TONE
@@ -36,7 +37,7 @@ def to_validate(summary: PatientSummary) -> list[dict[str, Any]]:
         line_view(
             line,
             views.without_label(line.text),
-            kind=views.kind_of(line.topic)[0],
+            kind=kind_of(line.topic)[0],
             is_result=line.topic == "patient.result-received",
         )
         for line in summary.to_validate

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from releve.api.acting import perform
 from releve.api.disclosure import read_clinical
+from releve.api.entry_kinds import kind_of
 from releve.api.gate import Granted, Guard, Submission, authorise, instant, services_of
 from releve.api.pages import forms, measures, views
 from releve.api.pages.forms import Form
@@ -175,7 +176,7 @@ def _week(summary: PatientSummary, granted: Granted) -> list[dict[str, Any]]:
     mine = [line for line in lines if line.current and stint and line.stint == stint]
     mine.sort(key=lambda line: -line.version)
     return [
-        views.line_view(line, views.without_label(line.text), kind=views.kind_of(line.topic)[0])
+        views.line_view(line, views.without_label(line.text), kind=kind_of(line.topic)[0])
         for line in mine[:12]
     ]
 
