@@ -107,7 +107,11 @@ def extract(summary: PatientSummary) -> PatientSummary:
         lines=[line if line.first is None else _said(line) for line in keep],
         absences=[line for line in summary.absences if line.current],
         encounters=[contact] if contact else [],
-        notes=[note for note in summary.notes if spoken is not None and note.spoken is spoken.line],
+        notes=[
+            note
+            for note in summary.notes
+            if note.amendments or (spoken is not None and note.spoken is spoken.line)
+        ],
         handovers=[handover] if handover else [],
         items=[*[item for item in summary.items if not item.open][-_CHANGED:], *summary.open_items],
         results=[each for each in summary.results if not each.settled or each.previous_review],

@@ -26,7 +26,7 @@ def own_news(summary: PatientSummary, view: Viewpoint) -> list[News]:
     """What came after the reader last read a record of hers: outcomes first, then the rest counted.
 
     Empty for a patient that she never treated. ``kind`` is outcome, answer, death, diagnosis,
-    allergy, stopped, corrected or other.
+    allergy, stopped, amended, corrected or other.
     """
     reader = view.reader
     if reader is None or not summary.treated_by(reader):
@@ -71,6 +71,10 @@ def _told(summary: PatientSummary, reader: UUID) -> Iterator[tuple[str, Line, st
     for question in summary.questions:
         if question.answer is not None and question.line.person == reader:
             yield "answer", question.answer, f"réponse : {question.answer.detail['text']}"
+    for note in summary.notes:
+        for amendment in note.amendments:
+            if amendment.current:
+                yield "amended", amendment, "note amendée" + _because(amendment)
     for line in summary.lines:
         yield from _of_line(line)
 

@@ -31,6 +31,7 @@ from releve.projections.timeline import replay
 from support.postgres import Server
 from support.web import FORM, MONDAY, Web, key, open_web, routes, submit
 from support.week import (
+    ANSELME,
     BASILE,
     INS_TEST,
     IRENE,
@@ -557,8 +558,8 @@ def test_every_golden_patients_card_is_the_fold_of_its_events(web: Web) -> None:
     view = viewpoint(line, "Europe/Paris", edition.issued_at,
                      services.reader.known_at(before.starts_at))  # fmt: skip
     kept = dict(zip(edition.patients, edition.cards, strict=True))
-    doctor, page = web.machine(IRENE), web.browser(IRENE).get("/releve?tout=1",
-                                                              follow_redirects=True).text  # fmt: skip
+    doctor = web.machine(IRENE)
+    page = web.browser(IRENE).get(f"/sejours/{stint}/briefing?tout=1").text
     names = {scene.family for scene in scenes(MONDAY.date(), str)}
     summaries = services.records.summaries(line.centre)[1]
     carded = 0
@@ -584,3 +585,93 @@ def test_every_golden_patients_card_is_the_fold_of_its_events(web: Web) -> None:
             assert {each["entry"] for each in same["allergies"]["lines"]} <= current
             assert folded.full_name() in html.unescape(page)
     assert carded > 12
+
+
+# Whose item, and since when
+
+
+def test_01_what_a_doctor_leaves_open_is_somebodys_at_every_moment(story: Story) -> None:
+    """No event transfers it: the record has not moved between the three readings."""
+    with story.on("2026-11-23 09:00") as web:
+        doctor, referent = web.machine(IRENE), web.machine("referent")
+        patient = register(doctor, "LAISSEE")
+        (plain,) = write(doctor, patient, "open-item", kind="call", text="Rappeler",
+                         due="2026-12-04")  # fmt: skip
+        (own,) = write(doctor, patient, "open-item", kind="review", text="Revoir",
+                       due="2026-12-04")  # fmt: skip
+        irene = web.services.persona(IRENE)
+        write(referent, patient, "offer-item", item=own, to={"person": str(irene.person)},
+              to_name=irene.name)  # fmt: skip
+        write(doctor, patient, "accept-item", item=own)
+        told = [owners(referent, patient)]
+        written = len(topics(doctor, patient))
+    for moment in ("2026-11-29 20:30", "2026-11-30 09:00"):
+        with story.on(moment) as web:
+            referent = web.machine("referent")
+            told.append(owners(referent, patient))
+            assert len(topics(referent, patient)) == written
+            named = web.services.persona("referent").name
+            basile = web.services.persona(BASILE).name
+    assert told == [
+        {plain: irene.name, own: irene.name},
+        dict.fromkeys((plain, own), f"{named} (référent)"),
+        dict.fromkeys((plain, own), basile),
+    ]
+
+
+def owners(client: TestClient, patient: str) -> dict[str, str]:
+    """Who answers for each open item now."""
+    return {item: each["answerable"] for item, each in open_items(client, patient).items()}
+
+
+def test_02_since_my_last_stay_goes_by_what_was_read_not_by_dates(story: Story) -> None:
+    """⚠ Trap: a filter by date, which loses late entries and amendments and repeats what was read."""
+    with story.on("2026-11-23 08:40") as web:
+        doctor, referent = web.machine(IRENE), web.machine("referent")
+        mine, others = register(doctor, "SUIVIE"), register(web.machine("coordinator"), "AUTRE")
+        (note,) = write(doctor, mine, "sign-note", one_liner="Douleur d'effort", plan="Épreuve")
+        read_one, later = (
+            write(doctor, mine, "open-item", kind="call", text=text, due="2026-11-27")[0]
+            for text in ("Appeler le cardiologue", "Obtenir le compte rendu")
+        )
+        write(referent, mine, "close-item", item=read_one, evidence="Appelé à 8 h 45")
+        plan(web, IRENE, "2026-12-15T08:00:00+01:00", "2026-12-20T20:00:00+01:00")
+        briefing(web)  # she has read everything above: none of it is news to her any more
+    with story.on("2026-11-24 10:00") as web:
+        left = web.machine(ANSELME)  # in his 72 hours: he types what he saw before she came
+        (late,) = write(left, mine, "record-problem", concept={"text": "Angor stable"},
+                        occurred_at="2026-11-20T11:00:00+01:00", late_reason="Réseau coupé")  # fmt: skip
+    with story.on("2026-12-02 10:00") as web:
+        next_one, referent = web.machine(BASILE), web.machine("referent")
+        (amendment,) = write(referent, mine, "amend-note", note=note, reason="Compte rendu reçu",
+                             text="Épreuve faite le 19 novembre, négative")  # fmt: skip
+        write(next_one, mine, "close-item", item=later, evidence="Compte rendu au dossier")
+        for patient in (mine, others):
+            write(next_one, patient, "open-item", kind="call", text="Rappeler", due="2026-12-18")
+        write(next_one, others, "record-problem", concept={"text": "Asthme"})
+    with story.on("2026-12-15 08:30") as web:
+        back = "stint-2026-12-15"
+        edition = briefing(web, back)
+        news = row(edition, mine)["since"]
+        by_entry = {each["entry"]: each for each in news}
+        assert by_entry[late]["kind"] == "diagnosis"
+        assert by_entry[amendment]["kind"] == "amended"
+        said = " ".join(each["text"] for each in news)
+        assert "Obtenir le compte rendu" in said
+        assert "Appeler le cardiologue" not in said
+        assert row(edition, others)["since"] == []
+        again = row(briefing(web, back), mine)["since"]
+        assert again == news  # news stays on the page of the stay that it was told in
+
+
+def plan(web: Web, persona: str, starts: str, ends: str) -> str:
+    """Another stint of somebody's at the same centre."""
+    who = web.services.persona(persona)
+    planned = web.machine("coordinator").post(
+        "/api/v1/stints",
+        json={"practitioner": str(who.person), "practitioner_name": who.name,
+              "centre": str(who.centre), "starts_at": starts, "ends_at": ends},
+        headers=key(),
+    )  # fmt: skip
+    assert planned.status_code == 201, planned.text
+    return str(planned.json()["stint"])

@@ -20,7 +20,7 @@ from support.web import FORM, PARIS, Web, key, open_web
 
 IRENE, BASILE, ANSELME = "stint-2026-11-23", "stint-2026-11-30", "stint-2026-11-16"
 """Who is in post this week, who comes next and who has just left, whatever the day looked from."""
-FEW = Sizes(patients=4, weeks=2)
+FEW = Sizes(patients=6, weeks=2)
 INS_TEST = "urn:oid:1.2.250.1.213.1.4.10"
 Json = dict[str, Any]
 

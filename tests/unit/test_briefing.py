@@ -743,12 +743,15 @@ class TestSinceMyLastStay:
         )
         assert self.news(stream, since) == [("diagnosis", "diagnostic : BPCO")]
 
-    def test_an_amendment_and_an_error_are_counted(self) -> None:
+    def test_an_amendment_is_told_and_an_error_counted(self) -> None:
         stream, since = self.left()
         note = stream.add(NoteSigned(one_liner="HTA"), author=ME)
         stream.add(NoteAmended(kind="addendum", text="suite"), target=note.event_id, author=OTHER)
         stream.add(EntryMarkedInError(), target=self.drug.event_id, reason="x", author=OTHER)
-        assert self.news(stream, since) == [("other", "2 autres changements")]
+        assert self.news(stream, since) == [
+            ("amended", "note amendée"),
+            ("other", "1 autre changement"),
+        ]
 
     def test_a_patient_whom_she_never_treated_is_counted_with_the_centre(self) -> None:
         stream = person()
