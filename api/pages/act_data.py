@@ -338,7 +338,7 @@ def colleagues(directory: Directory, centre: UUID, at: Moment) -> list[tuple[UUI
             coming += 1
         if coming <= 2:
             found.setdefault(line.practitioner, line.practitioner_name)
-    if here is not None and here.referent is not None and here.referent.person is not None:
+    if here is not None and here.referent.person is not None:
         found.setdefault(here.referent.person, here.referent.name)
     return list(found.items())
 

@@ -1,6 +1,6 @@
 """The machine doors: JSON under ``/api/v1``, FHIR under ``/fhir``, and what operators probe."""
 
-from releve.api.routes import boards, centres, commands, fhir, inbox, operating, readings
+from releve.api.routes import boards, centres, commands, fhir, inbox, operating, readings, results
 
 DOORS = (
     operating.router,
@@ -9,6 +9,7 @@ DOORS = (
     boards.router,
     inbox.router,
     readings.router,
+    results.router,
     fhir.router,
 )
 """Routers in the order they are asked."""

@@ -154,7 +154,7 @@ def test_a_refused_act_keeps_what_was_typed(doctor: TestClient, page: str) -> No
 
 
 def test_a_result_goes_from_order_to_a_patient_who_knows(
-    doctor: TestClient, machine: TestClient, page: str
+    web: Web, doctor: TestClient, machine: TestClient, page: str
 ) -> None:
     shown = done(doctor, page, "prescrire", kind="laboratory", text="Ionogramme",
                  expected_by="2026-11-26", harm_if_late="oui")  # fmt: skip
@@ -165,6 +165,15 @@ def test_a_result_goes_from_order_to_a_patient_who_knows(
                    **potassium("5.9", interpretation="H"))[0]  # fmt: skip
     waiting = doctor.get(f"{page}/resultats").text
     assert "à lire" in waiting
+    (told,) = machine.get(f"/api/v1{page}/results").json()["results"]
+    assert (told["state"], told["versions"][0]["entry"]) == ("to-review", result)
+    assert told["order"]["entry"] == order[1]
+    groups = machine.get(f"/api/v1/centres/{centre(web)}/results").json()["groups"]
+    (row,) = (
+        row for group in groups if group["group"] == "to-review" for row in group["results"]
+        if row["patient"] == page.rpartition("/")[2]
+    )  # fmt: skip
+    assert row["result"]["entry"] == result
     assert f'href="{page}/gestes/relire/{result}"' in waiting
     assert "Ionogramme" in doctor.get("/resultats").text
     silent = act(doctor, page, "relire", result, verdict="abnormal")
@@ -268,6 +277,9 @@ class TestQuestions:
         assert "Pourquoi la colchicine ?" in shown.text
         assert "Goutte" in shown.text  # what it quotes
         assert before.get(page).status_code == 404
+        (told,) = web.machine("previous").get("/api/v1/questions").json()["questions"]
+        assert told["text"] == "Pourquoi la colchicine ?"
+        assert "Goutte" in told["about"]["text"]
         question = web.services.reader.stream(patient_of(page))[-1].event_id
         to = f"{page}/questions/{question}"
         control = f"reponse-{str(question)[:8]}"
@@ -283,6 +295,10 @@ class TestQuestions:
     def test_are_nobody_elses(self, web: Web) -> None:
         assert web.browser("coordinator").get("/questions").status_code == 404
         assert web.browser("auditor").get("/questions").status_code == 404
+        assert web.machine("coordinator").get("/api/v1/questions").status_code == 404
+        assert web.machine("coordinator").get(
+            f"/api/v1/centres/{centre(web)}/results"
+        ).status_code == 404  # fmt: skip
 
 
 def patient_of(page: str) -> UUID:

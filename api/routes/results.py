@@ -1,0 +1,155 @@
+"""Results and questions as JSON: of a patient, of a centre, of whoever asks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from releve.api.asked import Asked, asked_of
+from releve.api.disclosure import read_clinical
+from releve.api.gate import Granted, Guard, services_of
+from releve.api.pages.views import Moment
+from releve.api.problems import NOT_AVAILABLE, RequestRefused
+from releve.api.reading import patient_at, results_board_of
+from releve.api.routes.bodies import AtPosition, as_json, clinical_json
+from releve.domain.commands.follow_up import AnswerQuestion
+from releve.projections.patient_summary import Line, Result
+from releve.projections.results_board import ResultRow
+from releve.projections.timeline import line_json
+from releve.security.policy import Action
+
+router = APIRouter(prefix="/api/v1", dependencies=[AtPosition])
+
+OfPatient = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
+OfCentre = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "centre"))]
+Asking = Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
+
+
+@router.get("/patients/{patient}/results", response_model=None)
+def of_patient(request: Request, granted: OfPatient) -> Response:
+    """Every order and result of a patient with its versions and what was done about it."""
+    services = services_of(request)
+    day = Moment(services.clock(), granted.principal.zone).day
+
+    def produce() -> tuple[dict[str, Any], int]:
+        summary, position = patient_at(services, granted.patient)
+        return {
+            "patient": str(granted.patient),
+            "version": summary.version,
+            "position": position,
+            "results": [
+                {**result_json(each), "state": each.state(day)} for each in summary.results
+            ],
+        }, position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="api.results", patients=lambda _: (granted.patient,)
+    )
+    return clinical_json(disclosed, version=disclosed.content["version"])
+
+
+@router.get("/centres/{centre}/results", response_model=None)
+def of_centre(request: Request, granted: OfCentre) -> Response:
+    """A centre's results that are not done, by group in the order in which they hurt.
+
+    Documents that nobody matched are there for whoever may read the inbox.
+    """
+    services = services_of(request)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        found, position = results_board_of(services, granted, services.clock())
+        return {
+            "centre": str(granted.centre),
+            "position": position,
+            "groups": [
+                {"group": group, "results": [_row(row) for row in rows]}
+                for group, rows in found.items()
+            ],
+        }, position
+
+    disclosed = read_clinical(
+        services, granted, produce, what="api.results-board",
+        patients=lambda content: list(dict.fromkeys(
+            UUID(row["patient"]) for group in content["groups"] for row in group["results"]
+            if row["patient"]
+        )),
+    )  # fmt: skip
+    return clinical_json(disclosed)
+
+
+@router.get("/questions", response_model=None)
+def questions(request: Request, granted: Asking) -> Response:
+    """Questions that wait for the reader's answer in every record where they may still give it."""
+    services, principal = services_of(request), granted.principal
+    if principal.role not in AnswerQuestion.roles:
+        raise RequestRefused(NOT_AVAILABLE)
+    asked, position = asked_of(services, principal)
+    if not asked:
+        headers = {"Cache-Control": "no-store", "Releve-Position": str(position)}
+        empty = as_json({"questions": [], "position": position})
+        return Response(empty, 200, headers, media_type="application/json")
+    disclosed = read_clinical(
+        services, asked[0].granted,
+        lambda: ({"questions": [_asked(each) for each in asked], "position": position}, position),
+        what="api.questions",
+        patients=lambda _: list(dict.fromkeys(each.summary.patient for each in asked)),
+    )  # fmt: skip
+    return clinical_json(disclosed)
+
+
+def _asked(each: Asked) -> dict[str, Any]:
+    line = each.question.line
+    return {
+        "question": str(line.entry_id),
+        "patient": str(each.summary.patient),
+        "name": each.summary.full_name(),
+        "asked_by": line.author,
+        "asked_at": line.recorded_at.isoformat(),
+        "text": line.detail["text"],
+        "due": line.detail.get("due"),
+        "about": each.about.to_json() if each.about is not None else None,
+    }
+
+
+def result_json(result: Result) -> dict[str, Any]:
+    """One result: its order, its versions oldest first, and what was done about it."""
+    return {
+        "entry": str(result.entry_id),
+        "title": result.title,
+        "order": _line(result.order),
+        "versions": [line_json(each) for each in result.versions],
+        "review": _line(result.review),
+        "informed": _line(result.informed),
+        "attempts": [line_json(each) for each in result.attempts if not each.wrong],
+        "previous_review": _line(result.previous_review),
+        "validation": result.validation,
+    }
+
+
+def _line(line: Line | None) -> dict[str, Any] | None:
+    return line_json(line) if line is not None else None
+
+
+def _row(row: ResultRow) -> dict[str, Any]:
+    return {
+        "title": row.title,
+        "since": row.since.isoformat(),
+        "critical": row.critical,
+        "not_comparable": row.not_comparable,
+        "alarms": [{"label": each.label, "text": each.text} for each in row.alarms],
+        "late": row.late,
+        "patient": str(row.patient) if row.patient else None,
+        "name": row.name or None,
+        "severity": row.severity,
+        "result": result_json(row.result) if row.result is not None else None,
+        "item": str(row.item.line.entry_id) if row.item is not None else None,
+        "answerable": row.owner,
+        "ordered_by": row.ordered_by,
+        "expected_by": row.expected_by or None,
+        "previous_reader": row.previous_reader or None,
+        "attempts": row.attempts,
+        "document": str(row.document) if row.document else None,
+    }
