@@ -324,8 +324,6 @@ def around_sections(
         if card.get("since"):
             news.append((card["tier"], news_row(card, words), card["patient"]))
     said = [("", clipped(text, words * 3), "") for text in head.get("messages", ())]
-    if head.get("since"):
-        news.append(("~", f"Au centre : {head['since']}", ""))
     found = []
     for name, title, rows, most in (
         (APPOINTMENTS, "Rendez-vous du jour", sorted(today), limits.appointments),
@@ -333,8 +331,14 @@ def around_sections(
         (SINCE, "Depuis votre dernier séjour", sorted(news, key=lambda row: row[0]), limits.since),
         (MESSAGES, "De vos prédécesseurs", said, limits.messages),
     ):
-        if rows:
+        centre = (
+            [("", f"Au centre : {head['since']}", "")]
+            if name == SINCE and head.get("since")
+            else []
+        )
+        if rows or centre:
             kept = rows[: -(-most * _SHARE[words] // 100)]
+            rows, kept = rows + centre, kept + centre
             found.append(
                 Section(
                     name, title, tuple(row[1] for row in kept), tuple(row[2] for row in kept),

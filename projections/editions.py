@@ -9,14 +9,12 @@ rebuild changes them, and an erased patient leaves a grey line under a manifest 
 from __future__ import annotations
 
 import base64
-import hashlib
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
@@ -34,10 +32,9 @@ from releve.projections.briefing import (
     rank,
     viewpoint,
 )
-from releve.projections.briefing_text import Section, as_text, page, page_words, row_json
 from releve.projections.directory import CentreEntry, Directory, StintLine
+from releve.projections.edition import Edition
 from releve.projections.edition_frame import (
-    REST,
     Intake,
     alarms_of,
     counted_words,
@@ -47,117 +44,13 @@ from releve.projections.edition_frame import (
 )
 from releve.projections.projected_rows import GENERATION
 from releve.projections.records import KEPT_S, CentreRecords
-from releve.projections.rule_release import Rules, in_force, load_rules
+from releve.projections.rule_release import in_force, load_rules
 from releve.projections.since_last_stay import centre_counts
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys, KeyId
 from releve.security.keys.sealed_rows import edition_mac, open_row, seal_row
 
-
-@dataclass(frozen=True)
-class Edition:
-    """One edition as kept: the frame, the cards in order, and what proves them.
-
-    ``cards`` holds the bytes that were issued; None stands for a patient erased since.
-    """
-
-    edition: UUID
-    stint: UUID
-    number: int
-    position: int
-    rule_release: str
-    issued_at: datetime
-    head: dict[str, Any]
-    patients: tuple[UUID, ...]
-    cards: tuple[bytes | None, ...]
-    manifest: bytes
-    fresh: bool = False
-    """True from :meth:`Editions.issue` while ``stint.briefing-issued`` is not known to stand."""
-
-    @property
-    def sha256(self) -> str:
-        """Hex SHA-256 over all card bytes that can be read, in order."""
-        return hashlib.sha256(b"".join(card or b"" for card in self.cards)).hexdigest()
-
-    @property
-    def manifest_sha256(self) -> str:
-        """Hex SHA-256 of the manifest, as ``stint.briefing-issued`` keeps it."""
-        return hashlib.sha256(self.manifest).hexdigest()
-
-    @property
-    def rules(self) -> Rules:
-        """The release that ranked it."""
-        return load_rules(self.rule_release)
-
-    @property
-    def ranked(self) -> int:
-        """How many patients are in T0 to T4; others have a card because they come today."""
-        return sum(count for tier, count in self.head["tiers"].items() if tier != REST)
-
-    def opened(self) -> list[Card | None]:
-        """The cards as maps, in order, decoded once; None for an erased patient."""
-        return self._opened
-
-    @cached_property
-    def _opened(self) -> list[Card | None]:
-        return [None if card is None else msgspec.json.decode(card) for card in self.cards]
-
-    def page(self) -> list[Section]:
-        """The two-minute page of the edition."""
-        return self._page
-
-    @cached_property
-    def _page(self) -> list[Section]:
-        cards = [card for card in self.opened() if card is not None]
-        return page(self.head, cards, self.rules)
-
-    def words(self) -> int:
-        """How many words the two-minute page makes its reader read."""
-        return page_words(self.head, self.page())
-
-    def to_json(self) -> dict[str, Any]:
-        """The contract's object; ``rows`` are the patients of T0 to T4 in order."""
-        rows = [
-            {"patient": str(patient), "erased": True} if card is None else row_json(card)
-            for patient, card in zip(self.patients, self.opened(), strict=True)
-            if card is None or card["tier"] != REST
-        ]
-        return {
-            "stint": str(self.stint),
-            "edition": str(self.edition),
-            "number": self.number,
-            "position": self.position,
-            "issued_at": self.issued_at.isoformat(),
-            "rule_release": self.rule_release,
-            "sha256": self.sha256,
-            "manifest": self.manifest_sha256,
-            "words": self.words(),
-            "tiers": self.head["tiers"],
-            "t5": self.head["t5"],
-            "head": {
-                name: self.head[name]
-                for name in (
-                    "replaces",
-                    "colleagues",
-                    "alarms",
-                    "messages",
-                    "since",
-                    "last_edition",
-                )
-                if name in self.head
-            },
-            "rows": rows,
-        }
-
-    def to_text(self) -> str:
-        """The edition as plain French text; the same edition always prints the same."""
-        return as_text(
-            self.head,
-            self.opened(),
-            self.rules,
-            sha256=self.sha256,
-            manifest=self.manifest_sha256,
-        )
+__all__ = ["Edition", "Editions", "issue_briefing_data"]
 
 
 class _Opened(NamedTuple):
@@ -213,10 +106,7 @@ class Editions:
         centre = directory.centre(line.centre) if line else None
         if line is None or centre is None:
             raise NotFound
-        view = viewpoint(
-            line, centre.zone, now, self._seen(directory, line),
-            returning=directory.last_stint_before(stint) is not None,
-        )  # fmt: skip
+        view = self._view(directory, line, centre, now)
         release = self._in_force(directory)
         frame = self._frame(directory, centre, line, view, now, release)
         standing = self._standing(line, view, release, frame)
@@ -316,10 +206,7 @@ class Editions:
         centre = directory.centre(line.centre) if line else None
         if line is None or centre is None:
             return []
-        view = viewpoint(
-            line, centre.zone, now, self._seen(directory, line),
-            returning=directory.last_stint_before(line.stint) is not None,
-        )  # fmt: skip
+        view = self._view(directory, line, centre, now)
         rules = load_rules(self._in_force(directory))
         _, summaries = self._records.summaries(centre.centre)
         newer = [each for each in summaries.values() if each.position > edition.position]
@@ -393,6 +280,25 @@ class Editions:
             elif not isinstance(key, KeyDestroyed) or name[0] == stint:
                 raise key
         return keys
+
+    def seen_from(self, directory: Directory, stint: UUID, now: datetime) -> Viewpoint:
+        """From where an edition of a stint looks at ``now``: what a card is built from, besides.
+
+        Raises:
+            NotFound: no such stint, or its centre is unknown.
+        """
+        line = directory.stint(stint)
+        centre = directory.centre(line.centre) if line else None
+        if line is None or centre is None:
+            raise NotFound
+        return self._view(directory, line, centre, now)
+
+    def _view(
+        self, directory: Directory, line: StintLine, centre: CentreEntry, now: datetime
+    ) -> Viewpoint:
+        returning = directory.last_stint_before(line.stint) is not None
+        seen = self._seen(directory, line)
+        return viewpoint(line, centre.zone, now, seen, returning=returning)
 
     def _seen(self, directory: Directory, line: StintLine) -> int:
         """Up to which position this doctor has read the centre's records, in earlier stints.

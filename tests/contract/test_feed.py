@@ -23,6 +23,7 @@ from releve.domain.events import STINT as STINT_CLASS
 from releve.domain.events import Payload
 from releve.domain.values import Concept, NamedPerson
 from releve.projections import directory, editions, records, rule_release, timeline
+from releve.projections.briefing import build_card, card_bytes, rank
 from releve.projections.feed import Feed
 from releve.projections.patient_summary import to_bytes
 from releve.projections.rebuild import RebuildRunning, _alone
@@ -526,6 +527,20 @@ class TestEditions:
         assert again.rule_release == CURRENT
         assert again.to_text() == first.to_text()
         assert again.sha256 == first.sha256
+
+    def test_cards_are_those_of_the_fold_of_the_ledger_at_their_position(
+        self, house: House
+    ) -> None:
+        stream = self.arranged(house)
+        edition = self.issue(house)
+        house.write(stream, ProblemRecorded(concept=Concept(text="Goutte")))
+        house.run()
+        place = directory.load(house.database.service_pool, house.ledger.data_keys)
+        view = house.editions.seen_from(place, house.stint.id, edition.issued_at)
+        for patient, kept in zip(edition.patients, edition.cards, strict=True):
+            then = timeline.replay(house.ledger.reader, patient, position=edition.position)
+            (ranked,) = rank([then.summary], view, edition.rules)
+            assert card_bytes(build_card(ranked, view, place, edition.rules)) == kept
 
     def test_leave_a_grey_line_for_an_erased_patient(self, house: House) -> None:
         stream = self.arranged(house)
