@@ -212,11 +212,12 @@ def _results(ranked: Ranked, view: Viewpoint, rules: Rules) -> list[dict[str, An
     summary = ranked.summary
     alarming = {alarm.entry for alarm in ranked.alarms}
     found = []
-    for result in summary.open_results(view.day):
+    for result in summary.results:
         state = result.state(view.day)
-        if result.received is None:
-            continue
         corrected = is_corrected_for(result, view, rules)
+        settled = state in ("done", "cancelled") and not corrected
+        if result.received is None or settled:
+            continue
         said = _sourced(
             result.received,
             text=result.title,

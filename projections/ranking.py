@@ -210,7 +210,8 @@ def is_corrected_for(result: Result, view: Viewpoint, rules: Rules) -> bool:
     if before is None or now is None or view.reader is None or before.person != view.reader:
         return False
     came = now.recorded_at.astimezone(zone_of(view.zone)).date()
-    return view.day - came <= timedelta(days=rules.corrected_days) and result.review is None
+    again = result.review is not None and result.review.person == view.reader
+    return view.day - came <= timedelta(days=rules.corrected_days) and not again
 
 
 def rank(summaries: Iterable[PatientSummary], view: Viewpoint, rules: Rules) -> list[Ranked]:

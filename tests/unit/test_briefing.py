@@ -842,6 +842,14 @@ class TestMoreOnTheCard:
         )
         stream.add(ResultReceived(status="corrected", title="Iono"), target=first.event_id)
         assert "Corrigé après votre lecture : Iono" in card_text(new_card(stream))
+        stream.add(
+            ResultReviewed(verdict="known", inform_patient=False),
+            target=stream.events[-1].event_id,
+            author=OTHER,
+        )
+        assert "Corrigé après votre lecture : Iono" in card_text(new_card(stream)), (
+            "that somebody else has read it since tells her nothing"
+        )
         later = seen(datetime(2026, 12, 3, 8, tzinfo=UTC))
         assert "corrected-result" not in ranked_of(stream, view=later)[0].signals
         someone = seen()._replace(reader=UUID(int=7))
