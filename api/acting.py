@@ -12,7 +12,7 @@ from uuid import UUID
 from releve.api import inbox
 from releve.api.arrived import arrived_since
 from releve.api.gate import Granted, Principal, authorise, instant
-from releve.api.problems import Overtaken
+from releve.api.problems import Overloaded, Overtaken
 from releve.domain.commands import (
     COMMANDS,
     AmendNote,
@@ -37,6 +37,7 @@ from releve.domain.commands import (
     WriteHandover,
 )
 from releve.domain.continuity import CommandContext, Outcome, Written
+from releve.domain.errors import Refused
 from releve.domain.events import Author, Channel, Source
 from releve.domain.values import Identifier, Nir
 from releve.fhir.import_files import IDENTIFIER, identifier_value
@@ -136,12 +137,14 @@ def perform(
     The idempotency key is bound to the person and role: two people never share a request.
 
     Raises:
+        Overloaded: the stint asks for more read-backs than it may; those that it asked for.
         Overtaken: somebody wrote on the patient's record above ``expected_version``; what, as far
             as the principal may read it, comes with it.
         ReleveError: as the application service says.
     """
     principal = granted.principal
     actor = principal.actor_bytes()
+    flagged = _flagged(services, granted, command)
     context = CommandContext(
         author=Author(
             role=principal.role,  # type: ignore[arg-type]  # the policy knows the same words
@@ -157,7 +160,7 @@ def perform(
         seen_position=seen_position,
         expected_version=expected_version,
         source=Source(channel=_channel(principal, command, channel)),
-        read_backs_requested=_read_backs_requested(services, granted, command),
+        read_backs_requested=len(flagged),
     )
     try:
         outcome = services.continuity.execute(
@@ -171,6 +174,10 @@ def perform(
         if granted.kind != "patient" or target is None or expected_version is None:
             raise
         raise Overtaken(meanwhile, arrived_since(services, granted, expected_version)) from None
+    except Refused as refused:
+        if refused.code != "too-many-read-backs":
+            raise
+        raise Overloaded(refused, flagged) from None
     if isinstance(command, MatchDocument):
         delivered = inbox.deliver(services, outcome.stream)
         if wait and delivered is not None:
@@ -283,17 +290,20 @@ def _claims(services: Services, command: Command) -> list[Claim]:
     ]
 
 
-def _read_backs_requested(services: Services, granted: Granted, command: Command) -> int:
-    """For how many other patients the author's stint has asked for a read-back already."""
+def _flagged(services: Services, granted: Granted, command: Command) -> list[UUID]:
+    """The other patients for whom the author's stint has asked for a read-back already."""
     stint = granted.decision.stint
     if not isinstance(command, WriteHandover) or not command.read_back_requested or stint is None:
-        return 0
+        return []
     summaries = services.records.summaries(granted.centre)[1]
-    return sum(
-        each.line.current
-        and each.line.stint == stint
-        and bool(each.line.detail.get("read_back_requested"))
+    return [
+        patient
         for patient, summary in summaries.items()
         if patient != granted.target
-        for each in summary.handovers
-    )
+        and any(
+            each.line.current
+            and each.line.stint == stint
+            and bool(each.line.detail.get("read_back_requested"))
+            for each in summary.handovers
+        )
+    ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -144,6 +145,16 @@ class Overtaken(Written):
         self.arrived = tuple(arrived)
 
 
+class Overloaded(domain.Refused):
+    """More read-backs than a stint may ask for, with the patients to choose from."""
+
+    def __init__(self, refused: domain.Refused, patients: Sequence[UUID]) -> None:
+        super().__init__(
+            refused.code, what=refused.what, why=refused.why, do=refused.do, field=refused.field
+        )
+        self.patients = tuple(patients)
+
+
 STATUS: dict[type[domain.ReleveError], int] = {
     domain.ReleveError: 500,
     domain.Invalid: 422,
@@ -151,6 +162,7 @@ STATUS: dict[type[domain.ReleveError], int] = {
     domain.Conflict: 409,
     Written: 409,
     Overtaken: 409,
+    Overloaded: 422,
     Claimed: 409,
     domain.Reused: 422,
     domain.NotFound: 404,
@@ -298,6 +310,8 @@ def _from_domain(error: domain.ReleveError) -> Problem:
             why = f"{error.by.name} a écrit sur ce dossier depuis sa lecture."
     if isinstance(error, Overtaken):
         more["arrived"] = list(error.arrived)
+    if isinstance(error, Overloaded):
+        more["choose_from"] = [str(patient) for patient in error.patients]
     return Problem(
         status,
         error.code,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from starlette.datastructures import FormData
@@ -48,6 +49,8 @@ class Form:
     contingencies: list[dict[str, Any]] = field(default_factory=list)
     arrived: Sequence[Mapping[str, Any]] = ()
     """What others wrote on the record since the form was opened."""
+    flagged: Sequence[UUID] = ()
+    """Patients among whom the author must choose first."""
 
     def value(self, name: str) -> str:
         """What stands in a field."""

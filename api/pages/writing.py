@@ -16,7 +16,7 @@ from releve.api.pages import forms, measures, views
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import ITEM_KINDS
 from releve.api.pages.shell import clinical_page, moment, see
-from releve.api.problems import Overtaken, RequestRefused, problem_for
+from releve.api.problems import Overloaded, Overtaken, RequestRefused, problem_for
 from releve.api.reading import patient_at
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
@@ -261,6 +261,7 @@ def _signed(
         )
     except ReleveError as error:
         form.refused(problem_for(error), names)
+        form.flagged = error.patients if isinstance(error, Overloaded) else ()
     else:
         return see(f"/patients/{granted.patient}", fait=said)
     return None
@@ -278,6 +279,7 @@ def _shown(
         summary, position = patient_at(services, granted.patient)
         if form.version is None:
             form.version, form.position = summary.version, position
+        known = services.records.summaries(granted.centre)[1] if form.flagged else {}
         return {
             "who": views.identity(
                 summary,
@@ -286,11 +288,16 @@ def _shown(
                 services.records.same_names(granted.centre, summary),
             ),
             "form": form,
+            "flagged": [
+                {"href": f"/patients/{each}/transmission", "name": known[each].full_name()}
+                for each in form.flagged
+                if each in known
+            ],
             **content(summary),
         }, position
 
     disclosed = read_clinical(
         services, reading, produce, what=f"page.{template.removesuffix('.html')}",
-        patients=lambda _: (granted.patient,),
+        patients=lambda _: (granted.patient, *form.flagged),
     )  # fmt: skip
     return clinical_page(request, principal, template, disclosed, here="patients", status=status)
