@@ -66,7 +66,8 @@ def test_every_example_answers_as_the_page_says(web: Web) -> None:
     token, _ = web.services.identity.sessions.issue_token(web.services.persona("present").persona)
     variables = {
         "BASE": BASE, "TOKEN": token, "STINT": str(web.stint("present")),
-        "PATIENT": str(web.patient()), "POSITION": "0",
+        "CENTRE": str(web.services.persona("present").centre), "PATIENT": str(web.patient()),
+        "POSITION": "0",
     }  # fmt: skip
     client, ran, written = web.client(), 0, []
     for block, status, said in EXAMPLE.findall(PAGE):
