@@ -129,6 +129,7 @@ def _page(
                 services.records.same_names(granted.centre, summary),
             ),
             "entry": views.entry_view(found, at.zone),
+            "is_note": stands and found.topic == NOTE,
             "amend_form": form("amend", Action.AMEND_NOTE, position)
             if stands and found.topic == NOTE
             else None,

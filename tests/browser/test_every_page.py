@@ -36,6 +36,16 @@ def document(site: Site) -> str:
     return f"/arrivees/{kept.document}"
 
 
+def unread(site: Site) -> str:
+    """The form that reads the first result of the board."""
+    centre = site.web.services.persona("present").centre
+    for patient, summary in site.web.services.records.summaries(centre)[1].items():
+        for result in summary.results:
+            if result.received is not None and result.review is None:
+                return f"/patients/{patient}/gestes/relire/{result.entry_id}"
+    raise AssertionError("the demo centre has a result to read")
+
+
 PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "sign-in": (None, lambda site: "/connexion"),
     "briefing": ("present", lambda site: f"/sejours/{site.web.stint('present')}/briefing"),
@@ -52,6 +62,13 @@ PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
         "present",
         lambda site: f"/sejours/{site.web.stint('present')}/transmissions",
     ),
+    "results of a patient": ("present", lambda site: f"/patients/{site.web.patient()}/resultats"),
+    "results of the centre": ("present", lambda site: "/resultats"),
+    "open items": ("present", lambda site: "/points"),
+    "questions": ("present", lambda site: "/questions"),
+    "treatments": ("present", lambda site: f"/patients/{site.web.patient()}/traitements"),
+    "an act": ("present", lambda site: f"/patients/{site.web.patient()}/gestes/prescrire"),
+    "an act about a result": ("present", unread),
     "new record": ("present", lambda site: "/patients/nouveau"),
     "deadlines": ("coordinator", lambda site: "/echeances"),
     "patients of the office": ("coordinator", lambda site: "/patients"),

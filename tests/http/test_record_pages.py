@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from releve.api.acting import settle
 from releve.api.pages.acts import ACTS
+from releve.api.pages.patient import SHOWN
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.commands import COMMANDS
@@ -357,3 +358,41 @@ def test_an_unknown_act_or_entry_is_not_there(doctor: TestClient, page: str) -> 
     for address in ("gestes/rien", f"gestes/relire/{nothing}", f"gestes/traitement/{nothing}",
                     "gestes/relire", "gestes/relire/x"):  # fmt: skip
         assert doctor.get(f"{page}/{address}").status_code == 404, address
+
+
+def test_the_thread_reads_its_newest_entries_alone(
+    web: Web, doctor: TestClient, machine: TestClient, page: str
+) -> None:
+    for number in range(SHOWN + 5):
+        write(machine, page, "sign-note", plan=f"Note numéro {number}.")
+    patient = patient_of(page)
+    whole = web.services.reader.stream(patient)
+    assert web.services.reader.stream(patient, last=7) == whole[-7:]
+    assert web.services.reader.stream(patient, last=10**6) == whole
+    shown = doctor.get(page).text
+    assert f"{SHOWN} entrées sur {len(whole)}" in shown
+    assert "Note numéro 2." not in shown
+    assert "Note numéro 2." in doctor.get(f"{page}?tout=1").text
+
+
+def test_a_note_is_copied_for_other_software(
+    doctor: TestClient, machine: TestClient, page: str
+) -> None:
+    (note,) = write(machine, page, "sign-note", plan="Revoir jeudi")
+    assert f"{page}/entrees/{note}#copier" in doctor.get(page).text
+    shown = doctor.get(f"{page}/entrees/{note}").text
+    copied = shown.split("<textarea")[1].split("</textarea>")[0]
+    assert "FEUILLE Ida" in copied
+    assert "Revoir jeudi" in copied
+
+
+def test_a_page_stays_light_and_its_reading_is_written_down(
+    web: Web, doctor: TestClient, page: str
+) -> None:
+    before = web.services.reader.head().size
+    answer = doctor.get(f"{page}/resultats", headers={"accept-encoding": "identity"})
+    assert len(answer.content) < 50 * 1024
+    web.services.settled()
+    read = web.services.reader.by_position(before - 1, 20)
+    (entry,) = (each.access for each in read if each.access is not None)
+    assert (entry.what, entry.patients) == ("page.results", (patient_of(page),))
