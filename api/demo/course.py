@@ -54,6 +54,13 @@ ANSWERS = (
     "Oui, mal supportée au printemps.", "Non, relance faite avant mon départ.",
     "La fille, dont le numéro est au dossier.", "À sa demande, rien ne s'oppose à changer.",
 )  # fmt: skip
+IF_THEN = (
+    ("Fièvre, essoufflement ou malaise", "Revoir le jour même, sinon le 15"),
+    ("Ne mange plus ou ne boit plus", "Appeler l'entourage, visite avant le soir"),
+    ("Douleur qui réveille malgré le traitement", "Appel au médecin en poste, réévaluer la dose"),
+    ("Ne répond pas à deux appels", "Passage de l'infirmière, puis visite"),
+    ("Confusion ou chute", "Visite le jour même, revoir les traitements"),
+)
 LONGER = (
     ("monitoring", "Contrôler la tension au cabinet", 21), ("referral", "Avis du spécialiste : date à obtenir", 30),
     ("renewal", "Ordonnance de fond à renouveler", 42), ("admin", "Dossier administratif à compléter", 25),
@@ -126,9 +133,10 @@ class Course:
         item = self._item(rng, condition, day) if not asked else None
         resident = age > 80 and scribe.rng("ehpad", str(person.index)).random() < 0.15
         visited = age > 75 and rng.random() < 0.25
+        trigger, action = rng.choice(IF_THEN)
         contingency = SetContingency(
-            condition="Fièvre, essoufflement ou malaise", action="Revoir le jour même, sinon le 15",
-            who="médecin en poste", valid_until=(day + timedelta(days=12)).isoformat(),
+            condition=trigger, action=action, who="médecin en poste",
+            valid_until=(day + timedelta(days=12)).isoformat(),
         )  # fmt: skip
         scribe.write(
             at, label, chart.target, "doctor",
@@ -203,7 +211,10 @@ class Course:
                 )
                 held.level = min(held.level, len(DRUGS[key].doses) - 1)
                 end = None if each.chronic else (day + timedelta(days=7)).isoformat()
-                medicines.append(background.started(key, held.level, each, day.isoformat(), end))
+                start = day.isoformat()
+                if each.chronic and rng.random() < 0.9:
+                    start = str(rng.randint(int(begun), day.year - 1))  # taken before they came
+                medicines.append(background.started(key, held.level, each, start, end))
                 if each.chronic:
                     chart.drugs[key] = held
         return tuple(problems), tuple(medicines)
