@@ -43,9 +43,12 @@ FROM ledger.event e LEFT JOIN ledger.leaf l ON l.stream = e.stream AND l.version
 WHERE e.stream = $1 ORDER BY e.version"""
 
 _STREAM_LAST: Final = """
-SELECT l.position, e.stream, e.version, e.topic, e.header, e.body
-FROM ledger.event e LEFT JOIN ledger.leaf l ON l.stream = e.stream AND l.version = e.version
-WHERE e.stream = $1 ORDER BY e.version DESC LIMIT $2"""
+SELECT l.position, e.stream, e.version, e.topic, e.header, e.body FROM (
+    SELECT e.stream, e.version, e.topic, e.header, e.body FROM ledger.event e
+    WHERE e.stream = $1 ORDER BY e.version DESC LIMIT $2) e LEFT JOIN LATERAL (
+    SELECT l.position FROM ledger.leaf l
+    WHERE l.stream = e.stream AND l.version = e.version OFFSET 0) l ON true
+ORDER BY e.version DESC"""
 
 _STREAM_UP_TO: Final = """
 SELECT l.position, e.stream, e.version, e.topic, e.header, e.body
