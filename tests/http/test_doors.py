@@ -91,7 +91,7 @@ def readings(web: Web) -> list[tuple[str, str, str]]:
             ask_the_doctor_in_post(web, patient)
         if route.path.startswith("/audit"):
             persona = "auditor"
-        elif route.path in ("/echeances", "/arrivees/agenda"):
+        elif route.path in ("/echeances", "/arrivees/agenda") or "coordination" in route.path:
             persona = "coordinator"
         found.append((persona, address, route.path))
     return found
@@ -228,6 +228,14 @@ NO_RECORD = {
     "/patients/nouveau",
     "/api/v1/ledger/checkpoint",
     "/api/v1/centres/{centre}",
+    "/coordination/sejour",
+    "/coordination/sejours/{stint}/modifier",
+    "/coordination/sejours/{stint}/annuler",
+    "/coordination/equipe",
+    "/coordination/horaires",
+    "/coordination/fermeture",
+    "/coordination/sans-medecin",
+    "/coordination/lieu",
 }
 """Signed-in pages that hold no record: a redirection, the log's head, an empty form, a centre."""
 
