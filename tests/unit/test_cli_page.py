@@ -187,7 +187,7 @@ def test_the_options_of_every_command_and_of_none_are_named() -> None:
 def test_every_benchmark_is_named() -> None:
     text = section("`releve bench NAME`")
     assert set(
-        re.findall(r"`([a-z]+)`", text.partition("NAME is one of")[2].partition(".")[0])
+        re.findall(r"`([a-z-]+)`", text.partition("NAME is one of")[2].partition(".")[0])
     ) == {each.value for each in Bench}
 
 

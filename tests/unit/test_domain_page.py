@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -36,6 +37,26 @@ def test_every_command_is_named_and_the_internal_ones_are_marked() -> None:
 
 def test_each_scenario_named_is_a_test() -> None:
     named = {number for *_, numbers in ROWS for number in re.findall(r"\d+", numbers)}
+    tested = {
+        int(number)
+        for name in re.findall(r"^def test_((?:\d\d_(?:and_)?)+)", SCENARIOS, re.MULTILINE)
+        for number in re.findall(r"\d\d", name)
+    }
     assert named
-    for number in named:
-        assert f"def test_{int(number):02d}_" in SCENARIOS
+    assert {int(number) for number in named} <= tested
+
+
+def test_the_roadmap_names_every_scenario_that_is_not_told_yet() -> None:
+    waiting = {
+        number
+        for each in ast.parse(SCENARIOS).body
+        if isinstance(each, ast.AnnAssign) and getattr(each.target, "id", "") in ("LATER", "PARTLY")
+        if each.value is not None
+        for number in ast.literal_eval(each.value)
+    }
+    roadmap = (ROOT / "docs" / "roadmap.md").read_text(encoding="utf-8")
+    section = roadmap.partition("## Scenarios that cannot be told yet")[2].partition("\n## ")[0]
+    said = {int(n) for group in re.findall(r"\(([\d, ]+)[,)]", section)
+            for n in re.findall(r"\d+", group)}  # fmt: skip
+    assert waiting
+    assert waiting <= said
