@@ -77,11 +77,28 @@ PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "document for a doctor": ("present", document),
     "result by telephone": ("coordinator", lambda site: "/arrivees/telephone"),
     "day list": ("coordinator", lambda site: "/arrivees/agenda"),
+    "handover board": ("present", lambda site: "/relais"),
+    "handover board of the office": ("coordinator", lambda site: "/relais"),
+    "closing": ("present", lambda site: f"/sejours/{site.web.stint('present')}/cloture"),
+    "taking over": (
+        "present",
+        lambda site: f"/sejours/{site.web.stint('present')}/prise-de-releve",
+    ),
+    "coordination": ("coordinator", lambda site: "/coordination"),
+    "plan a stint": ("coordinator", lambda site: "/coordination/sejour"),
+    "team": ("coordinator", lambda site: "/coordination/equipe"),
+    "hours": ("coordinator", lambda site: "/coordination/horaires"),
+    "replay": (
+        "present",
+        lambda site: f"/patients/{site.web.patient()}/chronologie"
+        "?connu=2026-11-18T12:00&survenu=2026-11-23T08:00",
+    ),
     "paste": ("present", lambda site: f"/patients/{site.web.patient()}/coller"),
     "audit": ("auditor", lambda site: "/audit"),
     "audit of a record": (
         "auditor",
-        lambda site: f"/audit/patients/{site.web.patient()}?connu=2026-11-20T12:00",
+        lambda site: f"/audit/patients/{site.web.patient()}"
+        "?connu=2026-11-20T12:00&survenu=2026-11-23T08:00",
     ),
 }
 
