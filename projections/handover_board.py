@@ -155,7 +155,7 @@ def batch_of(
         for summary in everybody
         if (handover := summary.handover) is not None and handover.line.stint == line.stint
     ]
-    return _batch(line.stint, rows, line.practitioner_name, everybody, directory, at)
+    return _batch(line.stint, rows, line.practitioner_name, everybody, directory, at, whole=True)
 
 
 def unanswered(batches: Iterable[Batch]) -> list[tuple[Batch, HandoverRow]]:
@@ -218,12 +218,14 @@ def _batch(
     everybody: list[PatientSummary],
     directory: Directory,
     at: datetime,
+    *,
+    whole: bool = False,
 ) -> Batch:
     line = directory.stint(stint) if stint else None
     after = directory.next(line.stint) if line and not line.cancelled else None
     missing: tuple[MissingHandover, ...] = ()
-    if line is not None and _still_writing(line, at):
-        missing = tuple(_missing(everybody, line))
+    if line is not None and (whole or line.over_at - WRITTEN_FROM <= at):
+        missing = tuple(_missing(everybody, line)) if at <= line.over_at + WRITTEN_UNTIL else ()
     rows.sort(key=lambda row: row.patient.hex)
     rows.sort(key=lambda row: _order(row))
     return Batch(
@@ -249,12 +251,11 @@ def _order(row: HandoverRow) -> tuple[bool, float]:
     return True, -(row.answered_at or row.written_at).timestamp()
 
 
+WRITTEN_FROM: Final = timedelta(hours=72)
+"""How long before the end of a stint the board asks for its handovers."""
+
 WRITTEN_UNTIL: Final = timedelta(hours=72)
 """How long after a stint its handovers may still be written."""
-
-
-def _still_writing(line: StintLine, at: datetime) -> bool:
-    return line.starts_at <= at <= line.over_at + WRITTEN_UNTIL
 
 
 def _missing(everybody: Iterable[PatientSummary], line: StintLine) -> list[MissingHandover]:

@@ -137,6 +137,9 @@ class _Shown:
         return {
             "href": f"/sejours/{self.line.stint}/briefing",
             "renew": f"/sejours/{self.line.stint}/edition" if self.own else "",
+            "take": f"/sejours/{self.line.stint}/prise-de-releve"
+            if self.own and self.line.active(self.at.now) and self.line.watch is None
+            else "",
             "token": self.granted.principal.session.form_token(),
             "greeting": self._greeting(),
             "day": french_day(self.at.day).capitalize(),

@@ -54,6 +54,7 @@ def shown(request: Request, granted: Board) -> Response:
     at = moment(request, principal)
     clinical = is_clinical(granted)
     own = principal.stint
+    mine = services.directory.load().stint(own) if own else None
 
     def produce() -> tuple[dict[str, Any], int]:
         found = handovers_of(services, granted.centre)
@@ -64,7 +65,7 @@ def shown(request: Request, granted: Board) -> Response:
                 for batch, row in unanswered(found.batches)
             ],
             "batches": [batch_view(batch, at, clinical) for batch in found.batches],
-            "own_close": f"/sejours/{own}/cloture" if own else "",
+            "own_close": f"/sejours/{own}/cloture" if mine and mine.active(at.now) else "",
             "token": principal.session.form_token(),
             "named": found.patients(clinical=clinical),
         }, found.position
@@ -148,10 +149,10 @@ def age_text(since: datetime, now: datetime) -> str:
     """``35 min``, ``15 h``, ``3 jours``: how long something has waited."""
     seconds = max(0, int((now - since).total_seconds()))
     if seconds < 3600:
-        return f"{seconds // 60} min"
+        return f"{seconds // 60}\N{NO-BREAK SPACE}min"
     if seconds < 48 * 3600:
-        return f"{seconds // 3600} h"
-    return f"{seconds // 86400} jours"
+        return f"{seconds // 3600}\N{NO-BREAK SPACE}h"
+    return f"{seconds // 86400}\N{NO-BREAK SPACE}jours"
 
 
 # Finishing one's handovers

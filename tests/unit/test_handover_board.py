@@ -204,6 +204,17 @@ class TestMissing:
         dead.add(DeathRecorded(date="2026-11-20", source="famille"), at=FRIDAY, author=AUTHOR)
         assert batch([handed, dead]).missing == ()
 
+    def test_is_asked_for_on_the_board_from_the_third_day_before_the_end(self) -> None:
+        summaries, found = folded(self.seen(1, "unstable")), directory(ONE, TWO)
+
+        def missing(at: datetime) -> int:
+            shown = board(summaries, found, CENTRE, at)
+            return sum(len(each.missing) for each in shown if each.stint == ONE.stint)
+
+        assert missing(ONE.over_at - timedelta(hours=73)) == 0
+        assert missing(ONE.over_at - timedelta(hours=72)) == 1
+        assert len(batch([self.seen(1, "unstable")], at=ONE.starts_at).missing) == 1
+
     def test_is_no_longer_said_once_nothing_can_be_written(self) -> None:
         stream = self.seen(1, "unstable")
         assert batch([stream], at=ONE.over_at + timedelta(hours=72)).missing

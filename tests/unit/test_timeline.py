@@ -80,7 +80,7 @@ from releve.domain.values import (
 )
 from releve.projections import wording
 from releve.projections.dates import age_on, first_instant, french, last_day
-from releve.projections.timeline import entries_of
+from releve.projections.timeline import entries_of, not_yet_known
 from support.patient_events import MONDAY, Stream
 
 SAID: list[tuple[Payload, str]] = [
@@ -355,3 +355,34 @@ class TestWhatBecameOfAnEntry:
         assert [(each.topic, each.status) for each in entries_of(stream.events)] == [
             ("patient.result-received", "superseded"), ("patient.result-received", "current"),
         ]  # fmt: skip
+
+
+class TestNotYetKnown:
+    """Acceptance scenario 12: an entry written on Thursday about Monday."""
+
+    def stream(self) -> Stream:
+        stream = Stream()
+        stream.add(EncounterRecorded(mode="cabinet"), at=MONDAY)
+        stream.add(
+            NoteSigned(one_liner="Chute lundi"),
+            at=MONDAY + timedelta(days=3),
+            occurred_at=MONDAY.isoformat(),
+        )
+        stream.add(EncounterRecorded(mode="visite"), at=MONDAY + timedelta(days=4))
+        return stream
+
+    @pytest.mark.parametrize(
+        ("known_to", "days", "texts"),
+        [
+            (0, 0, ["patient.note-signed"]),
+            (0, -1, []),
+            (0, 5, ["patient.note-signed", "patient.encounter-recorded"]),
+            (1, 1, []),
+            (-1, 0, ["patient.encounter-recorded", "patient.note-signed"]),
+        ],
+    )
+    def test_is_what_had_happened_and_stood_nowhere(
+        self, known_to: int, days: int, texts: list[str]
+    ) -> None:
+        found = not_yet_known(self.stream().events, known_to, MONDAY + timedelta(days=days))
+        assert [entry.topic for entry in found] == texts
