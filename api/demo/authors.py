@@ -45,9 +45,8 @@ class Told:
     """What is asked of the laboratory today."""
 
 
-def style_of(doctor: str, rng: Random) -> Style:
-    """The hand of a doctor, always the same."""
-    del doctor  # the generator is the doctor's own
+def style_of(rng: Random) -> Style:
+    """The hand of a doctor, always the same: ``rng`` is the doctor's own."""
     return rng.choice(STYLES)
 
 

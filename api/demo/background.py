@@ -69,13 +69,10 @@ class Chart:
     conditions: list[Condition]
     allergen: tuple[str, str | None, str] | None
     target: str
-    registered: bool = False
     since: datetime | None = None
     """When the identity was opened."""
     opened: bool = False
     """The first visit was written."""
-    problems: dict[str, Entry] = field(default_factory=dict)
-    allergy: Entry | None = None
     drugs: dict[str, Held] = field(default_factory=dict)
     passing: dict[str, Entry] = field(default_factory=dict)
     """Acute problems that nobody resolved yet."""
@@ -83,7 +80,6 @@ class Chart:
     ordered: dict[str, date] = field(default_factory=dict)
     trends: dict[str, Trend] = field(default_factory=dict)
     note: str = ""
-    vigilance: Entry | None = None
     visited: int = 0
     seen: date | None = None
     handed: str = ""

@@ -121,10 +121,8 @@ def visits(first: date, weeks: int, total: int, rng: Random) -> list[datetime]:
     return sorted(taken)
 
 
-def stints(
-    doctors: list[tuple[str, str]], first: date, weeks: int, label: str
-) -> tuple[list[Week], list[Week]]:
-    """The weeks' stints, one after the other, and those that overlap them.
+def stints(doctors: list[tuple[str, str]], first: date, weeks: int, label: str) -> list[Week]:
+    """The weeks' stints, one after the other.
 
     The doctor in post was there six weeks before; every ninth week somebody else comes back.
     """
@@ -137,4 +135,4 @@ def stints(
         else:
             doctor = next(new, None) or doctors[n % len(doctors)]
         found.append(Week(f"{label}/stint-{n}", doctor, first + timedelta(weeks=n)))
-    return found, []
+    return found

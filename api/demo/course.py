@@ -159,8 +159,6 @@ class Course:
                 contingencies=(contingency,) if watched else (),
             ),
         )  # fmt: skip
-        if first and chart.allergen:
-            chart.allergy = Entry(made, "patient.allergy-recorded")
         chart.opened = True
         chart.visited += 1
         chart.seen = day
@@ -197,9 +195,7 @@ class Course:
                 background.onset(rng, each, chart.person, day) if each.chronic else day.isoformat()
             )
             problems.append(background.problem(each, begun))
-            if each.chronic:
-                chart.problems[each.key] = entry
-            else:
+            if not each.chronic:
                 chart.passing[each.key] = entry
                 chart.had.add(each.key)
             for key in background.treatments(rng, chart, each, day):
@@ -298,11 +294,9 @@ class Course:
         """The rest of a first visit, line by line."""
         scribe = self.scribe
         for n, command in enumerate(background.life(scribe.rng, chart, at.date())):
-            made = scribe.write(
+            scribe.write(
                 at + timedelta(seconds=40 * (n + 1)), f"life-{n}", chart.target, "doctor", command
             )
-            if made and command.name == "set-vigilance-point":
-                chart.vigilance = Entry(made, "patient.vigilance-point-set")
         covered = [c for c in chart.conditions if c.ald]
         if covered and has_ald(scribe, chart):
             starts, _ = ald_dates(scribe, chart)

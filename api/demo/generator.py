@@ -64,7 +64,7 @@ def centre_acts(sizes: Sizes, number: int, monday: date) -> list[Act]:
     consulted = sum(isinstance(act.command, RecordConsultation) for act in scribe.acts)
     charts = _charts(scribe, sizes.patients - len(golden))
     _register(scribe, charts)
-    desk.deaths(scribe, [chart for chart in charts if chart.registered])
+    desk.deaths(scribe, charts)
     total = round(sizes.patients * sizes.weeks * VISITS_PER_PATIENT_YEAR / 52)
     _visit(scribe, charts, max(total - consulted, total // 2))
     desk.renewals(scribe, charts)
@@ -97,7 +97,6 @@ def _register(scribe: Scribe, charts: list[Chart]) -> None:
         at = datetime.combine(
             scribe.first + timedelta(weeks=week, days=rng.randrange(4)), time(8, 5), PARIS
         ) + timedelta(seconds=rng.randrange(34_000), microseconds=chart.person.index)
-        chart.registered = True
         chart.since = at
         desk.register(scribe, chart, at)
 

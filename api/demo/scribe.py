@@ -32,7 +32,7 @@ class Scribe:
         """Nothing is recorded after it: it is Monday morning."""
         turn = self.number * 13 % len(people.DOCTORS)
         doctors = [*people.DOCTORS[turn:], *people.DOCTORS[:turn]]
-        self.weeks, _ = stints(doctors, self.first, self.sizes.weeks, self.label)
+        self.weeks = stints(doctors, self.first, self.sizes.weeks, self.label)
 
     def rng(self, kind: str, key: str) -> Random:
         """The generator of one entity of this centre, and of nothing else."""
@@ -53,7 +53,7 @@ class Scribe:
 
     def style(self, week: Week) -> Style:
         """The hand of the doctor in post."""
-        return style_of(week.doctor[0], self.rng("style", week.doctor[0]))
+        return style_of(self.rng("style", week.doctor[0]))
 
     def write(
         self,
