@@ -6,6 +6,7 @@ compared is said to be so; it is never taken for normal.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
@@ -23,6 +24,7 @@ from releve.projections.summary_record import PatientSummary
 Verdict = Literal["critical", "not-comparable"]
 _ABOVE = frozenset({"H", "HH", "HU", "A", "AA", ">"})
 _NORMAL = frozenset({"N", "L", "LL", "LU", "NEG"})
+_LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
 
 
 class Alarm(NamedTuple):
@@ -94,7 +96,8 @@ def _text(received: Line, line: Mapping[str, Any]) -> str:
 def concerns(rule: CriticalValue, line: Mapping[str, Any]) -> bool:
     """Whether a line is of the rule's test: by its LOINC codes, by its words where it has none."""
     codings = line["code"].get("codings", ())
-    codes = {coding.get("code") for coding in codings if coding.get("code")}
+    # A laboratory's own code ("K" in HPRIM) tells nothing here: its words do.
+    codes = {code for coding in codings if _LOINC.fullmatch(code := coding.get("code") or "")}
     if codes:
         return bool(codes.intersection(rule.loinc))
     return _plain(line["code"].get("text", "")) in rule.names
@@ -111,7 +114,8 @@ def judge(
     value = in_unit(rule, line.get("value"))
     if value is None:
         # Words alone ("hémolysé") are for a reader; a number that cannot be read is not normal.
-        return "not-comparable" if line.get("value") else None
+        numbered = any(sign.isdecimal() for sign in line.get("text") or "")
+        return "not-comparable" if line.get("value") or numbered else None
     bound = line.get("comparator")
     if rule.rise is not None:
         lowest = min(before, default=None)

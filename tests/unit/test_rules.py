@@ -180,6 +180,17 @@ class TestCriticalValues:
         urine = {"code": {"text": "Potassium", "codings": [{"code": "2828-2"}]}}
         assert not concerns(potassium, urine)
 
+    def test_a_laboratorys_own_code_does_not_hide_what_its_words_say(self) -> None:
+        hprim = {"code": {"text": "POTASSIUM", "codings": [{"code": "K", "display": "POTASSIUM"}]}}
+        assert concerns(rule("Kaliémie"), hprim)
+        assert not concerns(rule("Natrémie"), hprim)
+
+    def test_a_number_among_words_is_not_taken_for_normal(self) -> None:
+        potassium = rule("Kaliémie")
+        said = {"code": {"text": "Potassium"}, "text": "6,9 (contrôlé) mmol/L"}
+        assert judge(potassium, said) == "not-comparable"
+        assert judge(potassium, {**said, "text": "hémolysé"}) is None
+
 
 POTASSIUM = Concept(text="Potassium", codings=(Coding(code="2823-3"),))
 CREATININE = Concept(text="Créatinine", codings=(Coding(code="14682-9"),))
