@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.aggregates.patient.results import DEFINITIVE
 from releve.projections.summary_corrections import place, supersede, with_cancellation
 from releve.projections.summary_courses import Fired, Result
 from releve.projections.summary_lines import Line
@@ -34,11 +35,13 @@ def received(summary: PatientSummary, line: Line) -> None:
         summary.results.append(Result(order=order, versions=(line,)))
     else:
         before = summary.results[place_of]
-        for version in before.versions:
+        at = _late_place(before, line)
+        for version in before.versions[:at]:
             supersede(summary, version.entry_id)
-        summary.results[place_of] = msgspec.structs.replace(
-            before, versions=(*before.versions, line)[-_VERSIONS:]
-        )
+        versions = (*before.versions[:at], line, *before.versions[at:])
+        summary.results[place_of] = msgspec.structs.replace(before, versions=versions[-_VERSIONS:])
+        if at < len(before.versions):
+            return
     said = line.detail.get("lines", ())
     as_of = line.detail.get("sampled_at") or line.as_of
     for ordinal, each in enumerate(said):
@@ -49,6 +52,13 @@ def received(summary: PatientSummary, line: Line) -> None:
             ),
         )
     fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
+
+
+def _late_place(before: Result, line: Line) -> int:
+    """Where a version stands among the others: last, or before the final one it only prepared."""
+    now = before.received
+    late = line.detail["status"] == "partial" and before.status in DEFINITIVE
+    return before.versions.index(now) if now is not None and late else len(before.versions)
 
 
 def _place_of(results: list[Result], line: Line) -> int | None:

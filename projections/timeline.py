@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from releve.domain.aggregates.patient.results import comes_late
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.errors import NotFound
 from releve.domain.events import Event
@@ -200,6 +201,7 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
             wrong.add(named)
         elif event.topic == "patient.entry-reinstated":
             wrong.discard(named)
+    payloads = {event.event_id: event.payload for event in events}
     status: dict[UUID, str] = {}
     by_stint: dict[UUID | None, Event] = {}
     for event in events:
@@ -218,7 +220,10 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
                 by_stint[stint] = event
         if target is None or target in wrong:
             continue
-        if isinstance(event.payload, EntryValidated):
+        known = payloads.get(target)
+        if known is not None and comes_late(event.payload, known):
+            status[event.event_id] = "superseded"  # history at once: the final one stays in force
+        elif isinstance(event.payload, EntryValidated):
             status[target] = event.payload.verdict
         elif event.topic in _STATUS:
             status[target] = _STATUS[event.topic]

@@ -692,6 +692,17 @@ class TestResults:
         assert self.state(stream) == "to-review"
         assert [line.text for line in summary_of(stream).slot("results")] == ["Kaliémie 6,1 mmol/L"]
 
+    def test_a_partial_that_comes_after_the_final_does_not_hide_it(self) -> None:
+        stream = Stream()
+        final = stream.add(result("6.9"))
+        late = stream.add(result("4.1", "partial"), target=final.event_id)
+        (one,) = summary_of(stream).results
+        assert (one.entry_id, one.state(DAY)) == (final.event_id, "to-review")
+        assert [each.entry_id for each in one.versions] == [late.event_id, final.event_id]
+        assert [line.text for line in summary_of(stream).slot("results")] == ["Kaliémie 6,9 mmol/L"]
+        stream.add(EntryMarkedInError(), target=final.event_id, reason="autre patient")
+        assert self.state(stream) == "partial"
+
     def test_an_order_closed_as_no_longer_needed_is_cancelled_until_it_is_opened_again(
         self,
     ) -> None:

@@ -348,6 +348,12 @@ class TestWhatBecameOfAnEntry:
             "stopped", "current", "refused",
         ]  # fmt: skip
 
+    def test_a_partial_after_the_final_is_history_and_the_final_stays_in_force(self) -> None:
+        stream = Stream()
+        final = stream.add(ResultReceived(status="final", title="NFS"))
+        stream.add(ResultReceived(status="partial", title="NFS"), target=final.event_id)
+        assert [each.status for each in entries_of(stream.events)] == ["current", "superseded"]
+
     def test_both_versions_of_a_corrected_result_stay(self) -> None:
         stream = Stream()
         first = stream.add(ResultReceived(status="final", title="NFS"))
