@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from releve.domain import errors as domain
 from releve.domain.continuity import Claimed, Written
+from releve.fhir.document_content import Unreadable
 from releve.security import errors as security
 from releve.security.ledger.connection import LedgerUnreachable
 from releve.security.ledger.export import NotInLog
@@ -158,6 +159,7 @@ class Overloaded(domain.Refused):
 STATUS: dict[type[domain.ReleveError], int] = {
     domain.ReleveError: 500,
     domain.Invalid: 422,
+    Unreadable: 422,
     domain.Refused: 422,
     domain.Conflict: 409,
     Written: 409,

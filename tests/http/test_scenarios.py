@@ -483,9 +483,7 @@ def test_a_phoned_potassium_comes_first_and_no_route_reads_it_back(
         ):
             continue
         for act in ACTS if "{act}" in route.path else ("",):
-            path = re.sub(
-                r"{(\w+)[^}]*}", lambda p, act=act: {**parts, "act": act}[p[1]], route.path
-            )
+            path = route.path.format(**parts, act=act)
             for client in (browser, machine):
                 answer = client.get(path)
                 assert answer.status_code < 500, path
@@ -810,7 +808,7 @@ def test_21_a_ninth_flag_is_refused_with_the_list_to_choose_from(story: Story) -
     with story.on("2026-11-23 09:00") as web:
         doctor = web.machine(IRENE)
         patients = [register(doctor, f"SIGNALEE{n}") for n in range(9)]
-        note = {"severity": "watcher", "severity_reason": "Fragile", "summary": "À suivre",
+        note: Json = {"severity": "watcher", "severity_reason": "Fragile", "summary": "À suivre",
                 "read_back_requested": True}  # fmt: skip
         for patient in patients[:7]:
             write(doctor, patient, "write-handover", **note)
