@@ -62,7 +62,7 @@ def _late_place(before: Result, line: Line) -> int:
 
 
 def _place_of(results: list[Result], line: Line) -> int | None:
-    """Which result it is a version of: the one it names, its order's, or the same report's."""
+    """Which result it is: the one it names, its order's where nothing came, the same report's."""
     detail = line.detail
     for index, result in enumerate(results):
         if line.target is not None and line.target in [v.entry_id for v in result.versions]:
@@ -72,7 +72,7 @@ def _place_of(results: list[Result], line: Line) -> int | None:
         if order and result.order is not None and str(result.order.entry_id) == order:
             now = result.received
             same = now is not None and _report(now) is not None and _report(now) == _report(line)
-            if now is None or same or result.status in ("partial", "phoned"):
+            if now is None or same:  # another value of the same order stands beside it
                 return index
     for index, result in enumerate(results):
         now = result.received

@@ -642,9 +642,9 @@ class TestResults:
         stream, order, _ = self.ordered()
         assert self.state(stream, date(2026, 11, 20)) == "expected"
         assert self.state(stream, date(2026, 11, 21)) == "expected-late"
-        stream.add(result("5.1", "partial", order=order.event_id))
+        partial = stream.add(result("5.1", "partial", order=order.event_id))
         assert self.state(stream) == "partial"
-        final = stream.add(result("5.2", order=order.event_id))
+        final = stream.add(result("5.2", order=order.event_id), target=partial.event_id)
         assert self.state(stream) == "to-review"
         stream.add(ResultReviewed(verdict="known"), target=final.event_id)
         assert self.state(stream) == "to-inform"
@@ -702,6 +702,15 @@ class TestResults:
         assert [line.text for line in summary_of(stream).slot("results")] == ["Kaliémie 6,9 mmol/L"]
         stream.add(EntryMarkedInError(), target=final.event_id, reason="autre patient")
         assert self.state(stream) == "partial"
+
+    def test_another_value_of_the_same_order_does_not_replace_what_was_phoned(self) -> None:
+        stream, order, _ = self.ordered()
+        stream.add(result("6.4", "phoned", order=order.event_id))
+        stream.add(result("4.1", order=order.event_id))
+        found = summary_of(stream).results
+        assert [(one.status, one.state(DAY)) for one in found] == [
+            ("phoned", "to-review"), ("final", "to-review"),
+        ]  # fmt: skip
 
     def test_an_order_closed_as_no_longer_needed_is_cancelled_until_it_is_opened_again(
         self,
