@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from releve.api.cli import arrivals, bench, database, evidence, record, serving
+from releve.api.cli import arrivals, bench, database, evidence, record, rules, serving
 from releve.api.cli.runner import run
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich alone takes longer to load than the rest
     help="La relève d'un centre de santé : transmissions, briefings, preuves.",
 )
-for module in (serving, database, record, arrivals, evidence, bench):
+for module in (serving, database, record, arrivals, evidence, rules, bench):
     module.register(app)
 
 

@@ -304,6 +304,19 @@ class TestShapes:
         summary = program.file("summary.json")
         shown(program, "export fhir", "export", "fhir", "--patient", patient, "--out", summary)
 
+    def test_of_the_rules(self, program: Program) -> None:
+        found = shown(program, "rules status", "rules", "status")
+        older = next(
+            each["release"] for each in found["releases"] if each["release"] != found["in_force"]
+        )
+        title = "rules activate RELEASE"
+        assert shown(program, title, "rules", "activate", older)["activated"]
+        assert program("rules", "status")["in_force"] == older
+        assert shown(program, title, "rules", "activate", found["in_force"])["activated"]
+        assert not shown(program, title, "rules", "activate", found["in_force"])["activated"]
+        refused = program("rules", "activate", "1999-01", exits=cli.USAGE)
+        assert refused["error"]["code"] == "unknown-release"
+
     def test_of_the_machine(self, program: Program) -> None:
         found = program("doctor", exits=None)  # a taken port is this machine's affair
         compare(shape_told(section("`releve doctor`")), found)
