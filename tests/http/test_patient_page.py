@@ -147,12 +147,12 @@ class TestCorrecting:
         page = f"/patients/{web.patient('T3')}"
         address = thread_link(doctor, web, page, "Note d'une autre")
         referent = web.browser("referent")
-        assert address in referent.get(page).text
+        assert f'href="{address}"' in referent.get(page).text
         shown = referent.get(address).text
         assert f'action="{address}/complement"' in shown
         assert f'action="{address}/erreur"' not in shown  # not in post
         nurse = web.browser(web.hire("nurse"))
-        assert address not in nurse.get(page).text
+        assert f'href="{address}"' not in nurse.get(page).text
         assert "ne se corrige pas, ou pas par vous" in nurse.get(address).text
         assert web.browser("coordinator").get(address).status_code == 404
         other = f"/patients/{web.patient('T2')}/entrees/{address.rpartition('/')[2]}"
