@@ -428,3 +428,23 @@ def test_no_answer_to_the_office_holds_a_word_of_a_record(web: Web) -> None:
     assert named, "the record is on none of the office's lists: nothing was tested"
     doctor = html.unescape(web.browser("present").get(f"/patients/{patient}").text)
     assert doctor.count(CANARY) > 20
+
+
+def test_with_no_doctor_in_post_every_page_says_whom_to_call(web: Web) -> None:
+    """The last test of this module: the stint in post ends here."""
+    office = web.browser("coordinator")
+    assert "116 117" not in office.get("/coordination").text
+    centre = web.services.directory.load().centre(web.services.persona("present").centre)
+    assert centre is not None
+    for line in web.services.directory.load().in_post(centre.centre, web.services.clock()):
+        ended = web.machine("coordinator").post(
+            f"/api/v1/stints/{line.stint}/end-stint", json={"cause": "cut-short"}, headers=key()
+        )
+        assert ended.status_code == 201, ended.text
+    for client, page in ((office, "/coordination"), (office, "/patients"),
+                         (web.browser("referent"), "/relais")):  # fmt: skip
+        shown = html.unescape(client.get(page).text)
+        assert f"Aucun médecin : 15 / 116 117 · {centre.referent.name} répond" in shown, page
+    told = web.machine("coordinator").get(f"/api/v1/centres/{centre.centre}/coordination").json()
+    assert told["no_doctor"] == "aucun médecin : 15 / 116 117"
+    assert told["answerable"]["name"] == centre.referent.name
