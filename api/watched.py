@@ -77,6 +77,8 @@ class WatchedFolder:
                 refused += 1
             except FileNotFoundError:
                 continue  # another worker was quicker
+            except OSError as error:  # one file that cannot be read or removed stops no other
+                _log.warning("left where it is: %s", type(error).__name__)
             else:
                 received, known = received + (not already), known + already
                 del seen[path]
@@ -90,7 +92,8 @@ class WatchedFolder:
             raise Invalid("document-unreadable", why=_TOO_LARGE)
         raw = _read(path)
         found = receive(self.services, raw, centre=centre, door="watched", name_hint=path.name)
-        path.unlink()  # the document is durable with these bytes; the clear copy goes
+        if _looked_at(path) == seen:  # else a newer one has that name: the next pass takes it
+            path.unlink()  # the document is durable with these bytes; the clear copy goes
         return found.known
 
     def _files(self) -> Iterator[tuple[UUID, Path]]:

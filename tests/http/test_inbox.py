@@ -550,6 +550,29 @@ def test_a_watched_file_goes_only_when_it_is_kept(web: Web, tmp_path: Path) -> N
     assert watched.run_once() == (0, 1, 0)
 
 
+def test_a_file_that_takes_the_name_of_a_taken_one_is_taken_too(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = WatchedFolder(web.services, tmp_path)
+    same = tmp_path / "resultat.pdf"
+    same.write_bytes(pdf("first of that name"))
+    newer = pdf("second of that name")
+
+    def meanwhile(*args: Any, **named: Any) -> Any:
+        kept = receive(*args, **named)
+        (tmp_path / ".part").write_bytes(newer)
+        (tmp_path / ".part").rename(same)
+        return kept
+
+    assert watched.run_once() == (0, 0, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr("releve.api.watched.receive", meanwhile)
+        assert watched.run_once() == (1, 0, 0)
+    assert same.read_bytes() == newer
+    assert [watched.run_once(), watched.run_once()] == [(0, 0, 0), (1, 0, 0)]
+    assert not same.exists()
+
+
 def test_the_inbox_is_rebuilt_as_it_stands(web: Web) -> None:
     centre = next(iter(web.services.directory.load().centres))
     receive(web.services, pdf("rebuild"), centre=centre, door="api")
