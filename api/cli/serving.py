@@ -105,6 +105,7 @@ def personas(at: Invocation) -> Result:
         rows = [
             {
                 "persona": each.persona,
+                "person": each.person,
                 "name": each.name,
                 "role": each.role,
                 "centre": each.centre,

@@ -38,7 +38,10 @@ _FURTHER = (
     "Sauvageot Ulysse, Tessandier Philippine, Trottignon Barnabé, Vauquelin Iseult, Verneuil Loup,"
     "Villedieu Capucine, Zaborowski Ignace"
 )
-DOCTORS += tuple((name.rsplit(" ", 1)[0], name.rsplit(" ", 1)[1]) for name in _FURTHER.split(","))
+DOCTORS += tuple(
+    (family, given)
+    for family, given in (name.strip().rsplit(" ", 1) for name in _FURTHER.split(","))
+)
 """Sixty-eight doctors: some come back, most come once."""
 TRAINEE = ("Charvolin", "Suzel")
 SECRETARIES = (("Pradeau", "Lilou"), ("Mazeyrac", "Odilon"))
