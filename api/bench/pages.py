@@ -34,7 +34,13 @@ from releve.projections.patient_summary import PatientSummary, fold_all
 from releve.projections.rule_release import load_rules
 
 ISSUE_SIZE, ONE_YEAR, FIVE_YEARS, TEN_YEARS = "76 weeks", "1 year", "5 years", "10 years"
-_WEEKS = {ISSUE_SIZE: 76, ONE_YEAR: 52, FIVE_YEARS: 260, TEN_YEARS: 520}
+_SIZES = {
+    ISSUE_SIZE: Sizes(patients=1_800, weeks=76),
+    ONE_YEAR: Sizes(patients=300, weeks=52),
+    FIVE_YEARS: Sizes(patients=300, weeks=260),
+    TEN_YEARS: Sizes(patients=300, weeks=520),
+}
+"""The whole centre once; what history costs is told by a smaller one, ten years long."""
 _BRIEFING_MS, _PATIENT_MS, _GROWTH = 60.0, 30.0, 1.2
 FRESH_FOLD = "fresh fold"
 
@@ -97,12 +103,10 @@ def _centres(stack: ExitStack, directory: Path, *, quick: bool) -> dict[str, _Ce
     """A centre for each length of history; a quick run asks one small centre for all of them."""
     if quick:
         small = stack.enter_context(_served(directory / "state", Sizes(patients=40, weeks=3)))
-        return dict.fromkeys(_WEEKS, small)
+        return dict.fromkeys(_SIZES, small)
     return {
-        label: stack.enter_context(
-            _served(directory / label.replace(" ", "-"), Sizes(patients=1_800, weeks=weeks))
-        )
-        for label, weeks in _WEEKS.items()
+        label: stack.enter_context(_served(directory / label.replace(" ", "-"), sizes))
+        for label, sizes in _SIZES.items()
     }
 
 
@@ -180,16 +184,16 @@ def _settings(centres: dict[str, _Centre]) -> dict[str, Any]:
     first = centres[ISSUE_SIZE].services
     return {
         "server": server_version(first.database.owner_url),
-        "patients": len(first.records.summaries(_centre_of(centres[ISSUE_SIZE]))[1]),
+        "patients": {label: len(_everybody(each)) for label, each in centres.items()},
         "events": {label: each.services.reader.head().size for label, each in centres.items()},
     }
 
 
-def _centre_of(centre: _Centre) -> UUID:
+def _everybody(centre: _Centre) -> list[UUID]:
     line = centre.services.directory.load().stint(centre.stint)
     if line is None:
         raise RuntimeError("the stint is not in the directory")
-    return line.centre
+    return list(centre.services.records.summaries(line.centre)[1])
 
 
 def _fresh_fold(centre: _Centre) -> float:
@@ -199,7 +203,7 @@ def _fresh_fold(centre: _Centre) -> float:
     line = directory.stint(centre.stint)
     if line is None:
         raise RuntimeError("the stint is not in the directory")
-    patients = list(services.records.summaries(line.centre)[1])
+    patients = _everybody(centre)
     head = services.reader.head().size - 1
 
     def fold() -> None:
