@@ -66,7 +66,9 @@ def _served(state: Path, sizes: Sizes) -> Iterator[_Centre]:
         stack.enter_context(working(services))
         listening = bind("127.0.0.1", 0)
         server = uvicorn.Server(
-            uvicorn.Config(create_app(services), access_log=False, log_config=None)
+            uvicorn.Config(
+                create_app(services), access_log=False, log_config=None, timeout_keep_alive=3_600
+            )
         )
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
