@@ -229,12 +229,44 @@ def test_a_revision_changes_something_for_a_reason(
     given(REGISTERED, ITEM).when(asked).invalid(code, field=field)
 
 
-def test_the_desk_moves_deadlines_and_the_rest_of_admin_items_only() -> None:
-    later = ReviseItem(item=entry(2), due="2026-12-04", reason="Repoussé par l'hôpital")
+def test_the_desk_brings_deadlines_forward_and_changes_the_rest_of_admin_items_only() -> None:
+    sooner = ReviseItem(item=entry(2), due="2026-11-25", reason="Avancé par l'hôpital")
     calm = ReviseItem(item=entry(2), harm_if_late=True, reason="x")
-    given(REGISTERED, ITEM).when(later, by=COORDINATOR).then(ItemRevised(due="2026-12-04"))
+    given(REGISTERED, ITEM).when(sooner, by=COORDINATOR).then(ItemRevised(due="2026-11-25"))
     given(REGISTERED, ITEM).when(calm, by=COORDINATOR).refused("clinical-item", field="item")
     given(REGISTERED, ADMIN).when(calm, by=COORDINATOR).then(ItemRevised(harm_if_late=True))
+
+
+@pytest.mark.parametrize(
+    ("item", "refused"),
+    [
+        ({"kind": "admin", "due": "2026-11-27"}, False),
+        ({"kind": "admin", "due": "2026-11-24"}, False),
+        ({"kind": "admin", "due": "2026-11-23"}, True),  # overdue since this morning
+        ({"kind": "admin", "due": "2026-11-27", "harm_if_late": True}, True),
+        ({"kind": "result", "due": "2026-11-27"}, True),
+        ({"kind": "referral", "due": "2026-11-27", "harm_if_late": True}, True),
+    ],
+)
+def test_the_desk_puts_off_only_what_harms_nobody_by_waiting(
+    item: dict[str, Any], refused: bool
+) -> None:
+    record = given(REGISTERED, ItemOpened(text="Rappeler", **item))
+    for change in ({"due": "2026-12-04"}, {"no_deadline": True}):
+        asked = ReviseItem(item=entry(2), reason="Repoussé par l'hôpital", **change)
+        record.when(asked).then(ItemRevised(**change))
+        answer = record.when(asked, by=COORDINATOR)
+        if refused:
+            answer.refused("not-the-desk-to-put-off", field="due")
+        else:
+            answer.then(ItemRevised(**change))
+
+
+def test_the_desk_does_not_make_an_item_look_harmless() -> None:
+    item = ItemOpened(kind="admin", text="Rappeler", due="2026-11-27", harm_if_late=True)
+    lifted = ReviseItem(item=entry(2), harm_if_late=False, reason="x")
+    given(REGISTERED, item).when(lifted, by=COORDINATOR).refused("not-the-desk-to-put-off")
+    given(REGISTERED, item).when(lifted).then(ItemRevised(harm_if_late=False))
 
 
 def test_a_closed_item_is_reopened_for_a_reason() -> None:

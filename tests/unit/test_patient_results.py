@@ -462,6 +462,41 @@ def test_a_partial_that_comes_after_the_final_is_history_at_once() -> None:
     record.when(named).refused("definitive-already", field="replaces")
 
 
+def test_a_call_after_the_final_report_is_news_beside_it() -> None:
+    final = result(order=entry(2), report="R1", laboratory=LAB)
+    closing = Told(ItemClosed(outcome="done", evidence="Lu"), target=entry(3))
+    record = given(*ORDERED, final, Told(REVIEWED, target=entry(4)), closing)
+    called: dict[str, Any] = {"status": "phoned", "caller": "Mme Exemple", "read_back": True,
+                              "report": "R1", "laboratory": LAB}  # fmt: skip
+    phoned = record.when(ReceiveResult(lines=(line("6.4"),), **called), by=SECRETARY)
+    received, item = phoned.events
+    assert received.envelope.target is None
+    assert isinstance(item.payload, ItemOpened)
+    assert item.payload.follows == received.event_id
+    assert items(phoned.state) == [item.event_id]
+    assert stages(phoned.state) == ["to-tell", "to-read"]
+    # It can be read; and a second call replaces the first one, never the report.
+    told = result("phoned", "6.4", caller="Mme Exemple", read_back=True, report="R1",
+                  laboratory=LAB)  # fmt: skip
+    since = given(*ORDERED, final, told)
+    since.when(ReviewResult(result=entry(5), verdict="critical", action="SAMU")).then(
+        ResultReviewed(verdict="critical", action="SAMU")
+    )
+    again = since.when(ReceiveResult(lines=(line("6.6"),), **called))
+    assert [e.event_id for e in current_results(again.state)] == [
+        entry(4),
+        again.events[0].event_id,
+    ]
+    corrected = since.when(
+        ReceiveResult(status="corrected", lines=(line("6.5"),), report="R1", laboratory=LAB)
+    )
+    assert [e.event_id for e in current_results(corrected.state)] == [
+        entry(5), corrected.events[0].event_id,
+    ]  # fmt: skip
+    named = ReceiveResult(lines=(line("6.4"),), replaces=entry(4), **called)
+    record.when(named).refused("definitive-already", field="replaces")
+
+
 def test_a_result_set_aside_takes_the_item_it_opened_along() -> None:
     own = ItemOpened(kind="result", text="Lire", due="2026-11-24", follows=entry(2))
     marked = given(REGISTERED, result(), own).when(
@@ -673,16 +708,60 @@ def test_a_bound_is_compared_only_where_it_leaves_one_answer(
 
 def test_words_in_the_place_of_a_number_are_never_a_no() -> None:
     haemolysed = ResultLine(code=K, text="hémolysé")
-    assert answers(ABOVE, ResultReceived(status="final", lines=(haemolysed,))) == "unit-error"
+    assert answers(IF_THEN, ResultReceived(status="final", lines=(haemolysed,))) == "unit-error"
     both = (haemolysed, line("6.0"))
-    assert answers(ABOVE, ResultReceived(status="final", lines=both)) == "met"
-    assert answers(ABOVE, ResultReceived(status="final", lines=(line("140", code=NA),))) is None
+    assert answers(IF_THEN, ResultReceived(status="final", lines=both)) == "met"
+    assert answers(IF_THEN, ResultReceived(status="final", lines=(line("140", code=NA),))) is None
     void = line("6.0", status="cancelled")
-    assert answers(ABOVE, ResultReceived(status="final", lines=(void,))) is None
+    assert answers(IF_THEN, ResultReceived(status="final", lines=(void,))) is None
     oid = Concept(
         text="K", codings=(Coding(system="urn:oid:2.16.840.1.113883.6.1", code="2823-3"),)
     )
-    assert answers(ABOVE, ResultReceived(status="final", lines=(line("6.0", code=oid),))) == "met"
+    assert answers(IF_THEN, ResultReceived(status="final", lines=(line("6.0", code=oid),))) == "met"
+
+
+@pytest.mark.parametrize(
+    ("text", "codings", "match"),
+    [
+        ("Potassium sang total", (Coding(system=LOINC, code="6298-4"),), "met"),
+        ("POTASSIUM", (), "unit-error"),
+        ("Potassium plasmatique", (Coding(code="K"),), "unit-error"),
+        ("Kaliémie", (Coding(system=LOINC, code="99999-9"),), "unit-error"),
+        ("K+", (), "unit-error"),
+        ("Potassium urinaire", (), None),
+        ("Potassium", (Coding(system=LOINC, code="2828-2"),), None),
+        ("K-ras", (), None),
+        ("Natrémie", (), None),
+    ],
+)
+def test_an_if_then_hears_sister_codes_and_never_ignores_the_same_words(
+    text: str, codings: tuple[Coding, ...], match: str | None
+) -> None:
+    said = line("6.4", code=Concept(text=text, codings=codings))
+    assert answers(IF_THEN, ResultReceived(status="final", lines=(said,))) == match
+    measured = ObservationRecorded(code=said.code, value=said.value)
+    assert answers(IF_THEN, measured) == match
+
+
+def test_words_of_the_condition_name_a_line_that_no_table_knows() -> None:
+    asked = ContingencySet(
+        condition="Si D-dimères > 1000",
+        action="Angioscanner",
+        threshold=Threshold(loinc="48065-7", comparator=">", value="1000", unit="ng/mL"),
+    )
+    for label, match in (("D-DIMERES", "unit-error"), ("Fibrinogène", None), ("D", None)):
+        said = line("1400", code=Concept(text=label), unit="ng/mL")
+        assert answers(asked, ResultReceived(status="final", lines=(said,))) == match
+
+
+def test_a_line_without_a_code_is_shown_beside_its_if_then_and_fires_nothing() -> None:
+    said = line("6.4", code=Concept(text="POTASSIUM", codings=(Coding(code="K"),)))
+    answer = given(REGISTERED, IF_THEN).when(
+        ReceiveResult(status="final", lines=(said,)), by=Author(role="ehr", name="Laboratoire")
+    )
+    assert not any(isinstance(e.payload, ContingencyActivated) for e in answer.events)
+    (error,) = unit_errors(answer.state)
+    assert error.measure.event_id == answer.events[0].event_id
 
 
 def test_an_expired_if_then_still_fires_and_a_withdrawn_one_does_not() -> None:

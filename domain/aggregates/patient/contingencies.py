@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import RELEVE, Context, Fact, refuse
+from releve.domain.aggregates.patient.loinc_families import kinship, words_of
 from releve.domain.aggregates.patient.observations import (
     ObservationRecorded,
     loincs_of,
@@ -19,6 +20,7 @@ from releve.domain.commands import SetContingency, WithdrawContingency
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
+    Concept,
     ExactDecimal,
     Loinc,
     Quantity,
@@ -85,7 +87,7 @@ Match = Literal["met", "not-met", "unit-error"]
 
 
 def matches(threshold: Threshold, value: Quantity, comparator: str | None = None) -> Match:
-    """Whether a value of the threshold's LOINC code meets it.
+    """Whether a value of what the threshold's LOINC code measures meets it.
 
     ``unit-error`` is for whatever cannot be compared: another unit, no number, or a bound (``> 4``,
     its ``comparator`` before it) that leaves both answers possible.
@@ -114,32 +116,61 @@ def matches(threshold: Threshold, value: Quantity, comparator: str | None = None
 
 
 _VOID = frozenset({"entered-in-error", "cancelled"})
+_NAME = 3
+"""Letters that a label has at least, to be looked for among words."""
 
 
-def answers(threshold: Threshold, measure: Payload) -> Match | None:
-    """What an observation or a result says to a threshold; None where it does not measure that.
+def answers(contingency: ContingencySet, measure: Payload) -> Match | None:
+    """What an observation or a result says to an if/then; None where it does not measure that.
 
-    A result line of that code with words in the place of its number is a ``unit-error`` too.
+    Codes of one family (``loinc_families``) are compared; the same words without such a code, or
+    words in the place of a number, are a ``unit-error``: a doctor reads them.
     """
-    said: list[Match] = []
+    if contingency.threshold is None:
+        return None
+    said: list[Match | None] = []
     match measure:
         case ObservationRecorded():
             parts = [(measure.code, measure.value)]
             parts += [(part.code, part.value) for part in measure.components]
             for code, value in parts if measure.status not in _VOID else ():
-                if value is not None and threshold.loinc in loincs_of(code):
-                    said.append(matches(threshold, value))
+                if value is not None:
+                    said.append(_answered(contingency, contingency.threshold, code, value))
         case ResultReceived():
             for line in measure.lines:
-                if threshold.loinc not in loincs_of(line.code) or line.status in _VOID:
-                    continue
-                if line.value is None:
-                    said.append("unit-error")
-                else:
-                    said.append(matches(threshold, line.value, line.comparator))
+                if line.status not in _VOID:
+                    found = (line.code, line.value, line.comparator)
+                    said.append(_answered(contingency, contingency.threshold, *found))
         case _:
             pass
     return next((each for each in ("met", "unit-error", "not-met") if each in said), None)
+
+
+def _answered(
+    contingency: ContingencySet,
+    threshold: Threshold,
+    code: Concept,
+    value: Quantity | None,
+    comparator: str | None = None,
+) -> Match | None:
+    codes = loincs_of(code)
+    kin = kinship((threshold.loinc,), codes, code.text)
+    if kin is None:
+        # A code that no family knows: what the doctor wrote may still name the line.
+        named = not codes and _names(contingency.condition, code.text)
+        return "unit-error" if named else None
+    if kin == "words" or value is None:
+        return "unit-error"
+    return matches(threshold, value, comparator)
+
+
+def _names(condition: str, label: str) -> bool:
+    """Whether a condition says a line's label, word for word."""
+    label_words, said = words_of(label), words_of(condition)
+    length = len(label_words)
+    if len("".join(label_words)) < _NAME:
+        return False
+    return any(said[at : at + length] == label_words for at in range(len(said) - length + 1))
 
 
 class Activation(NamedTuple):
@@ -195,7 +226,7 @@ def unit_errors(patient: Patient) -> Iterator[UnitError]:
                     and measure.event_id not in read
                     and patient.stands(measure)
                     and not _is_past(measure)
-                    and answers(said.threshold, measure.payload) == "unit-error"
+                    and answers(said, measure.payload) == "unit-error"
                 ):
                     yield UnitError(contingency, measure)
 
@@ -263,7 +294,7 @@ def activated(
     ``happened`` is when, for facts that do not say it themselves.
     """
     waiting = [
-        (event.event_id, event.payload.threshold)
+        (event.event_id, event.payload)
         for event in current_contingencies(patient)
         if isinstance(event.payload, ContingencySet) and event.payload.threshold is not None
     ]
@@ -271,8 +302,8 @@ def activated(
     for place, fact in enumerate(facts if waiting else ()):
         if _tells_the_past(fact, ctx, happened):
             continue
-        for contingency, threshold in waiting:
-            if answers(threshold, fact.payload) == "met":
+        for contingency, said in waiting:
+            if answers(said, fact.payload) == "met":
                 found.append(
                     Fact(
                         ContingencyActivated(by=ctx.event_id(place)),

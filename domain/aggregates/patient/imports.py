@@ -31,6 +31,7 @@ from releve.domain.aggregates.patient.results import (
     comes_late,
     earlier_version,
     order_of,
+    stands_beside,
 )
 from releve.domain.commands import ImportedDocument, ImportedEntry, ImportRecord
 from releve.domain.errors import Invalid
@@ -143,9 +144,12 @@ def _new_lines(
             resource = (_kind(payload, line), ctx.source.system, entry.source_id)
             older = by_resource.get(resource)
         if isinstance(payload, ResultReceived):
-            payload, older = _versioned(patient, payload, older or by_report.get(line), ctx)
+            named = older or by_report.get(line)
+            told = None if named is None else made.get(named) or patient.entries[named].payload
+            beside = told is not None and stands_beside(payload, told)
+            payload, older = _versioned(patient, payload, None if beside else named, ctx)
             made[ctx.event_id(first + new)] = payload
-            if payload.report and not _late(patient, payload, older, made):
+            if payload.report and not beside and not _late(patient, payload, older, made):
                 by_report[line] = ctx.event_id(first + new)
         new += 1
         yield Fact(

@@ -301,7 +301,8 @@ def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact
 def revise_item(patient: Patient, command: ReviseItem, ctx: Context) -> tuple[Fact, ...]:
     """An open item says something else from now on, for a reason; its age is never reset.
 
-    The desk moves deadlines; the rest of a clinical item is a clinician's.
+    The desk brings a deadline forward; it puts one off only where nobody is harmed by waiting. The
+    rest of a clinical item is a clinician's.
     """
     event, item = find_open_item(patient, command.item)
     _check_due(command.due, command.no_deadline, ctx)
@@ -315,12 +316,21 @@ def revise_item(patient: Patient, command: ReviseItem, ctx: Context) -> tuple[Fa
             None if done_when is None else readable(done_when, field="done_when", limit=400)
         ),
     )
+    if _at_the_desk(ctx) and _put_off(item, change, ctx):
+        raise refuse(
+            "not-the-desk-to-put-off",
+            "L'échéance n'est pas repoussée.",
+            "Un point clinique, en retard, ou dangereux s'il tarde n'est reporté que par un "
+            "soignant ; le secrétariat peut l'avancer.",
+            "Demander le report au médecin en poste ou, sans lui, au référent.",
+            field="due",
+        )
     more_than_due = msgspec.structs.replace(change, due=None) != ItemRevised()
     if more_than_due and _at_the_desk(ctx) and item.kind != "admin":
         raise refuse(
             "clinical-item",
             "Ce point n'est pas modifié.",
-            "D'un point clinique, le secrétariat déplace l'échéance ; le reste est médical.",
+            "D'un point clinique, le secrétariat avance l'échéance ; le reste est médical.",
             "Le signaler au médecin en poste.",
             field="item",
         )
@@ -330,6 +340,17 @@ def revise_item(patient: Patient, command: ReviseItem, ctx: Context) -> tuple[Fa
         raise Invalid("missing-field", field="due", why="Dire l'échéance du point.")
     reason = words(command.reason, field="reason", limit=400)
     return (Fact(change, target=event.event_id, reason=reason),)
+
+
+def _put_off(item: ItemOpened, change: ItemRevised, ctx: Context) -> bool:
+    """Whether a change makes an item wait longer, or look harmless, that must not wait."""
+    must_not_wait = item.kind != "admin" or item.harm_if_late
+    if not must_not_wait and not is_overdue(item, ctx.now, ctx.zone):
+        return False
+    if item.harm_if_late and change.harm_if_late is False:
+        return True
+    before, after = due_by(item, ctx.zone), due_by(_apply(item, change), ctx.zone)
+    return before is not None and (after is None or after > before)
 
 
 def reopen_item(patient: Patient, command: ReopenItem, ctx: Context) -> tuple[Fact, ...]:

@@ -43,6 +43,7 @@ from releve.domain.aggregates.patient.results import (
     order_of,
     reading_of,
     stage_of,
+    stands_beside,
 )
 from releve.domain.commands import (
     CloseItem,
@@ -196,12 +197,12 @@ def _replaced(
     if command.replaces is None:
         return earlier_version(patient, received, ctx.now)
     result = _known_result(patient, command.replaces, "replaces")
-    if comes_late(received, result.payload):
+    if comes_late(received, result.payload) or stands_beside(received, result.payload):
         raise refuse(
             "definitive-already",
             "Le résultat n'est pas enregistré.",
-            "Le résultat définitif est déjà au dossier ; un partiel ne le remplace pas.",
-            "Relire le dossier.",
+            "Le résultat définitif est déjà au dossier ; ni partiel ni appel ne le remplace.",
+            "Relire le dossier ; un appel qui dit autre chose est un résultat à part.",
             field="replaces",
         )
     return result

@@ -104,18 +104,22 @@ def _received(patient: Patient, event: Event) -> None:
     if replaced is not None and comes_late(event.payload, replaced.payload):
         # What was sent before the final report and arrives after it is history at once.
         patient.superseded[event.event_id] = replaced.event_id
-    else:
+    elif replaced is None or not stands_beside(event.payload, replaced.payload):
         supersede(patient, event)
 
 
 def comes_late(newcomer: Payload, known: Payload) -> bool:
-    """True for a partial or phoned result that arrives after the definitive one it prepared."""
-    return (
-        isinstance(newcomer, ResultReceived)
-        and isinstance(known, ResultReceived)
-        and newcomer.status not in DEFINITIVE
-        and known.status in DEFINITIVE
-    )
+    """True for a partial result that arrives after the definitive one it prepared."""
+    return _status(newcomer) == "partial" and _status(known) in DEFINITIVE
+
+
+def stands_beside(newcomer: Payload, known: Payload) -> bool:
+    """True for a call after the definitive result: news to read, and no version of the report."""
+    return _status(newcomer) == "phoned" and _status(known) in DEFINITIVE
+
+
+def _status(told: Payload) -> ResultStatus | None:
+    return told.status if isinstance(told, ResultReceived) else None
 
 
 FOLDS: dict[type[Payload], Fold] = {
@@ -286,7 +290,11 @@ def _same_report(patient: Patient, received: ResultReceived) -> Event | None:
         and (event.payload.report, event.payload.laboratory) == named
     ]
     standing = [event for event in known if patient.stands(event)]
-    return next(reversed(standing or known), None)
+    signed = [event for event in standing if _status(event.payload) in DEFINITIVE]
+    if received.status == "phoned":
+        called = [event for event in standing if not stands_beside(received, event.payload)]
+        return called[-1] if called else None
+    return next(reversed(signed or standing or known), None)
 
 
 def _confirmed(patient: Patient, received: ResultReceived, at: datetime) -> Event | None:
