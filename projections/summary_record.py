@@ -384,7 +384,9 @@ class PatientSummary(msgspec.Struct, kw_only=True):
         return f"{family} {given}".strip() or "Identité inconnue"
 
 
-_ASIDE = frozenset({"documents", "vigilance", "immunizations", "family-history"})
+_ASIDE = frozenset(
+    {"documents", "vigilance", "immunizations", "family-history", "lifestyle", "occupation"}
+)
 """Slots whose news does not make a one-liner older than it."""
 _GONE = frozenset({"in-error", "refused", "superseded"})
 

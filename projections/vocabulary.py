@@ -142,5 +142,6 @@ INTERPRETATION: Mapping[str, str] = {
 UNIT: Mapping[str, str] = {
     "mm[Hg]": "mmHg", "Cel": "°C", "umol/L": "µmol/L", "{INR}": "", "{score}": "", "1": "",
     "{beats}/min": "/min", "{breaths}/min": "/min", "kg/m2": "kg/m²",
+    "mL/min/{1.73_m2}": "mL/min/1,73 m²", "{Pack}.a": "paquets-années", "{tablet}": "comprimé(s)",
 }  # fmt: skip
 """UCUM codes as a French reader writes them."""

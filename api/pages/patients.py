@@ -113,7 +113,8 @@ def register(request: Request, granted: Registering, submitted: Submission) -> R
             patient = perform(services, granted, command, client_key=key).outcome.stream
             if form.value("declared"):
                 _declare(request, granted, patient, key)
-            return see(f"/patients/{patient}", fait="dossier")
+            readable = may(services, granted, Action.READ_CLINICAL)
+            return see(f"/patients/{patient}" if readable else "/patients", fait="dossier")
         except ReleveError as error:
             form.refused(problem_for(error))
     return page(request, principal, "register.html", here="patients", status=422, form=form)

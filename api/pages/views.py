@@ -381,7 +381,7 @@ def without_label(text: str) -> str:
 BECAME: Final = {
     "amended": "amendée", "superseded": "remplacée", "closed": "clos", "in-error": "erreur",
     "revised": "révisée", "stopped": "arrêtée", "lifted": "levée", "withdrawn": "retirée",
-    "ended": "terminée", "answered": "répondue", "reviewed": "lue", "accepted": "acceptée",
+    "ended": "terminée", "answered": "répondue", "reviewed": "lu", "accepted": "acceptée",
     "refused": "refusée",
 }  # fmt: skip
 

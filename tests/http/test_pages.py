@@ -349,6 +349,17 @@ class TestTheList:
         assert "Allergies : non demandées" in shown.text
         assert "identité incomplète" in shown.text
 
+    def test_the_desk_is_back_on_its_list_after_opening_a_record(self, web: Web) -> None:
+        office = web.browser("coordinator")
+        done = submit(
+            office, "/patients/nouveau", birth_name="ACCUEILLIE", first_names="Rose",
+            birth_date="1981-02-03", sex="female", searched="oui",
+        )  # fmt: skip
+        assert done.status_code == 303, done.text
+        shown = office.get(done.headers["location"])
+        assert shown.status_code == 200
+        assert "Dossier ouvert." in shown.text
+
 
 class TestAHandover:
     def test_is_prefilled_signed_and_replaced(self, web: Web, doctor: TestClient) -> None:

@@ -13,7 +13,7 @@ from releve.api.demo.generator import history
 from releve.api.demo.telling import Teller
 
 MONDAY = date(2026, 11, 23)
-FROZEN = "43cbdac743f9fc6a86f6b0dcda2151b5"
+FROZEN = "d38d72e4b3f82bb9ea51171acf4a6472"
 """Changes with every change of the story; whoever changes it has looked at the new demo."""
 
 

@@ -22,6 +22,7 @@ from releve.domain.aggregates.patient.corrections import EntryMarkedInError, Ent
 from releve.domain.aggregates.patient.death import DeathRecorded
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverReadBack, HandoverWritten
+from releve.domain.aggregates.patient.history import HistoryRecorded
 from releve.domain.aggregates.patient.identity import MedecinTraitantDeclared, Registered
 from releve.domain.aggregates.patient.ins import InsStatusChanged
 from releve.domain.aggregates.patient.medications import (
@@ -381,6 +382,11 @@ class TestNotes:
         spoken = summary_of(stream).one_liner()
         assert spoken is not None
         assert spoken.older_than is None, "what one consultation wrote together is not newer"
+        coffee = HistoryRecorded(slot="lifestyle", concept=Concept(text="Trois tasses de café"))
+        stream.add(coffee, at=together + timedelta(hours=2))
+        spoken = summary_of(stream).one_liner()
+        assert spoken is not None
+        assert spoken.older_than is None, "a way of life makes no synthesis older"
         stream.add(potassium("5.9"), at=together + timedelta(hours=3))
         spoken = summary_of(stream).one_liner()
         assert spoken is not None

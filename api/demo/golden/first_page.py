@@ -62,12 +62,12 @@ def first_page(monday: date) -> tuple[Golden, ...]:
             Step(-3, time(17, 45), WriteHandover(
                 severity="unstable", severity_reason="Décompensation cardiaque, +3 kg en six jours", review_by=day(0),
                 summary="FA anticoagulée, insuffisance cardiaque décompensée vendredi, furosémide doublé",
-                actions=("Appeler ce matin : poids, souffle, nuit", "Lire créatinine et potassium prélevés lundi 8 h"),
+                actions=("Appeler lundi matin : poids, souffle, nuit", "Lire créatinine et potassium prélevés lundi 8 h"),
                 situation="Refuse l'hôpital. Sa fille a les clés et dort sur place jusqu'à lundi.",
                 new_items=(
                     OpenItem(kind="call", text="Appeler : poids, souffle, nuit", due=day(0), harm_if_late=True,
                              done_when="Poids du matin noté et décision prise"),
-                    OpenItem(kind="result", text="Lire créatinine et potassium prélevés ce matin", due=day(0),
+                    OpenItem(kind="result", text="Lire créatinine et potassium prélevés lundi 8 h", due=day(0),
                              harm_if_late=True, done_when="Résultat lu, dose de furosémide décidée"),
                 ),
                 new_contingencies=(
@@ -129,7 +129,7 @@ def first_page(monday: date) -> tuple[Golden, ...]:
                               assessment="INR 2,9, dans la cible.", plan="INR mensuel."),
                 problems=(problem("Prothèse valvulaire mitrale mécanique", "Z95.2", "2012"),),
                 medications=(drug("Warfarine", "B01AA03", "5 mg le soir", "2012", why="Prothèse valvulaire mécanique"),),
-                allergies=(allergy("Iode de contraste", "urticaire", "low", "2012"),),
+                allergies=(allergy("Produit de contraste iodé", "urticaire", "low", "2012"),),
                 observations=(measure("6301-6", "INR", "2.9", "{INR}"),),
                 items=(OpenItem(kind="monitoring", text="INR mensuel à recevoir", due=day(-6), harm_if_late=True,
                                 done_when="INR lu et dose décidée"),))),

@@ -195,11 +195,12 @@ def traps(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
                 observations=(measure("6301-6", "INR", "2.6", "{INR}"),))),
             Step(-5, time(17, 40), RecordConsultation(
                 reason="Douleur d'épaule",
-                note=SignNote(one_liner="Épaule douloureuse, ibuprofène cinq jours : il prend de la warfarine", subjective="Douleur la nuit.",
+                note=SignNote(one_liner="Épaule douloureuse, ibuprofène cinq jours", subjective="Douleur la nuit.",
                               objective="Arc douloureux.", plan="Ibuprofène cinq jours."),
                 problems=(problem("Tendinopathie de l'épaule", "M75.1", day(-5)),),
-                medications=(drug("Ibuprofène", "M01AE01", "400 mg trois fois par jour", day(-5), why="Tendinopathie de l'épaule"),),
-                items=(OpenItem(kind="call", text="Rappeler : arrêter l'ibuprofène, contrôler l'INR", due=day(-3), harm_if_late=True, done_when="Joint, INR prélevé"),))),
+                medications=(drug("Ibuprofène", "M01AE01", "400 mg trois fois par jour", day(-5), why="Tendinopathie de l'épaule"),))),
+            Step(-5, time(18, 20), SignNote(one_liner="Ibuprofène donné alors qu'il prend de la warfarine : vu après son départ", plan="Le rappeler, arrêt, INR.")),
+            Step(-5, time(18, 25), OpenItem(kind="call", text="Rappeler : arrêter l'ibuprofène, contrôler l'INR", due=day(-3), harm_if_late=True, done_when="Joint, INR prélevé")),
         )),
         # An allergy to penicillin refuted by a test; the drug was given since, and well borne.
         Golden("penicilline", "Chastagnier", "Marinette", "female", date(1962, 12, 6), (
@@ -236,7 +237,7 @@ def traps(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
         Golden("cs9", "Bassoulet", "Gabriel", "male", monday - timedelta(days=259), (
             Step(-17, time(9, 30), RecordConsultation(
                 reason="Examen du huitième mois",
-                note=SignNote(one_liner="Nourrisson de huit mois, examen du 9e mois et certificat à faire cette semaine", subjective="Tient assis, babille.",
+                note=SignNote(one_liner="Nourrisson de huit mois, examen du 9e mois et certificat à faire avant ses neuf mois", subjective="Tient assis, babille.",
                               objective="Examen normal, fontanelle souple.", plan="Examen obligatoire du 9e mois."),
                 absences=(none_known(day(-17)),),
                 observations=(measure("29463-7", "Poids", "8.6", "kg"), measure("8302-2", "Taille", "70", "cm"), measure("9843-4", "Périmètre crânien", "45.0", "cm")),
@@ -306,7 +307,7 @@ def traps(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
         )),
         Golden("homonyme-b", "Barrandon", "Michel", "male", date(1950, 11, 2), (
             Step(-13, time(9, 25), RecordConsultation(
-                reason="Suivi", note=SignNote(one_liner="Allergique à l'iode ; homonyme né le même jour : vérifier la commune", subjective="RAS.", objective="Normal.", plan="Un an."),
+                reason="Suivi", note=SignNote(one_liner="Allergique au produit de contraste iodé ; homonyme né le même jour : vérifier la commune", subjective="RAS.", objective="Normal.", plan="Un an."),
                 allergies=(allergy("Produit de contraste iodé", "malaise", "high", "2008", atc="V08"),))),
         )),
         # A qualified identity that lost its status when a trait proved wrong.
@@ -329,7 +330,7 @@ def traps(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
         Golden("hors-ligne", "Soulabaille", "Huguette", "female", date(1933, 12, 12), (
             Step(-24, time(15, 0), RecordConsultation(
                 mode="ehpad", site="EHPAD du Val-Fleuri", reason="Visite mensuelle",
-                note=SignNote(one_liner="Résidente, tension basse sous deux traitements", subjective="Somnole.", objective="Tension 98 debout.", plan="Surveiller."),
+                note=SignNote(one_liner="Résidente, tension basse sous amlodipine", subjective="Somnole.", objective="Tension 98 debout.", plan="Surveiller."),
                 problems=(problem("Hypertension artérielle essentielle", "I10", "2001"),),
                 medications=(drug("Amlodipine", "C08CA01", "5 mg le matin", "2012", why="Hypertension artérielle essentielle"),), absences=(none_known(day(-24)),))),
             Step(-3, time(16, 0), RecordObservation(
