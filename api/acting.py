@@ -161,6 +161,7 @@ def perform(
         expected_version=expected_version,
         source=Source(channel=_channel(principal, command, channel)),
         read_backs_requested=len(flagged),
+        rivals=_rivals(services, granted, command, target),
     )
     try:
         outcome = services.continuity.execute(
@@ -288,6 +289,13 @@ def _claims(services: Services, command: Command) -> list[Claim]:
         Claim(IDENTIFIER, services.blind_index.mac(IDENTIFIER, identifier_value(each)))
         for each in named
     ]
+
+
+def _rivals(services: Services, granted: Granted, command: Command, target: UUID | None) -> int:
+    """Other records that a document to be matched fits: homonyms, twins."""
+    if not isinstance(command, MatchDocument) or target is None:
+        return 0
+    return inbox.rivals(services, target, granted.centre, command.patient)
 
 
 def _flagged(services: Services, granted: Granted, command: Command) -> list[UUID]:

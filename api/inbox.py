@@ -8,6 +8,7 @@ two. The same bytes for the same centre are the same document.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -15,7 +16,9 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.aggregates.deciding import Context
 from releve.domain.aggregates.inbox_document import Compared, compare
+from releve.domain.aggregates.patient.imports import import_record
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import (
     ImportedDocument,
@@ -27,6 +30,7 @@ from releve.domain.continuity import CommandContext, Outcome
 from releve.domain.errors import Invalid, NotFound, Refused, Reused
 from releve.domain.events import Author, Channel, Source
 from releve.domain.values import IdentityTraits, InboxDoor, ResultLine
+from releve.fhir.hprim_parts import parts_by_patient
 from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.inbox import InboxLine, fold_line
@@ -39,7 +43,9 @@ if TYPE_CHECKING:
 BOX: Final = Author(role="system", name="Boîte d'arrivée")
 """Who brings in what no person did: the watched folder, a machine."""
 
+_log: Final = logging.getLogger("releve.inbox")
 _ACTOR: Final = b"inbox"
+_ALONE: Final = b".alone"
 _CHANNELS: Final[Mapping[str, Channel]] = {
     "pdf": "pdf", "cda": "cda", "fhir": "fhir", "hprim": "hprim", "text": "paste", "phone": "phone",
 }  # fmt: skip
@@ -68,7 +74,9 @@ FORMATS: Final[Mapping[str, str]] = {
 class Reader(Protocol):
     """Reads the bytes of a document, as :func:`read_document` does."""
 
-    def __call__(self, raw: bytes, *, media_type: str | None = None) -> ReadDocument:
+    def __call__(
+        self, raw: bytes, *, media_type: str | None = None, name_hint: str | None = None
+    ) -> ReadDocument:
         """What the bytes say."""
 
 
@@ -79,6 +87,8 @@ class Received(NamedTuple):
     known: bool
     outcome: Outcome | None
     read: ReadDocument
+    others: tuple[Received, ...] = ()
+    """Documents of the other patients that the same file spoke of."""
 
 
 def receive(
@@ -96,12 +106,43 @@ def receive(
 ) -> Received:
     """Read a document and keep it with its bytes, durable when this returns.
 
+    A file of several patients becomes a document for each, with that patient's own bytes.
     ``identity`` is what a person typed of the patient: it fills in what the document does not say.
 
     Raises:
         Unreadable: empty, too large or made to harm; nothing was kept.
         Invalid: a typed field.
     """
+    parts = parts_by_patient(raw)
+    whole = ""
+    if len(parts) > 1:
+        file = hashlib.sha256(raw).hexdigest()
+        whole = f"Extrait d'un fichier de {len(parts)} patients, SHA-256 {file}."
+    kept = [
+        _received(
+            services, part, centre=centre, door=door, author=author,
+            identity=None if whole else identity,  # what was typed is one patient's
+            title=title, media_type=media_type, name_hint=name_hint, zone=zone, whole=whole,
+        )
+        for part in parts
+    ]  # fmt: skip
+    return kept[0]._replace(others=tuple(kept[1:]))
+
+
+def _received(
+    services: Services,
+    raw: bytes,
+    *,
+    centre: UUID,
+    door: InboxDoor,
+    author: Author,
+    identity: IdentityTraits | None,
+    title: str,
+    media_type: str | None,
+    name_hint: str | None,
+    zone: str,
+    whole: str,
+) -> Received:
     read = read_document(raw, media_type=media_type, name_hint=name_hint)
     sha256 = hashlib.sha256(raw).hexdigest()
     command = ReceiveDocument(
@@ -119,7 +160,7 @@ def receive(
         result_status=read.result_status,
         coded_lines=read.coded_lines,
         unmapped=read.unmapped,
-        warnings=read.warnings,
+        warnings=(*read.warnings, whole) if whole else read.warnings,
     )
     source = Source(
         channel=_CHANNELS[read.format],
@@ -220,11 +261,15 @@ class Proposal(NamedTuple):
 
     patient: UUID
     compared: Compared
+    rivals: int = 0
+    """Other records of the centre that the document fits."""
 
     @property
     def fits(self) -> bool:
         """True when nobody would have to look twice."""
-        return not self.compared.differing and self.compared.enough
+        if self.compared.differing or not self.compared.enough:
+            return False
+        return not self.rivals or "matricule" in self.compared.agreed
 
 
 def proposals(
@@ -252,11 +297,23 @@ def proposals(
         compared = compare(said, known)
         if patient in named and "identifiers" not in (*compared.agreed, *compared.differing):
             compared = Compared((*compared.agreed, "identifiers"), compared.differing)
-        if patient in named or (compared.enough and not compared.differing):
+        if patient in named or compared.fits:
             found.append(Proposal(patient, compared))
+    fitting = sum(each.compared.fits for each in found)
+    found = [each._replace(rivals=fitting - each.compared.fits) for each in found]
     return sorted(
         found, key=lambda each: (not each.fits, -len(each.compared.agreed), each.patient.hex)
     )
+
+
+def rivals(services: Services, document: UUID, centre: UUID, patient: UUID) -> int:
+    """How many records of the centre beside ``patient`` a document fits."""
+    line = services.inbox.one(document)
+    if line is None:
+        return 0
+    summaries = services.records.summaries(centre)[1]
+    found = proposals(services, line, summaries)
+    return sum(each.compared.fits and each.patient != patient for each in found)
 
 
 def holders(services: Services, said: IdentityTraits) -> set[UUID]:
@@ -322,7 +379,7 @@ def deliver(
     if line.patient is None:
         return None
     raw = original(services, line)
-    command = _phoned(line) if line.received.format == "phone" else _import(line, raw, reader)
+    command = _command(line, raw, reader)
     try:
         return _delivered(services, line, command, raw)
     except Reused:
@@ -334,7 +391,11 @@ def deliver(
         alone = msgspec.structs.replace(
             command.document, warnings=(*command.document.warnings, told)
         )
-        return _delivered(services, line, ImportRecord(document=alone), raw, b".alone")
+        return _delivered(services, line, ImportRecord(document=alone), raw, _ALONE)
+
+
+def _command(line: InboxLine, raw: bytes, reader: Reader) -> ImportRecord:
+    return _phoned(line) if line.received.format == "phone" else _import(line, raw, reader)
 
 
 def _phoned(line: InboxLine) -> ImportRecord:
@@ -352,7 +413,7 @@ def _phoned(line: InboxLine) -> ImportRecord:
 
 def _import(line: InboxLine, raw: bytes, reader: Reader) -> ImportRecord:
     told = line.received
-    read = reader(raw, media_type=told.media_type)
+    read = reader(raw, media_type=told.media_type, name_hint=name_hint(line))
     title = told.title or KINDS.get(told.kind or "", "")
     return ImportRecord(
         entries=read.entries,
@@ -369,13 +430,18 @@ def _import(line: InboxLine, raw: bytes, reader: Reader) -> ImportRecord:
     )
 
 
+def name_hint(line: InboxLine) -> str | None:
+    """What a document's name said of it when it came; the name itself is not kept."""
+    return ".csv" if line.received.media_type == "text/csv" else None
+
+
 def _delivered(
     services: Services, line: InboxLine, command: ImportRecord, raw: bytes, suffix: bytes = b""
 ) -> Outcome:
     context = CommandContext(
         author=Author(role="ehr", name=line.source.author or line.source.system or BOX.name),
         now=services.clock.for_write(),
-        key=delivery_key(services, line.document, suffix),
+        key=delivery_key(services, line, suffix),
         actor=_ACTOR,
         centre=line.centre,
         source=line.source,
@@ -387,9 +453,54 @@ def _delivered(
     )
 
 
-def delivery_key(services: Services, document: UUID, suffix: bytes = b"") -> bytes:
-    """The request under which a document is delivered: the same one for ever."""
-    return services.blind_index.request_key(_ACTOR, b"deliver:" + document.bytes + suffix)
+def delivery_key(services: Services, line: InboxLine, suffix: bytes = b"") -> bytes:
+    """The request under which a match is delivered: the same one for ever.
+
+    A match that corrects an earlier one is another request: its record is another one.
+    """
+    match_ = line.matched_at.bytes if line.formers and line.matched_at else b""
+    return services.blind_index.request_key(
+        _ACTOR, b"deliver:" + line.document.bytes + match_ + suffix
+    )
+
+
+def written(services: Services, line: InboxLine) -> bool:
+    """Whether the record holds the delivery's first event: one look-up, nothing is folded."""
+    if line.patient is None:
+        return False
+    firsts = [
+        derive_event_id(line.patient, _ACTOR, delivery_key(services, line, suffix), 0)
+        for suffix in (b"", _ALONE)
+    ]
+    with services.pool.connection() as connection:
+        found = connection.execute(
+            "SELECT FROM ledger.event WHERE stream = %s AND event_id = ANY(%s)",
+            (line.patient, firsts),
+        ).fetchone()
+    return found is not None
+
+
+def undelivered(services: Services, line: InboxLine) -> str:
+    """Why a matched document is not on its record; empty where it is, or is not matched."""
+    if line.state != "matched" or line.patient is None or written(services, line):
+        return ""
+    try:
+        record = services.continuity.patient(line.patient)
+        raw = original(services, line)
+        command = _command(line, raw, read_document)
+        alone = msgspec.structs.replace(command, entries=()) if command.document else command
+        ctx = Context(
+            author=BOX, now=services.clock(), event_id=lambda place: UUID(int=place),
+            source=line.source, centre=line.centre,
+            originals=frozenset({line.received.sha256}),
+        )  # fmt: skip
+        if not import_record(record, alone, ctx):
+            return ""  # the record held all of it already
+    except (Invalid, Refused) as refused:
+        return refused.why or refused.what
+    except NotFound:
+        return "Ce dossier n'est plus disponible."
+    return "Le versement au dossier attend : il est repris de lui-même."
 
 
 @dataclass
@@ -400,36 +511,28 @@ class Repair:
 
     def __post_init__(self) -> None:
         """Nothing is known yet: the first pass looks at every matched document once."""
-        self._done: set[UUID] = set()
+        self._done: set[tuple[UUID, str]] = set()
 
     def run_once(self) -> int:
         """Deliver what waits; give how many documents were written now.
 
-        A document that is refused is left for the next start: its record tells nothing of it, and
-        the inbox shows it as matched.
+        A document that is refused is left for the next start, and the inbox says why; what fails
+        otherwise is tried again by the next pass. Neither keeps the next document waiting.
         """
-        written = 0
-        for document in self.services.inbox.matched():
-            if document in self._done:
+        delivered = 0
+        for document, mark in self.services.inbox.matched_rows():
+            if (document, mark) in self._done:
                 continue
             try:
-                outcome = None if self._written(document) else deliver(self.services, document)
-            except (Invalid, Refused):
+                line = self.services.inbox.one(document)
+                done = line is None or written(self.services, line)
+                outcome = None if done else deliver(self.services, document)
+            except (Invalid, Refused) as refused:
+                _log.warning("a matched document is refused: %s", type(refused).__name__)
                 outcome = None
-            self._done.add(document)
-            written += outcome is not None and not outcome.replayed and bool(outcome.events)
-        return written
-
-    def _written(self, document: UUID) -> bool:
-        """Whether the record holds the delivery's first event: one look-up, nothing is folded."""
-        line = self.services.inbox.one(document)
-        if line is None or line.patient is None:
-            return False
-        key = delivery_key(self.services, document)
-        first = derive_event_id(line.patient, _ACTOR, key, 0)
-        with self.services.pool.connection() as connection:
-            found = connection.execute(
-                "SELECT FROM ledger.event WHERE stream = %s AND event_id = %s",
-                (line.patient, first),
-            ).fetchone()
-        return found is not None
+            except Exception as failed:  # whatever one document holds, the others are delivered
+                _log.warning("a matched document is not delivered: %s", type(failed).__name__)
+                continue
+            self._done.add((document, mark))
+            delivered += outcome is not None and not outcome.replayed and bool(outcome.events)
+        return delivered

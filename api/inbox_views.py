@@ -12,7 +12,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from releve.api.inbox import FORMATS, KINDS, Proposal, original, proposals
+from releve.api.inbox import (
+    FORMATS,
+    KINDS,
+    Proposal,
+    name_hint,
+    original,
+    proposals,
+    undelivered,
+)
 from releve.domain.values import IdentityTraits, ResultLine
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document
 from releve.projections.inbox import InboxLine, SourceState, source_states
@@ -63,12 +71,14 @@ class Sorting:
             "decided_by": line.decided_by,
             "decided_at": line.decided_at,
             "sender_told": line.sender_told,
+            "aside": line.aside,
+            "undelivered": undelivered(self.services, line),
             "proposals": [_proposal(each, summaries[each.patient]) for each in found],
         }
 
     def urgent(self, line: InboxLine) -> bool:
         """Whether a critical value waits in it: its rank, which tells no value."""
-        return line.state == "waiting" and "critical" in unmatched_verdicts(line, self.rules)
+        return line.waits_as == "waiting" and "critical" in unmatched_verdicts(line, self.rules)
 
 
 def patients_in(headers: Iterable[dict[str, Any]]) -> list[UUID]:
@@ -149,7 +159,11 @@ def reread(services: Services, line: InboxLine) -> ReadDocument | None:
     if line.received.format == "phone":
         return None
     try:
-        return read_document(original(services, line), media_type=line.received.media_type)
+        return read_document(
+            original(services, line),
+            media_type=line.received.media_type,
+            name_hint=name_hint(line),
+        )
     except Unreadable:
         return None
 

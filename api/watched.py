@@ -94,7 +94,7 @@ class WatchedFolder:
         found = receive(self.services, raw, centre=centre, door="watched", name_hint=path.name)
         if _looked_at(path) == seen:  # else a newer one has that name: the next pass takes it
             path.unlink()  # the document is durable with these bytes; the clear copy goes
-        return found.known
+        return all(each.known for each in (found, *found.others))
 
     def _files(self) -> Iterator[tuple[UUID, Path]]:
         """(centre, file) of what stands in the folder; hidden files are another program's own."""

@@ -142,6 +142,8 @@ class CommandContext:
     rule_release: str | None = None
     read_backs_requested: int = 0
     """Patients for whom the author's stint has asked for a read-back already."""
+    rivals: int = 0
+    """Other records of the centre that a document to be matched fits."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ def propose(
     target: UUID | None = None,
     author_stint: Stint | None = None,
     candidate: Patient | None = None,
+    former: Patient | None = None,
     originals: Iterable[str] = (),
     digest: str | None = None,
 ) -> tuple[Event, ...]:
@@ -233,6 +236,8 @@ def propose(
         event_id=event_id,
         stint=author_stint,
         candidate=candidate,
+        former=former,
+        rivals=context.rivals,
         stream=stream,
         centre=context.centre,
         zone=context.zone,
@@ -488,9 +493,13 @@ class Continuity(Application[UUID]):
                 loaded = self._load("stint", context.author.stint)
                 author_stint = loaded if isinstance(loaded, Stint) else None
         candidate: Patient | None = None
+        former: Patient | None = None
         if isinstance(command, MatchDocument):
             record = self._load("patient", command.patient)
             candidate = record if isinstance(record, Patient) else None
+            if isinstance(state, InboxDocument) and state.patient is not None:
+                before = self._load("patient", state.patient)
+                former = before if isinstance(before, Patient) else None
         return propose(
             self._identifiers,
             state,
@@ -500,6 +509,7 @@ class Continuity(Application[UUID]):
             target=target,
             author_stint=author_stint,
             candidate=candidate,
+            former=former,
             originals=[hashlib.sha256(content).hexdigest() for content in attachments],
             digest=digest,
         )

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from releve.domain.commands import RegisterPatient
 from releve.domain.values import IdentityTraits
 from releve.fhir import exact_json
 from releve.fhir.document_content import ReadDocument, glance
 from releve.fhir.import_bundle import plan
 
+MAX_ENTRIES: Final = 5_000
+"""Entries of a Bundle that is read; a larger one is kept, and said unread."""
+
 
 def read_bundle(raw: bytes) -> ReadDocument:
     """What a Bundle says; one that the import refuses is kept, with the reasons as warnings."""
+    if _entries(raw) > MAX_ENTRIES:
+        return ReadDocument(
+            format="fhir",
+            media_type="application/fhir+json",
+            title="Bundle FHIR",
+            one_liner="Document gardé sans être lu.",
+            warnings=(f"Le Bundle a plus de {MAX_ENTRIES} entrées : il est gardé sans être lu.",),
+        )
     planned = plan(raw)
     if len(planned.patients) != 1:
         return ReadDocument(
@@ -37,6 +50,14 @@ def read_bundle(raw: bytes) -> ReadDocument:
         unmapped=patient.document.unmapped,
         warnings=patient.document.warnings,
     )
+
+
+def _entries(raw: bytes) -> int:
+    try:
+        entries = exact_json.parse(raw).get("entry")
+    except exact_json.NotReadable:
+        return 0  # the plan says why
+    return len(entries) if isinstance(entries, list) else 0
 
 
 def _issued_at(raw: bytes) -> str | None:

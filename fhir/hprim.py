@@ -10,6 +10,7 @@ parent: it names no patient.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from releve.domain.aggregates.patient.results import ResultReceived
@@ -31,11 +32,12 @@ from releve.fhir.french_units import ucum_of
 MAX_LINES: Final = 5_000
 """Coded lines that are read of one document."""
 
-_HEADER: Final = 12
+HEADER: Final = 12
+"""Lines before the letter."""
 _HEADER_LENGTH: Final = 4_000
 """Characters that the header may take; a line has some fifty."""
 _LAB: Final = re.compile(r"\s*\*{3,4}\s*LAB\s*\*{3,4}\s*", re.IGNORECASE)
-_END: Final = re.compile(r"\s*\*{3,4}\s*FIN(?:FICHIER)?\s*\*{3,4}\s*", re.IGNORECASE)
+END: Final = re.compile(r"\s*\*{3,4}\s*FIN(?:FICHIER)?\s*\*{3,4}\s*", re.IGNORECASE)
 _BOUND: Final = re.compile(r"(<=|>=|<|>|inf(?:\.|érieur)? à|sup(?:\.|érieur)? à)\s*(\S.*)", re.I)
 
 Bound = Literal["<", "<=", ">", ">="]
@@ -62,17 +64,22 @@ class _Report(NamedTuple):
 
 
 def is_hprim(text: str) -> bool:
-    """True for a text with HPRIM's header: both dates in their places, or its marks."""
+    """True for a text with HPRIM's header: both dates in their places, or its marks.
+
+    A first name may be missing; results under their mark are HPRIM whatever the dates are.
+    """
     if text.startswith("H|"):
         return True
-    lines = text[:_HEADER_LENGTH].splitlines()[:_HEADER]
-    if len(lines) < _HEADER or not (lines[1].strip() and lines[2].strip()):
+    lines = text[:_HEADER_LENGTH].splitlines()[:HEADER]
+    if len(lines) < HEADER or not (lines[1].strip() or lines[2].strip()):
         return False
     dated = [day_of(lines[6].strip()), day_of(lines[9].strip()[:15].strip())]
     if all(dated):
         return True
     marks = text.upper()
-    return any(dated) and ("***LAB*" in marks or "***FIN" in marks)
+    if any(dated) and ("***LAB*" in marks or "***FIN" in marks):
+        return True
+    return "***LAB*" in marks and "\nRES|" in marks.replace("\r", "\n")
 
 
 def read_hprim(text: str, warnings: tuple[str, ...] = ()) -> ReadDocument:
@@ -82,7 +89,7 @@ def read_hprim(text: str, warnings: tuple[str, ...] = ()) -> ReadDocument:
         return _document(text, None, (*warnings, why))
     reports = _reports(text)
     told = list(warnings)
-    identities = {_who(report) for report in reports}
+    identities = {who(report.header) for report in reports}
     if len(identities) != 1:
         told.append("Le fichier parle de plusieurs patients : un document par patient.")
         return _document(text, None, tuple(told))
@@ -131,24 +138,25 @@ def _reports(text: str) -> list[_Report]:
     lines = text.splitlines()
     start = 0
     for number, line in enumerate([*lines, "****FIN****"]):
-        if not _END.fullmatch(line):
+        if not END.fullmatch(line):
             continue
         part = lines[start:number]
-        if any(one.strip() for one in part) and len(part) >= _HEADER:
+        if any(one.strip() for one in part) and len(part) >= HEADER:
             found.append(_report(part, start + 1))
         start = number + 1
-    return found or [_report([*lines, *[""] * _HEADER], 1)]
+    return found or [_report([*lines, *[""] * HEADER], 1)]
 
 
 def _report(lines: list[str], first: int) -> _Report:
     lab = next((n for n, line in enumerate(lines) if _LAB.fullmatch(line)), len(lines))
     coded = tuple((first + n, line) for n, line in enumerate(lines) if n > lab and line.strip())
-    return _Report(first, tuple(lines[:_HEADER]), tuple(lines[_HEADER:lab]), coded)
+    return _Report(first, tuple(lines[:HEADER]), tuple(lines[HEADER:lab]), coded)
 
 
-def _who(report: _Report) -> tuple[str, str, str | None]:
-    name, first = (report.header[place].strip().casefold() for place in (1, 2))
-    return name, first, day_of(report.header[6].strip())
+def who(header: Sequence[str]) -> tuple[str, str, str | None]:
+    """What tells one patient's reports from another's: name, first name, birth date."""
+    name, first = (header[place].strip().casefold() for place in (1, 2))
+    return name, first, day_of(header[6].strip())
 
 
 def _identity(report: _Report) -> IdentityTraits | None:

@@ -20,6 +20,7 @@ from releve.domain.aggregates.inbox_document import (
     DocumentMatched,
     DocumentReceived,
     DocumentRejected,
+    by_the_desk,
 )
 from releve.domain.events import Event, Source
 from releve.domain.values import ExpectedSource
@@ -60,6 +61,17 @@ class InboxLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confirmed: bool = False
     reason: str = ""
     sender_told: bool = False
+    aside: bool = False
+    """Set aside by the desk, which reads no content, and seen by no doctor since."""
+    matched_at: UUID | None = None
+    """The event of the match that stands."""
+    formers: tuple[UUID, ...] = ()
+    """Records that it was matched with before, wrongly, oldest first."""
+
+    @property
+    def waits_as(self) -> InboxState:
+        """``state`` for the list of what waits: what the desk set aside waits for a doctor."""
+        return "waiting" if self.aside else self.state
 
 
 _ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes")
@@ -107,6 +119,9 @@ def fold_line(line: InboxLine | None, event: Event) -> InboxLine:
                 confirmed=matched.confirmed,
                 reason="",
                 sender_told=False,
+                aside=False,
+                matched_at=event.event_id,
+                formers=(*line.formers, line.patient) if line.patient else line.formers,
             )
         case DocumentRejected() as rejected, InboxLine():
             return msgspec.structs.replace(
@@ -116,6 +131,7 @@ def fold_line(line: InboxLine | None, event: Event) -> InboxLine:
                 decided_at=event.recorded_at,
                 reason=told.reason or "",
                 sender_told=rejected.sender_told,
+                aside=by_the_desk(event),
             )
         case _:
             raise ValueError(f"{event.payload.topic} has no place in the inbox here")
@@ -244,6 +260,11 @@ class InboxRecords:
         with self._pool.connection() as connection:
             return [row[0] for row in connection.execute(_MATCHED).fetchall()]
 
+    def matched_rows(self) -> list[tuple[UUID, str]]:
+        """As :meth:`matched`, each with a mark that changes when it is matched again."""
+        with self._pool.connection() as connection:
+            return [(row[0], row[1]) for row in connection.execute(_MATCHED).fetchall()]
+
     def centre_of(self, document: UUID) -> UUID | None:
         """The centre that a document came to; nothing is opened."""
         return centre_of(self._pool, document)
@@ -283,6 +304,7 @@ _CENTRE: Final = (
     "WHERE f.name = 'main' AND i.document = %s"
 )
 _MATCHED: Final = (
-    "SELECT i.document FROM projection.feed f JOIN projection.inbox i ON i.build = f.build "
+    "SELECT i.document, i.xmin::text FROM projection.feed f "
+    "JOIN projection.inbox i ON i.build = f.build "
     "WHERE f.name = 'main' AND i.state = 'matched' ORDER BY i.position"
 )

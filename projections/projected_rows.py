@@ -104,7 +104,7 @@ class Batch:
     def put_document(self, line: InboxLine, position: int, key: bytes) -> None:
         """Add the row of an inbox document."""
         row = seal_row(key, inbox.KIND, line.document, position, inbox.to_bytes(line))
-        self.inbox[line.document] = (line.centre, line.state, position, row)
+        self.inbox[line.document] = (line.centre, line.waits_as, position, row)
 
 
 def open_patient(key: bytes, patient: UUID, position: int, row: bytes) -> PatientSummary:

@@ -80,17 +80,18 @@ def deposit(services: Services, files: Sequence[Path], centre: UUID, media_type:
         except (Invalid, Refused) as refused:
             report.refuse(file, "", refused.why or refused.what)
             continue
-        report.documents.append(kept.document)
-        if kept.known:
-            report.duplicates.append(file)
-            continue
-        report.events += len(kept.outcome.events) if kept.outcome else 0
-        report.unmapped += [
-            {"file": file, "path": each.path, "type": each.type} for each in kept.read.unmapped
-        ]
-        report.warnings += [
-            {"file": file, "path": "", "reason": each} for each in kept.read.warnings
-        ]
+        for one in (kept, *kept.others):
+            report.documents.append(one.document)
+            if one.known:
+                report.duplicates.append(file)
+                continue
+            report.events += len(one.outcome.events) if one.outcome else 0
+            report.unmapped += [
+                {"file": file, "path": each.path, "type": each.type} for each in one.read.unmapped
+            ]
+            report.warnings += [
+                {"file": file, "path": "", "reason": each} for each in one.read.warnings
+            ]
     services.settled()
     return report
 

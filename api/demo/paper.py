@@ -106,7 +106,7 @@ def bring(
     seen = working(at + timedelta(minutes=10 + rng.random() * 300), rng, 240)
     if fate == "rejected":
         return scribe.write(
-            seen, "rejected", inbox, "coordinator",
+            seen, "rejected", inbox, "referent" if read.coded_lines else "coordinator",
             RejectDocument(reason="Patient inconnu du centre", sender_told=True),
         )  # fmt: skip
     matched = scribe.write(

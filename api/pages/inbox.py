@@ -50,12 +50,15 @@ DOORS: Final = {
     "upload": "déposé", "paste": "collé", "watched": "dossier surveillé", "api": "envoyé",
     "phone": "téléphone",
 }  # fmt: skip
-STATES: Final = {"waiting": "à rattacher", "matched": "rattaché", "rejected": "mis de côté"}
+STATES: Final = {
+    "waiting": "à rattacher", "matched": "rattaché", "rejected": "mis de côté",
+    "aside": "écarté par l’accueil", "undelivered": "rattaché, non versé",
+}  # fmt: skip
 TRAITS: Final = {
     "birth_name": "nom de naissance", "name": "nom", "first_names": "prénoms",
     "first_name": "prénom",
     "birth_date": "date de naissance", "sex": "sexe", "birth_place": "lieu de naissance",
-    "identifiers": "identifiant",
+    "identifiers": "identifiant", "matricule": "matricule INS", "given_name": "autre prénom",
 }  # fmt: skip
 
 SortingPost = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "centre"))]
@@ -105,9 +108,10 @@ def brought(request: Request, granted: Sending, submitted: Submission) -> Respon
         except Invalid as refused:
             form.refused(problem_for(refused))
             continue
-        kept, known_already = kept + (not found.known), known_already + found.known
-        if found.outcome:
-            settle(services, found.outcome)
+        for each in (found, *found.others):
+            kept, known_already = kept + (not each.known), known_already + each.known
+            if each.outcome:
+                settle(services, each.outcome)
     if form.wrong or form.general or not kept + known_already:
         if not form.wrong and not form.general:
             form.wrong["document"] = "Choisir un fichier, ou coller un texte."
@@ -144,11 +148,16 @@ def _list(request: Request, granted: Granted, refused: Form | None, status: int 
         sorting = Sorting.of(services, granted.centre)
         lines = services.inbox.lines(granted.centre)
         waiting = [sorting.header(line) for line in reversed(lines) if line.state == "waiting"]
-        others = [sorting.header(line) for line in lines if line.state != "waiting"][:SHOWN]
+        aside = [sorting.header(line) for line in reversed(lines) if line.aside]
+        others = [
+            sorting.header(line)
+            for line in [each for each in lines if each.waits_as != "waiting"][:SHOWN]
+        ]
         return {
             "waiting": sorted((_row(each, at) for each in waiting), key=lambda r: not r["urgent"]),
+            "aside": [_row(each, at) for each in aside],
             "others": [_row(each, at) for each in others],
-            "named": patients_in([*waiting, *others]),
+            "named": patients_in([*waiting, *aside, *others]),
             "senders": [
                 {
                     "system": each.system,
@@ -188,9 +197,13 @@ def _row(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
         "entered_by": found["entered_by"],
         "state": found["state"],
         "urgent": found["urgent"],
-        "state_word": STATES[found["state"]],
+        "state_word": STATES[
+            "aside" if found["aside"] else "undelivered" if found["undelivered"] else found["state"]
+        ],
+        "aside": found["aside"],
+        "undelivered": found["undelivered"],
         "proposed": fits[0]["name"] if len(fits) == 1 else "",
-        "several": len(fits) > 1,
+        "several": len([each for each in found["proposals"] if not each["differing"]]) > 1,
         "patient_name": found["patient_name"],
         "patient": str(found["patient"]) if found["patient"] else "",
         "decided_by": found["decided_by"],
@@ -248,8 +261,9 @@ def _one(
             "content": _content(content(services, line), at) if reads else None,
             "named": [UUID(each["patient"]) for each in (*offered, *looked)]
             + ([line.patient] if line.patient else []),
-            "may_match": line.state != "matched" and may(services, granted, Action.MATCH_DOCUMENT),
-            "may_reject": line.state == "waiting"
+            "may_match": (line.state != "matched" or reads)
+            and may(services, granted, Action.MATCH_DOCUMENT),
+            "may_reject": (line.state == "waiting" or (line.aside and reads))
             and may(services, granted, Action.REJECT_DOCUMENT),
             "may_open": reads and line.patient is not None,
             "form": form,
@@ -329,7 +343,7 @@ def _decided(
         problem = problem_for(error)
         if problem.status == 404:
             raise
-        form.refused(problem, {"birth_date": "patient", "identifiers": "patient"})
+        form.refused(problem, dict.fromkeys((*TRAITS, "identifiers"), "patient"))
         return _refused(request, granted, form)
     return see("/arrivees", fait=done)
 

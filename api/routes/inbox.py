@@ -80,7 +80,8 @@ def _typed(text: str) -> IdentityTraits | None:
 def send(request: Request, sent: Sent) -> Response:
     """Send one document: its bytes as the body, or multipart with ``identity`` and ``title``.
 
-    The bytes name the request: sent again they answer 200 and the same document.
+    The bytes name the request: sent again they answer 200 and the same document. A file of several
+    patients becomes a document for each: ``others`` names those after the first.
     """
     granted, raw, said = sent
     services, principal = services_of(request), granted.principal
@@ -93,10 +94,13 @@ def send(request: Request, sent: Sent) -> Response:
     kept = receive(
         services, raw, centre=granted.centre, door="api", author=author, zone=principal.zone, **said
     )
-    position = settle(services, kept.outcome) if kept.outcome else services.feed.position()
+    positions = [settle(services, each.outcome) for each in (kept, *kept.others) if each.outcome]
+    position = positions[-1] if positions else services.feed.position()
+    fresh = not all(each.known for each in (kept, *kept.others))
     body = {
         "inbox": kept.document,
-        "known": kept.known,
+        "others": [each.document for each in kept.others],
+        "known": not fresh,
         "format": kept.read.format,
         "coded_lines": kept.read.coded_lines,
         "unmapped": len(kept.read.unmapped),
@@ -106,9 +110,7 @@ def send(request: Request, sent: Sent) -> Response:
     headers = {"Cache-Control": "no-store", "Location": f"/api/v1/inbox/{kept.document}"}
     if position is not None:
         headers["Releve-Position"] = str(position)
-    return Response(
-        as_json(body), 200 if kept.known else 201, headers, media_type="application/json"
-    )
+    return Response(as_json(body), 201 if fresh else 200, headers, media_type="application/json")
 
 
 @router.get("/inbox", dependencies=[AtPosition], response_model=None)

@@ -50,6 +50,10 @@ class Context:
     """The author's stint, folded."""
     candidate: Patient | None = None
     """The record that a document is to be matched with, folded."""
+    former: Patient | None = None
+    """The record that the document was matched with before, folded."""
+    rivals: int = 0
+    """Other records of the centre that the document fits."""
     stream: UUID | None = None
     centre: UUID | None = None
     zone: str = "Europe/Paris"

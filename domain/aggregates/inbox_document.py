@@ -14,7 +14,9 @@ from typing import ClassVar
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse, require_stint
+from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.imports import IMPORTED
 from releve.domain.aggregates.patient.ins import InsStatusChanged
 from releve.domain.aggregates.patient.record import Patient
 from releve.domain.commands import Command, MatchDocument, ReceiveDocument, RejectDocument
@@ -97,6 +99,8 @@ class InboxDocument:
     centre: UUID | None
     patient: UUID | None = None
     rejected: bool = False
+    aside: bool = False
+    """Set aside by the desk, and seen by no doctor since."""
     event_ids: dict[UUID, int] = field(default_factory=dict)
     last: Event | None = None
 
@@ -110,9 +114,11 @@ def fold(document: InboxDocument | None, events: Iterable[Event]) -> InboxDocume
                     event.originator_id, event.originator_version, received, event.envelope.centre
                 )
             case DocumentMatched() as matched if document is not None:
-                document.patient, document.rejected = matched.patient, False
+                document.patient = matched.patient
+                document.rejected = document.aside = False
             case DocumentRejected() if document is not None:
                 document.rejected = True
+                document.aside = by_the_desk(event)
             case _:
                 pass
         if document is not None:
@@ -120,6 +126,11 @@ def fold(document: InboxDocument | None, events: Iterable[Event]) -> InboxDocume
             document.event_ids[event.event_id] = event.originator_version
             document.last = event
     return document
+
+
+def by_the_desk(event: Event) -> bool:
+    """True for what was decided by somebody who reads no content."""
+    return event.envelope.author.role not in DOCTORS
 
 
 # Whose it is
@@ -153,12 +164,31 @@ class Compared:
 
     agreed: tuple[str, ...]
     differing: tuple[str, ...]
+    other_first_name: bool = field(default=False, compare=False)
+    """The first name in use is none of the other side's given names: no strict trait."""
 
     @property
     def enough(self) -> bool:
-        """True when nobody has to look: an identifier, or name, first name and birth date."""
+        """True when nobody has to look, as long as no other record fits.
+
+        The INS matricule; or name, first name and birth date; or another identifier, which a
+        family may share, with the name and one of these two.
+        """
         agreed = set(self.agreed)
-        return "identifiers" in agreed or {"name", "first_name", "birth_date"} <= agreed
+        if "matricule" in agreed or {"name", "first_name", "birth_date"} <= agreed:
+            return True
+        return {"identifiers", "name"} <= agreed and not agreed.isdisjoint(
+            ("first_name", "birth_date")
+        )
+
+    @property
+    def fits(self) -> bool:
+        """True when the document may be this person's: by what is enough, or as a twin's may be."""
+        if self.differing:
+            return False
+        return self.enough or (
+            {"name", "birth_date"} <= set(self.agreed) and not self.other_first_name
+        )
 
 
 def compare(said: IdentityTraits, known: IdentityTraits) -> Compared:
@@ -168,7 +198,9 @@ def compare(said: IdentityTraits, known: IdentityTraits) -> Compared:
     and its matricule. Accents, case, hyphens and apostrophes do not count; a date that is only
     known to the month or year differs where what is known does. A trait that one side does not
     give neither agrees nor differs. ``name`` and ``first_name`` agree when the birth ones do, or
-    the used ones: an agenda knows people by those.
+    the used ones: an agenda knows people by those. Another given name than the first one is
+    ``given_name``, which is thin: a twin may bear it first. Used names that differ are a
+    difference where nothing else agrees.
     """
     agreed: list[str] = []
     differing: list[str] = []
@@ -183,19 +215,46 @@ def compare(said: IdentityTraits, known: IdentityTraits) -> Compared:
     judge("sex", _same(_binary(said.sex), _binary(known.sex)))
     judge("birth_place", _same(_insee(said.birth_place), _insee(known.birth_place)))
     judge("identifiers", _same_identifiers(said, known))
-    names = {_plain(known.birth_name), _plain(known.used_name)} - {""}
-    if "birth_name" in agreed or (
-        "birth_name" not in differing and _plain(said.used_name or said.birth_name) in names
-    ):
+    if "identifiers" in agreed and _shares_matricule(said, known):
+        agreed.append("matricule")
+    named = _same_name(said, known, agreed, differing)
+    if named:
         agreed.append("name")
-    first = {_plain(n) for n in (known.used_first_name, *known.first_names)} - {""}
-    if "first_names" in agreed or (
-        "first_names" not in differing and _plain(said.used_first_name) in first
-    ):
-        agreed.append("first_name")
+    called = _called(said, known, agreed, differing)
+    if called is not None and called:
+        agreed.append(called)
     if "birth_date" in agreed and not (_whole(said.birth_date) and _whole(known.birth_date)):
         agreed.remove("birth_date")  # a year that agrees is no birth date
-    return Compared(tuple(agreed), tuple(differing))
+    if named is False and {"birth_date", "first_name", "matricule"}.isdisjoint(agreed):
+        differing.append("name")
+    return Compared(tuple(agreed), tuple(differing), called == "")
+
+
+def _same_name(
+    said: IdentityTraits, known: IdentityTraits, agreed: list[str], differing: list[str]
+) -> bool | None:
+    """Whether the birth names agree, or the name in use is one of the record's."""
+    if "birth_name" in agreed:
+        return True
+    name = _plain(said.used_name or said.birth_name)
+    names = {_plain(known.birth_name), _plain(known.used_name)} - {""}
+    if "birth_name" in differing or not name or not names:
+        return None
+    return name in names
+
+
+def _called(
+    said: IdentityTraits, known: IdentityTraits, agreed: list[str], differing: list[str]
+) -> str | None:
+    """The trait by which first names agree; empty where those in use do not, None where unsaid."""
+    if "first_names" in agreed:
+        return "first_name"
+    name = _plain(said.used_first_name or next(iter(said.first_names), ""))
+    if "first_names" in differing or not name or not (known.first_names or known.used_first_name):
+        return None
+    if name == _plain(known.used_first_name) or _same_first_name((name,), known.first_names):
+        return "first_name"
+    return "given_name" if name in {_plain(other) for other in known.first_names} else ""
 
 
 def _plain(text: str | None) -> str:
@@ -261,6 +320,13 @@ def _same_identifiers(said: IdentityTraits, known: IdentityTraits) -> bool | Non
     if any(not mine[system] & theirs[system] for system in mine.keys() & theirs.keys()):
         return False
     return None
+
+
+def _shares_matricule(said: IdentityTraits, known: IdentityTraits) -> bool:
+    held = {(one.system, one.value) for one in known.identifiers}
+    return any(
+        one.system in INS_SYSTEMS and (one.system, one.value) in held for one in said.identifiers
+    )
 
 
 def _matricules(identifiers: set[tuple[str, str]]) -> dict[str, set[str]]:
@@ -353,12 +419,7 @@ def _phoned(command: ReceiveDocument) -> None:
 def _match(document: InboxDocument, command: MatchDocument, ctx: Context) -> tuple[Fact, ...]:
     require_stint(command, ctx)
     if document.patient is not None:
-        raise refuse(
-            "already-matched",
-            "Ce document est déjà rattaché.",
-            "Un document n'appartient qu'à un dossier.",
-            "Ouvrir ce dossier ; s'il n'est pas le bon, y marquer l'entrée erronée.",
-        )
+        _withdrawn(document, command, ctx)
     record = ctx.candidate
     known = identity_of(record) if record is not None else None
     if known is None:
@@ -367,7 +428,9 @@ def _match(document: InboxDocument, command: MatchDocument, ctx: Context) -> tup
     if compared.differing:
         raise _differs(compared.differing[0])
     if not compared.enough:
-        _confirmed_by_a_doctor(command, ctx)
+        _confirmed_by_a_doctor(command, ctx, "identity-too-thin")
+    elif ctx.rivals and "matricule" not in compared.agreed:
+        _confirmed_by_a_doctor(command, ctx, "several-records")
     return (
         Fact(
             DocumentMatched(
@@ -377,6 +440,36 @@ def _match(document: InboxDocument, command: MatchDocument, ctx: Context) -> tup
     )
 
 
+def delivered(document: InboxDocument, record: Patient) -> list[Event]:
+    """What a record holds from a document and still shows: its original and its lines."""
+    brought = next(iter(document.event_ids))
+    return [
+        event
+        for event in record.entries.values()
+        if event.envelope.causation_id == brought
+        and isinstance(event.payload, (DocumentAttached, *IMPORTED))
+        and not record.is_out(event.event_id)
+    ]
+
+
+def _withdrawn(document: InboxDocument, command: MatchDocument, ctx: Context) -> None:
+    """A doctor corrects a wrong match, once nothing of the document stands where it was."""
+    if ctx.author.role not in DOCTORS or document.patient == command.patient:
+        raise refuse(
+            "already-matched",
+            "Ce document est déjà rattaché.",
+            "Un document n'appartient qu'à un dossier.",
+            "S'il n'est pas le bon, un médecin y marque chaque entrée erronée, puis rattache.",
+        )
+    if ctx.former is None or delivered(document, ctx.former):
+        raise refuse(
+            "still-on-record",
+            "Ce document est encore dans un autre dossier.",
+            "Le document ou une de ses lignes y figure toujours.",
+            "Y marquer erronées toutes les entrées venues de ce document, puis rattacher.",
+        )
+
+
 _TRAITS = {
     "birth_name": "le nom de naissance",
     "first_names": "le premier prénom",
@@ -384,6 +477,7 @@ _TRAITS = {
     "sex": "le sexe",
     "birth_place": "le lieu de naissance",
     "identifiers": "le matricule INS",
+    "name": "le nom utilisé",
 }
 
 
@@ -398,19 +492,30 @@ def _differs(trait: str) -> Refused:
     )
 
 
-def _confirmed_by_a_doctor(command: MatchDocument, ctx: Context) -> None:
+_UNSURE = {
+    "identity-too-thin": (
+        "Ce document en dit trop peu pour être rattaché ici.",
+        "Sans nom, prénom et date de naissance, ni matricule INS, un médecin lit le document.",
+        "Le document dit trop peu de l'identité pour être rattaché sans être lu.",
+    ),
+    "several-records": (
+        "Ce document peut être celui de plusieurs dossiers.",
+        "Un autre dossier du centre porte les mêmes nom et date de naissance : "
+        "un médecin lit le document.",
+        "Un autre dossier du centre porte les mêmes nom et date de naissance.",
+    ),
+}
+
+
+def _confirmed_by_a_doctor(command: MatchDocument, ctx: Context, code: str) -> None:
+    what, why_blind, why_unread = _UNSURE[code]
     if ctx.author.role not in DOCTORS:
-        raise refuse(
-            "identity-too-thin",
-            "Ce document en dit trop peu pour être rattaché ici.",
-            "Sans nom, prénom et date de naissance, ni identifiant, un médecin lit le document.",
-            "Le laisser au médecin en poste.",
-        )
+        raise refuse(code, what, why_blind, "Le laisser au médecin en poste.")
     if not command.confirmed:
         raise refuse(
             "confirmation-missing",
             "Ce rattachement demande une confirmation.",
-            "Le document dit trop peu de l'identité pour être rattaché sans être lu.",
+            why_unread,
             "Lire le document, puis cocher la confirmation.",
             field="confirmed",
         )
@@ -425,7 +530,16 @@ def _reject(document: InboxDocument, command: RejectDocument, ctx: Context) -> t
             "Ce qui est dans un dossier s'y corrige.",
             "Ouvrir le dossier et y marquer l'entrée erronée.",
         )
-    if document.rejected:
+    by_doctor = ctx.author.role in DOCTORS
+    received = document.received
+    if not by_doctor and (received.results or received.coded_lines or received.result_status):
+        raise refuse(
+            "carries-results",
+            "Ce document n'est pas mis de côté.",
+            "Il porte des résultats ou des lignes codées : un médecin les lit d'abord.",
+            "Le laisser au médecin en poste, ou le rattacher.",
+        )
+    if document.rejected and not (by_doctor and document.aside):
         raise refuse(
             "already-rejected",
             "Ce document est déjà mis de côté.",

@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from releve.api.inbox import Repair, deliver, receive
+from releve.api.inbox_views import reread
 from releve.api.watched import WatchedFolder
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.results import ResultReceived
@@ -201,6 +202,93 @@ def test_by_name_alone_a_doctor_who_read_it_matches(
     assert match(doctor, document, patient, confirmed=True).status_code == 201
 
 
+def test_two_records_that_fit_need_a_doctor_who_read_it(web: Web, desk: TestClient) -> None:
+    first, second = (odette(web, birth_name="JUMELLE", first_names=[name, "Louise"],
+                            used_first_name="Louise") for name in ("Louise", "Marie"))  # fmt: skip
+    document = send(desk, pdf("twins"), used_name="JUMELLE", used_first_name="Louise",
+                    birth_date="1948-03-02")  # fmt: skip
+    found = desk.get(f"/api/v1/inbox/{document}").json()["proposals"]
+    assert {(each["patient"], each["fits"]) for each in found} == {
+        (str(first), False),
+        (str(second), False),
+    }
+    assert (
+        "Plusieurs dossiers peuvent convenir"
+        in web.browser("coordinator").get(f"/arrivees/{document}").text
+    )
+    for patient in (first, second):
+        blind = match(desk, document, patient, confirmed=True)
+        assert (blind.status_code, blind.json()["code"]) == (422, "several-records")
+    doctor = web.machine("present")
+    assert match(doctor, document, first).json()["code"] == "confirmation-missing"
+    assert match(doctor, document, first, confirmed=True).status_code == 201
+
+
+def test_a_wrong_match_is_corrected_by_a_doctor(web: Web, desk: TestClient) -> None:
+    wrong, right = odette(web, birth_name="AUTRE"), odette(web, birth_name="VRAIE")
+    doctor, raw = web.machine("present"), pdf("moved")
+    document = send(desk, raw, first_names=["Odette"], birth_date="1948-03-02")
+    assert match(doctor, document, wrong, confirmed=True).status_code == 201
+    assert match(desk, document, right).json()["code"] == "already-matched"
+    assert match(doctor, document, right, confirmed=True).json()["code"] == "still-on-record"
+    (held,) = attached(web, wrong, raw)
+    marked = doctor.post(
+        f"/api/v1/patients/{wrong}/mark-entry-in-error",
+        json={"entry": str(held.event_id), "reason": "Autre patiente"},
+        headers=key(),
+    )
+    assert marked.status_code == 201, marked.text
+    assert "Mauvais dossier" in web.browser("present").get(f"/arrivees/{document}").text
+    assert "Mauvais dossier" not in web.browser("coordinator").get(f"/arrivees/{document}").text
+    assert match(doctor, document, right, confirmed=True).status_code == 201
+    (moved,) = attached(web, right, raw)
+    assert web.services.reader.attachment(moved.event_id, right) == raw
+    assert attached(web, wrong, raw) == [held]  # the trace stays
+    assert Repair(web.services).run_once() == 0
+    again = desk.post("/api/v1/inbox", content=raw)
+    assert (again.status_code, again.json()["inbox"]) == (200, document)
+
+
+def test_what_the_desk_sets_aside_stays_in_a_doctors_sight(web: Web, desk: TestClient) -> None:
+    def aside(client: TestClient, document: str) -> Any:
+        return client.post(f"/api/v1/inbox/{document}/reject-document",
+                           json={"reason": "Inconnue"}, headers=key())  # fmt: skip
+
+    results = send(desk, (DATA / "cr-bio-final.xml").read_bytes() + b"<!-- aside -->")
+    refused = aside(desk, results)
+    assert (refused.status_code, refused.json()["code"]) == (422, "carries-results")
+    letter = send(desk, pdf("set aside"), birth_name="ECARTEE")
+    assert aside(desk, letter).status_code == 201
+    assert aside(desk, letter).json()["code"] == "already-rejected"
+    doctor = web.browser("present")
+    shown = doctor.get("/arrivees").text.partition('id="t-ecartes"')[2].partition("</section>")[0]
+    assert f"/arrivees/{letter}" in shown
+    seen = submit(doctor, f"/arrivees/{letter}", f"/arrivees/{letter}/rejeter", reason="Vu")
+    assert seen.status_code == 303, seen.text
+    shown = doctor.get("/arrivees").text.partition('id="t-ecartes"')[2].partition("</section>")[0]
+    assert f"/arrivees/{letter}" not in shown
+    assert aside(web.machine("present"), results).status_code == 201
+
+
+def test_a_file_of_two_patients_is_two_documents(web: Web, desk: TestClient) -> None:
+    report = (DATA / "hprim-structured.hpr").read_bytes().replace(b"2614187", b"2614999")
+    raw = report.replace(b"PICHON", b"PREMIERE") + report.replace(b"PICHON", b"SECONDE")
+    sent = desk.post("/api/v1/inbox", content=raw)
+    assert sent.status_code == 201, sent.text
+    documents = [sent.json()["inbox"], *sent.json()["others"]]
+    headers = [desk.get(f"/api/v1/inbox/{each}").json() for each in documents]
+    assert [each["identity"]["name"] for each in headers] == ["Odette PREMIERE", "Odette SECONDE"]
+    assert [each["urgent"] for each in headers] == [True, True]
+    doctor = web.machine("present")
+    parts = [doctor.get(f"/api/v1/inbox/{each}/original").content for each in documents]
+    assert b"".join(parts) == raw
+    told = doctor.get(f"/api/v1/inbox/{documents[1]}/content").json()
+    assert any(hashlib.sha256(raw).hexdigest() in each for each in told["warnings"])
+    again = desk.post("/api/v1/inbox", content=raw)
+    assert again.status_code == 200
+    assert [again.json()["inbox"], *again.json()["others"]] == documents
+
+
 def test_an_unknown_document_and_a_refused_one_answer_alike(web: Web, desk: TestClient) -> None:
     document = send(desk, pdf("alike"))
     unknown = desk.get(f"/api/v1/inbox/{uuid4()}/content")
@@ -295,12 +383,48 @@ def test_lines_that_the_record_refuses_leave_the_document_in_and_say_so(
     document = only_matched(web, desk, patient, raw)
     line = ImportedEntry(payload=DocumentAttached(sha256="00" * 32, size=0, media_type="x"))
 
-    def other_release(raw: bytes, *, media_type: str | None = None) -> ReadDocument:
+    def other_release(
+        raw: bytes, *, media_type: str | None = None, name_hint: str | None = None
+    ) -> ReadDocument:
         return msgspec.structs.replace(read_document(raw, media_type=media_type), entries=(line,))
 
     assert deliver(web.services, document, reader=other_release) is not None
     (event,) = attached(web, patient, raw)
     assert any(told.startswith("Lignes codées non reprises") for told in event.payload.warnings)
+
+
+def test_a_document_that_is_not_on_the_record_says_so_and_stops_no_other(
+    web: Web, patient: UUID, desk: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = pdf("cannot be delivered"), pdf("comes after it")
+    stuck = only_matched(web, desk, patient, bad)
+    only_matched(web, desk, patient, good)
+    page = f"/arrivees/{stuck}"
+    browser = web.browser("coordinator")
+    assert "Rattaché, non versé" in browser.get(page).text
+    assert "rattaché, non versé" in browser.get("/arrivees").text
+
+    def failing(services: Any, document: UUID) -> Any:
+        if document == stuck:
+            raise RuntimeError
+        return deliver(services, document)
+
+    repair = Repair(web.services)
+    with monkeypatch.context() as patched:
+        patched.setattr("releve.api.inbox.deliver", failing)
+        assert repair.run_once() == 1
+    assert (len(attached(web, patient, good)), attached(web, patient, bad)) == (1, [])
+    assert repair.run_once() == 1
+    assert "non versé" not in browser.get(page).text
+
+
+def test_a_table_is_read_again_as_it_was_read_first(desk: TestClient, web: Web) -> None:
+    sent = desk.post("/api/v1/inbox", files={"document": ("x.csv", b"a;b\n1;2\n", "text/csv")})
+    line = web.services.inbox.one(UUID(sent.json()["inbox"]))
+    assert line is not None
+    read = reread(web.services, line)
+    assert read is not None
+    assert (read.media_type, line.received.media_type) == ("text/csv", "text/csv")
 
 
 def test_the_same_bytes_with_another_identity_are_the_same_document(desk: TestClient) -> None:
@@ -324,9 +448,10 @@ def test_an_identifier_proposes_a_record_even_where_a_trait_differs(
     (found,) = desk.get(f"/api/v1/inbox/{document}").json()["proposals"]
     assert (found["patient"], found["fits"], found["agreed"]) == (
         str(other),
-        True,
+        False,
         ["identifiers"],
     )
+    assert match(desk, document, other).json()["code"] == "identity-too-thin"
     document = send(desk, pdf("ipp off"), identifiers=[ipp], birth_date="1948-03-03")
     (found,) = desk.get(f"/api/v1/inbox/{document}").json()["proposals"]
     assert (found["fits"], found["differing"]) == (False, ["birth_date"])
@@ -388,10 +513,11 @@ def test_a_phoned_potassium_is_first_and_the_secretary_cannot_read_it_back(web: 
 
 
 def test_a_phoned_result_of_an_unknown_patient_waits_in_the_inbox(
-    web: Web, patient: UUID, desk: TestClient
+    web: Web, desk: TestClient
 ) -> None:
+    patient = odette(web, birth_name="DICTEE")
     browser = web.browser(web.hire("secretary"))
-    answer = drop(browser, birth_name="Bellanger", first_name="Odette", birth_date="1948-03-02",
+    answer = drop(browser, birth_name="Dictée", first_name="Odette", birth_date="1948-03-02",
                   measure="6,7 mmol/L")  # fmt: skip
     assert answer.status_code == 303, answer.text
     rows = desk.get("/api/v1/inbox").json()["documents"]
@@ -437,13 +563,14 @@ def test_a_phoned_result_that_lacks_something_is_given_back(
 # Pages
 
 
-def test_documents_are_dropped_and_sorted_on_pages(web: Web, patient: UUID) -> None:
+def test_documents_are_dropped_and_sorted_on_pages(web: Web) -> None:
+    patient = odette(web, birth_name="DEPOSEE")
     browser = web.browser("coordinator")
     shown = browser.get("/arrivees")
     raw = pdf("page")
     sent = browser.post(
         "/arrivees",
-        data={**hidden(shown, "/arrivees"), "nom": "Bellanger", "prenom": "Odette",
+        data={**hidden(shown, "/arrivees"), "nom": "Déposée", "prenom": "Odette",
               "naissance": "1948-03-02", "titre": FINDING},
         files={"document": ("x.pdf", raw, "application/pdf")},
         headers={"sec-fetch-site": "same-origin"},

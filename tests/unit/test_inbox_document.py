@@ -197,7 +197,7 @@ def traits(**more: Any) -> IdentityTraits:
 
 FULL = traits(birth_name="Lefèvre-Exemple", first_names=("Anne-Marie", "Odile"),
               used_name="Testard", birth_date="1948-03-12", sex="female", birth_place="75112",
-              identifiers=(INS,))  # fmt: skip
+              identifiers=(INS, IPP))  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,21 @@ FULL = traits(birth_name="Lefèvre-Exemple", first_names=("Anne-Marie", "Odile")
          ("first_names", "birth_date", "name", "first_name"), (), True),
         (traits(first_names=("Anne", "Marie")), ("first_names", "first_name"), (), False),
         (traits(used_name="Testard", used_first_name="Odile", birth_date="1948-03-12"),
+         ("birth_date", "name", "given_name"), (), False),
+        (traits(used_name="Testard", used_first_name="Anne Marie", birth_date="1948-03-12"),
          ("birth_date", "name", "first_name"), (), True),
+        (traits(used_name="Autre", used_first_name="Anne-Marie"), ("first_name",), (), False),
+        (traits(used_name="Autre", birth_date="1948-03-12"), ("birth_date",), (), False),
+        (traits(used_name="Autre"), (), ("name",), False),
+        (traits(used_name="Autre", identifiers=(IPP,)), ("identifiers",), ("name",), False),
+        (traits(identifiers=(IPP,)), ("identifiers",), (), False),
+        (traits(identifiers=(IPP,), birth_date="1948-03-12"), ("birth_date", "identifiers"), (),
+         False),
+        (traits(identifiers=(IPP,), used_name="Testard"), ("identifiers", "name"), (), False),
+        (traits(identifiers=(IPP,), used_name="Testard", birth_date="1948-03-12"),
+         ("birth_date", "identifiers", "name"), (), True),
+        (traits(identifiers=(IPP,), used_name="Testard", birth_date="1948-03-13"),
+         ("identifiers", "name"), ("birth_date",), False),
         (traits(used_name="Testard", used_first_name="Rose", birth_date="1948-03-12"),
          ("birth_date", "name"), (), False),
         (traits(first_names=("Anne",)), (), ("first_names",), False),
@@ -221,8 +235,8 @@ FULL = traits(birth_name="Lefèvre-Exemple", first_names=("Anne-Marie", "Odile")
         (traits(sex="unknown"), (), (), False),
         (traits(birth_place="PARIS 12"), (), (), False),
         (traits(birth_place="75113"), (), ("birth_place",), False),
-        (traits(identifiers=(INS,)), ("identifiers",), (), True),
-        (traits(identifiers=(IPP,)), (), (), False),
+        (traits(identifiers=(INS,)), ("identifiers", "matricule"), (), True),
+        (traits(identifiers=(Identifier(system=IPP.system, value="0043"),)), (), (), False),
         (traits(identifiers=(Identifier(system=INS.system, value="1"),)), (), ("identifiers",),
          False),
         (traits(), (), (), False),
@@ -293,7 +307,7 @@ def test_a_matricule_learnt_since_registration_counts() -> None:
         candidate=record(bare, since),
     )
     assert isinstance(event.payload, DocumentMatched)
-    assert event.payload.agreed == ("identifiers",)
+    assert event.payload.agreed == ("identifiers", "matricule")
 
 
 @pytest.mark.parametrize(
