@@ -7,13 +7,14 @@ compared is said to be so; it is never taken for normal.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+from releve.domain.aggregates.patient.loinc_families import Kinship, kinship, words_of
+from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.projections import wording
 from releve.projections.dates import last_day
 from releve.projections.rule_release import CriticalValue, Rules
@@ -22,8 +23,9 @@ from releve.projections.summary_lines import Line
 from releve.projections.summary_record import PatientSummary
 
 Verdict = Literal["critical", "not-comparable"]
-_ABOVE = frozenset({"H", "HH", "HU", "A", "AA", ">"})
+_ABOVE = frozenset({"H", "HH", "HU", "A", "AA", ">", "POS"})
 _NORMAL = frozenset({"N", "L", "LL", "LU", "NEG"})
+_VOID = frozenset({"cancelled", "entered-in-error"})
 _LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
 
 
@@ -72,18 +74,37 @@ def _judged(
     received: Line, lines: Iterable[Mapping[str, Any]], summary: PatientSummary, rules: Rules
 ) -> list[Alarm]:
     as_of = received.detail.get("sampled_at") or received.as_of
-    day = last_day(as_of, received.zone) or received.recorded_at.date()
-    if day < received.recorded_at.date() - timedelta(days=rules.critical_days):
+    phoned = received.detail.get("status") == "phoned"
+    if not phoned and tells_the_past(as_of, received.zone, received.recorded_at):
         return []
+    day = last_day(as_of, received.zone) or received.recorded_at.date()
     found = []
     for line in lines:
-        for rule in rules.critical:
-            if not concerns(rule, line):
-                continue
-            verdict = judge(rule, line, _before(rule, summary, received, day))
-            if verdict is not None:
-                text = _text(received, line)
-                found.append(Alarm(verdict, rule.label, text, received.entry_id, as_of, received))
+        text = _text(received, line)
+        said = verdicts(line, rules, lambda rule: _before(rule, summary, received, day))
+        found += [Alarm(*each, text, received.entry_id, as_of, received) for each in said]
+    return found
+
+
+def verdicts(
+    line: Mapping[str, Any],
+    rules: Rules,
+    before: Callable[[CriticalValue], Iterable[Decimal]] = lambda _: (),
+) -> list[tuple[Verdict, str]]:
+    """What the rules say of one line, each with its label; its laboratory's own word is one.
+
+    ``before`` gives the earlier values that a rule compares with.
+    """
+    found: list[tuple[Verdict, str]] = []
+    for rule in rules.critical:
+        kin = relation(rule, line)
+        verdict = None if kin is None else judge(rule, line, before(rule))
+        if verdict is not None:
+            # Words beside a code that nobody knows: perhaps another measure, never normal.
+            doubtful = kin == "words" and bool(_codes(line))
+            found.append(("not-comparable" if doubtful else verdict, rule.label))
+    if flagged(rules, line) and all(verdict != "critical" for verdict, _ in found):
+        return [("critical", rules.flagged_label)]
     return found
 
 
@@ -93,29 +114,41 @@ def _text(received: Line, line: Mapping[str, Any]) -> str:
     return wording.result_line_text(line, received.zone)
 
 
-def concerns(rule: CriticalValue, line: Mapping[str, Any]) -> bool:
-    """Whether a line is of the rule's test: by its LOINC codes, by its words where it has none."""
-    codings = line["code"].get("codings", ())
+def flagged(rules: Rules, line: Mapping[str, Any]) -> bool:
+    """Whether its own laboratory says that a line is critical, whatever it measures."""
+    if line.get("status") in _VOID:
+        return False
+    return " ".join((line.get("interpretation") or "").casefold().split()) in rules.flagged
+
+
+def relation(rule: CriticalValue, line: Mapping[str, Any]) -> Kinship | None:
+    """Whether a line is of the rule's test: by its LOINC codes, or by how its words begin."""
+    return kinship(rule.loinc, _codes(line), line["code"].get("text", ""), names=rule.names)
+
+
+def _known_as(rule: CriticalValue, line: Mapping[str, Any]) -> bool:
+    kin = relation(rule, line)
+    return kin == "same" or (kin == "words" and not _codes(line))
+
+
+def _codes(line: Mapping[str, Any]) -> set[str]:
     # A laboratory's own code ("K" in HPRIM) tells nothing here: its words do.
-    codes = {code for coding in codings if _LOINC.fullmatch(code := coding.get("code") or "")}
-    if codes:
-        return bool(codes.intersection(rule.loinc))
-    return _plain(line["code"].get("text", "")) in rule.names
+    codings = line["code"].get("codings", ())
+    return {code for coding in codings if _LOINC.fullmatch(code := coding.get("code") or "")}
 
 
 def judge(
     rule: CriticalValue, line: Mapping[str, Any], before: Iterable[Decimal] = ()
 ) -> Verdict | None:
     """Whether a line is critical under a rule; ``before`` are earlier values in the rule's unit."""
-    if line.get("status") in ("cancelled", "entered-in-error"):
+    if line.get("status") in _VOID:
         return None
     if rule.above_reference:
-        return _above_reference(line)
+        return _above_reference(rule, line)
     value = in_unit(rule, line.get("value"))
     if value is None:
         # Words alone ("hémolysé") are for a reader; a number that cannot be read is not normal.
-        numbered = any(sign.isdecimal() for sign in line.get("text") or "")
-        return "not-comparable" if line.get("value") or numbered else None
+        return "not-comparable" if line.get("value") or _numbered(line) else None
     bound = line.get("comparator")
     if rule.rise is not None:
         lowest = min(before, default=None)
@@ -164,7 +197,7 @@ def _before(
         if line.slot != "results" or not line.current or line.entry_id == received.entry_id:
             continue
         then = last_day(line.as_of, line.zone)
-        if then is None or not first <= then <= day or not concerns(rule, line.detail):
+        if then is None or not first <= then <= day or not _known_as(rule, line.detail):
             continue
         value = in_unit(rule, line.detail.get("value"))
         if value is not None and value > 0:
@@ -172,7 +205,13 @@ def _before(
     return found
 
 
-def _above_reference(line: Mapping[str, Any]) -> Verdict | None:
+def _numbered(line: Mapping[str, Any]) -> bool:
+    return any(sign.isdecimal() for sign in line.get("text") or "")
+
+
+def _above_reference(rule: CriticalValue, line: Mapping[str, Any]) -> Verdict | None:
+    if words_of(line.get("text") or "")[:1] in [words_of(word) for word in rule.positive]:
+        return "critical"
     said = line.get("interpretation")
     if said in _ABOVE:
         return "critical"
@@ -180,7 +219,7 @@ def _above_reference(line: Mapping[str, Any]) -> Verdict | None:
         return None
     quantity = line.get("value")
     if not quantity:
-        return None
+        return "not-comparable" if _numbered(line) else None
     limit = _upper(line.get("reference_range") or "")
     try:
         value = Decimal(str(quantity["value"]))
@@ -202,8 +241,3 @@ def _upper(text: str) -> Decimal | None:
         except InvalidOperation:
             continue
     return numbers[-1] if numbers else None
-
-
-def _plain(text: str) -> str:
-    flat = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(sign for sign in flat if not unicodedata.combining(sign)).strip()

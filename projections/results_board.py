@@ -14,7 +14,7 @@ from uuid import UUID
 from releve.domain.values import ExpectedSource
 from releve.projections import wording
 from releve.projections.briefing import owner_label
-from releve.projections.critical_values import Alarm, concerns, judge, of_result
+from releve.projections.critical_values import Alarm, flagged, judge, of_result, relation
 from releve.projections.dates import first_instant, zone_of
 from releve.projections.directory import Directory
 from releve.projections.edition_frame import Intake
@@ -134,15 +134,15 @@ _GROUP: Final[Mapping[str, Group]] = {
 
 
 def _unmatched(line: InboxLine, rules: Rules) -> ResultRow:
-    verdicts = unmatched_verdicts(line, rules)
+    said = unmatched_verdicts(line, rules)
     received = line.received
     title = received.title or received.one_liner or wording.RESULT_STATUS["final"]
     return ResultRow(
         group="unmatched",
         title=title,
         since=line.received_at,
-        critical="critical" in verdicts,
-        not_comparable="not-comparable" in verdicts,
+        critical="critical" in said,
+        not_comparable="not-comparable" in said,
         document=line.document,
     )
 
@@ -152,10 +152,15 @@ def unmatched_verdicts(line: InboxLine, rules: Rules) -> set[str]:
     found: set[str] = set()
     for each in line.received.results:
         detail = wording.map_of(each)
+        if flagged(rules, detail):
+            found.add("critical")
         for rule in rules.critical:
-            verdict = judge(rule, detail) if concerns(rule, detail) else None
+            kin = relation(rule, detail)
+            verdict = judge(rule, detail) if kin is not None else None
             if verdict is not None:
-                found.add(verdict)
+                # The words of another code: perhaps another measure, never normal.
+                coded = any(coding.system == "http://loinc.org" for coding in each.code.codings)
+                found.add("not-comparable" if kin == "words" and coded else verdict)
     return found
 
 

@@ -86,7 +86,7 @@ class CriticalValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str
     loinc: tuple[str, ...]
     names: tuple[str, ...] = ()
-    """For a line without a code: its words, without accents or capitals."""
+    """For a line without a code: how its words begin, without accents or capitals."""
     unit: str = ""
     units: dict[str, str] = {}
     below: str | None = None
@@ -94,6 +94,8 @@ class CriticalValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rise: Rise | None = None
     above_reference: bool = False
     """Critical above the laboratory's own reference."""
+    positive: tuple[str, ...] = ()
+    """Words that say so of a test without a number, without accents or capitals."""
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,9 +114,10 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary_review_months: dict[str, int] = {}
     """Months after which a summary is to be read again: ``usual``, and ``frail``."""
     frail_age: int = 75
-    critical_days: int = 30
-    """A value older than this when it came in is history, not an alarm."""
     critical: tuple[CriticalValue, ...] = ()
+    flagged: tuple[str, ...] = ()
+    """What a laboratory writes beside a value that it holds critical itself, in small letters."""
+    flagged_label: str = ""
 
     def tier_of(self, signals: frozenset[Signal]) -> Tier:
         """The first tier that one of these signals reaches."""

@@ -6,14 +6,17 @@ correction is to be read again and the reader of the version before can be told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from releve.domain.aggregates.patient.results import DEFINITIVE
+from releve.domain.aggregates.patient.contingencies import ContingencySet, answers
+from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.aggregates.patient.results import DEFINITIVE, ResultReceived
+from releve.domain.events import Payload
+from releve.domain.values import ResultLine
 from releve.projections.summary_corrections import place, supersede, with_cancellation
 from releve.projections.summary_courses import Fired, Result
 from releve.projections.summary_lines import Line
@@ -72,10 +75,13 @@ def _place_of(results: list[Result], line: Line) -> int | None:
         if order and result.order is not None and str(result.order.entry_id) == order:
             now = result.received
             same = now is not None and _report(now) is not None and _report(now) == _report(line)
+            same = same and (detail["status"] != "phoned" or result.status not in DEFINITIVE)
             if now is None or same:  # another value of the same order stands beside it
                 return index
     for index, result in enumerate(results):
         now = result.received
+        if detail["status"] == "phoned" and result.status in DEFINITIVE:
+            continue  # a call after the report stands beside it
         if now is not None and _report(line) is not None and _report(now) == _report(line):
             return index
     return None
@@ -164,16 +170,23 @@ def _headed(line: Line) -> Line:
 
 def fire(summary: PatientSummary, line: Line, measures: Iterable[Mapping[str, Any]]) -> None:
     """Note which contingencies in force the measures meet, or cannot be compared with."""
-    said = list(measures)
+    said = [(measure, _payload(line, measure)) for measure in measures]
     for contingency in summary.contingencies:
-        if not contingency.current:
+        if not contingency.current or not contingency.detail.get("threshold"):
             continue
-        for measure in said:
-            met = _compared(contingency, measure)
-            if met is not None:
-                _fired(summary, contingency, line, measure, met)
+        asked = msgspec.convert(contingency.detail, ContingencySet)
+        for measure, payload in said:
+            match = answers(asked, payload)  # the record's own word on it, so that they agree
+            if match in ("met", "unit-error"):
+                _fired(summary, contingency, line, measure, match == "met")
     old = sorted(summary.older_measures, key=lambda fired: fired.happened_by)
     _forget(summary, old)
+
+
+def _payload(line: Line, measure: Mapping[str, Any]) -> Payload:
+    if line.topic == "patient.observation-recorded":
+        return msgspec.convert(measure, ObservationRecorded)
+    return ResultReceived(status="final", lines=(msgspec.convert(measure, ResultLine),))
 
 
 def _fired(
@@ -246,37 +259,3 @@ def _forget(summary: PatientSummary, oldest_first: list[Fired]) -> None:
     gone = oldest_first[: max(0, len(oldest_first) - _FIRED)]
     if gone:
         summary.fired = [fired for fired in summary.fired if fired not in gone]
-
-
-def _compared(contingency: Line, measure: Mapping[str, Any]) -> bool | None:
-    """True: the threshold is met; False: not comparable (unit, value); None: not concerned."""
-    threshold = contingency.detail.get("threshold")
-    if not threshold:
-        return None
-    measures = [(measure["code"], measure.get("value"), measure.get("comparator"))]
-    measures += [(part["code"], part["value"], None) for part in measure.get("components", ())]
-    for code, value, bound in measures:
-        if not value or not any(
-            coding.get("code") == threshold["loinc"] for coding in code.get("codings", ())
-        ):
-            continue
-        if threshold["unit"] not in (value.get("unit"), value.get("code")):
-            return False
-        try:
-            measured, limit = Decimal(value["value"]), Decimal(threshold["value"])
-        except InvalidOperation:
-            return False
-        met = _COMPARATORS[threshold["comparator"]](measured, limit)
-        if bound is not None and met != (bound[0] == threshold["comparator"][0]):
-            return False  # "> 5" says nothing of a threshold of 6
-        if met:
-            return True
-    return None
-
-
-_COMPARATORS: Final[Mapping[str, Callable[[Decimal, Decimal], bool]]] = {
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-}

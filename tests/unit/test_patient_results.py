@@ -724,6 +724,7 @@ def test_words_in_the_place_of_a_number_are_never_a_no() -> None:
     ("text", "codings", "match"),
     [
         ("Potassium sang total", (Coding(system=LOINC, code="6298-4"),), "met"),
+        ("Potassium", (Coding(code="2823-3"),), "met"),
         ("POTASSIUM", (), "unit-error"),
         ("Potassium plasmatique", (Coding(code="K"),), "unit-error"),
         ("Kaliémie", (Coding(system=LOINC, code="99999-9"),), "unit-error"),

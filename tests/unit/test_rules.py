@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from releve.domain.aggregates.patient.loinc_families import family_of
 from releve.domain.aggregates.patient.observations import ObservationRecorded
-from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
+from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_past
 from releve.domain.events import Source
 from releve.domain.values import Coding, Concept, Loinc, Quantity, ResultLine
 from releve.projections import rule_release
-from releve.projections.critical_values import alarms, concerns, in_unit, judge
+from releve.projections.critical_values import alarms, in_unit, judge, relation, verdicts
 from releve.projections.patient_summary import fold_all
 from releve.projections.rule_release import CURRENT, CriticalValue, load_rules, release_bytes
 from releve.security.errors import Malformed, Tampered
@@ -174,22 +175,66 @@ class TestCriticalValues:
 
     def test_a_line_without_a_code_is_known_by_its_words_and_urine_is_not_blood(self) -> None:
         potassium = rule("Kaliémie")
-        assert concerns(potassium, {"code": {"text": "Kaliémie"}})
-        assert concerns(potassium, {"code": {"text": "POTASSIUM"}})
-        assert not concerns(potassium, {"code": {"text": "Potassium urinaire"}})
+        assert relation(potassium, {"code": {"text": "Kaliémie"}}) == "words"
+        assert relation(potassium, {"code": {"text": "POTASSIUM"}}) == "words"
+        assert relation(potassium, {"code": {"text": "Potassium urinaire"}}) is None
         urine = {"code": {"text": "Potassium", "codings": [{"code": "2828-2"}]}}
-        assert not concerns(potassium, urine)
+        assert relation(potassium, urine) is None
 
     def test_a_laboratorys_own_code_does_not_hide_what_its_words_say(self) -> None:
         hprim = {"code": {"text": "POTASSIUM", "codings": [{"code": "K", "display": "POTASSIUM"}]}}
-        assert concerns(rule("Kaliémie"), hprim)
-        assert not concerns(rule("Natrémie"), hprim)
+        assert relation(rule("Kaliémie"), hprim) == "words"
+        assert relation(rule("Natrémie"), hprim) is None
 
     def test_a_number_among_words_is_not_taken_for_normal(self) -> None:
         potassium = rule("Kaliémie")
         said = {"code": {"text": "Potassium"}, "text": "6,9 (contrôlé) mmol/L"}
         assert judge(potassium, said) == "not-comparable"
         assert judge(potassium, {**said, "text": "hémolysé"}) is None
+
+    def test_words_that_begin_with_a_known_name_are_known(self) -> None:
+        for words in ("Potassium plasmatique", "K+", "k sanguin", "Kaliémie (plasma)"):
+            assert verdicts({**line("6.4"), "code": {"text": words}}, RULES) == [
+                ("critical", "Kaliémie")
+            ]
+        for words in ("Potassium urinaire", "K-ras", "Hémoglobine glyquée", "Apport en potassium"):
+            assert verdicts({**line("6.4"), "code": {"text": words}}, RULES) == []
+
+    def test_words_beside_a_code_that_nobody_knows_are_not_comparable(self) -> None:
+        assert verdicts(line("6.4", code="99999-9"), RULES) == [("not-comparable", "Kaliémie")]
+        assert verdicts(line("4.1", code="99999-9"), RULES) == []
+
+    def test_agree_with_the_families_of_codes_about_what_is_the_same(self) -> None:
+        for each in RULES.critical:
+            (family,) = {family_of(code) for code in each.loinc}
+            assert family is not None
+            assert family.codes == set(each.loinc)
+            assert set(each.names) <= set(family.names)
+
+    @pytest.mark.parametrize(
+        "flag", ["HH", "LL", "AA", "Critical high", "below lower panic limits"]
+    )
+    def test_the_laboratorys_own_alarm_rings_whatever_the_test(self, flag: str) -> None:
+        calcium = line("3.6", code="2000-8", interpretation=flag)
+        assert verdicts(calcium, RULES) == [("critical", "Signalé critique par le laboratoire")]
+        assert verdicts({**calcium, "status": "cancelled"}, RULES) == []
+        assert verdicts({**calcium, "interpretation": "H"}, RULES) == []
+        # A value that the centre's own limit names already is told once, by its name.
+        assert verdicts(line("6.4", interpretation=flag), RULES) == [("critical", "Kaliémie")]
+        # In a unit that cannot be compared, the laboratory's word stands.
+        assert [each[0] for each in verdicts(line("25", "mg/dL", interpretation=flag), RULES)] == [
+            "critical"
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "verdict"),
+        [("Positif", "critical"), ("POSITIVE (seuil 14)", "critical"), ("+", "critical"),
+         ("négatif", None), ("Négative", None), ("22 (contrôlé)", "not-comparable")],
+    )  # fmt: skip
+    def test_troponin_in_words(self, text: str, verdict: str | None) -> None:
+        said = {"code": {"text": "Troponine T ultrasensible"}, "text": text}
+        assert relation(rule("Troponine"), said) == "words"
+        assert judge(rule("Troponine"), said) == verdict
 
 
 POTASSIUM = Concept(text="Potassium", codings=(Coding(code="2823-3"),))
@@ -228,6 +273,14 @@ class TestAlarms:
         stream = Stream()
         stream.add(received(POTASSIUM, "6.4", "mmol/L", sampled_at="2019-02-03"))
         assert self.of(stream) == []
+
+    @pytest.mark.parametrize(("days", "found"), [(31, 1), (59, 1), (62, 0)])
+    def test_are_of_what_the_record_holds_for_news(self, days: int, found: int) -> None:
+        stream = Stream()
+        sampled = (MONDAY - timedelta(days=days)).date().isoformat()
+        came = stream.add(received(POTASSIUM, "6.4", "mmol/L", sampled_at=sampled))
+        assert is_past(came) is not bool(found)
+        assert len(self.of(stream)) == found
 
     def test_ring_for_an_imported_measure_that_nobody_has_accepted(self) -> None:
         stream = Stream()

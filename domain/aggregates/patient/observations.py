@@ -60,8 +60,20 @@ def loinc_of(concept: Concept) -> str | None:
 
 
 def loincs_of(concept: Concept) -> frozenset[str]:
-    """Every LOINC code of a concept, as received."""
-    return frozenset(c.code for c in concept.codings if c.system in _LOINC_SYSTEMS and c.code)
+    """Every LOINC code of a concept, as received; one that names no system by its check digit."""
+    return frozenset(
+        c.code
+        for c in concept.codings
+        if c.code and (c.system in _LOINC_SYSTEMS or (not c.system and _is_loinc(c.code)))
+    )
+
+
+def _is_loinc(code: str) -> bool:
+    try:
+        Loinc(code)
+    except Invalid:
+        return False
+    return True
 
 
 def tells_the_past(happened: str, zone: str, arrived: datetime) -> bool:
