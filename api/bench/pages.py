@@ -8,6 +8,7 @@ does not: a page must not cost more because a record is old.
 from __future__ import annotations
 
 import http.client
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from releve.api.bench.writers import server_version
 from releve.api.database.supervisor import stop
 from releve.api.demo.generator import Sizes
 from releve.api.demo.running import build
+from releve.api.logs import configure_logs
 from releve.api.server import bind
 from releve.api.services import Services, open_services
 from releve.api.settings import Settings
@@ -58,6 +60,7 @@ class _Centre:
 
 @contextmanager
 def _served(state: Path, sizes: Sizes) -> Iterator[_Centre]:
+    configure_logs(logging.WARNING)  # a line a request would be measured too
     with ExitStack() as stack:
         stack.callback(stop, state)
         services = stack.enter_context(open_services(Settings(state_dir=state)))
