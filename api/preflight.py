@@ -55,7 +55,7 @@ class Check:
 
 
 def examine(settings: Settings) -> list[Check]:
-    """Judge machine, directory, database, keys, clock, feed and parked records, in this order."""
+    """Judge machine, directory, database, keys, clock, feed, parked records, senders and jobs."""
     found = [
         _python(),
         _judged("disque", lambda: _disk(settings.state_dir)),
@@ -73,6 +73,7 @@ def examine(settings: Settings) -> list[Check]:
                 _judged("retard", lambda: _lag(services)),
                 _judged("dossiers en attente", lambda: _parked(services)),
                 _judged("sources", lambda: _senders(services)),
+                _judged("tâches", lambda: jobs(services.database.state.path)),
             ]
     except Exception as error:  # judged like any other finding
         found.append(_failed("base", error))
@@ -271,6 +272,21 @@ def _parked(services: Services) -> Check:
         f"{len(parked)}" if parked else "aucun",
         "Ces dossiers ne se lisent pas entièrement ; le briefing les montre en T0.",
         "releve verify, puis releve rebuild.",
+    )
+
+
+def jobs(state_dir: Path) -> Check:
+    """Jobs of a running worker that fail again and again: errors by class and place only."""
+    from releve.api.setbacks import failing
+
+    found = [f"{each.job} ({each.error}, {each.where}, {each.times} fois)"
+             for each in failing(state_dir)]  # fmt: skip
+    return Check(
+        "tâches",
+        not found,
+        f"en échec : {', '.join(found)}" if found else "aucune en échec",
+        "Ce que cette tâche devait faire (lire, recevoir, signaler) ne se fait plus.",
+        "Signaler l'erreur ; la tâche réessaie seule et l'alerte disparaît quand elle aboutit.",
     )
 
 

@@ -7,39 +7,37 @@ has it.
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-import psycopg
-from psycopg_pool import PoolTimeout
-
 from releve.api.inbox import Repair
 from releve.api.nightly import Nightly
 from releve.api.services import Services
+from releve.api.setbacks import Setbacks
 from releve.api.watched import WatchedFolder
-from releve.domain.errors import ReleveError
-from releve.security.errors import SecurityError
 from releve.security.ledger.sequencer_loop import SequencerLoop
-
-_log: Final = logging.getLogger("releve.worker")
 
 FEED_IDLE_S: Final = 0.02
 CHECKPOINT_EVERY_S: Final = 1.0
 HOUSEKEEPING_EVERY_S: Final = 600.0
-OUTAGE_PAUSE_S: Final = 0.5
 DELIVERY_EVERY_S: Final = 5.0
 WATCHING_EVERY_S: Final = 2.0
 NIGHTLY_EVERY_S: Final = 300.0
 
 
-class _Loop:
-    """Calls one job again and again; at once when poked, else after a pause."""
+class Loop:
+    """Calls one job again and again; at once when poked, else after a pause.
 
-    def __init__(self, name: str, job: Callable[[], int], pause_s: float) -> None:
-        self._name = name
+    No error ends it: whatever a job raises is counted and told by ``setbacks``, and waited out.
+    """
+
+    def __init__(
+        self, name: str, job: Callable[[], int], pause_s: float, setbacks: Setbacks
+    ) -> None:
+        """``job`` gives how much it did; ``pause_s`` is the pause, in seconds, after nothing."""
+        self._setbacks = setbacks
         self._job = job
         self._pause = pause_s
         self._poked = threading.Event()
@@ -47,12 +45,15 @@ class _Loop:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def poke(self) -> None:
+        """Call the job now. Cheap, from any thread."""
         self._poked.set()
 
     def stop(self) -> None:
+        """End after the call under way, and wait for it."""
         self._stopping.set()
         self._poked.set()
         self._thread.join()
@@ -61,10 +62,10 @@ class _Loop:
         while not self._stopping.is_set():
             try:
                 done = self._job()
-            except (psycopg.Error, PoolTimeout, SecurityError, ReleveError, OSError) as error:
-                _log.warning("%s waits: %s", self._name, type(error).__name__)
-                self._stopping.wait(OUTAGE_PAUSE_S)
+            except Exception as error:  # the other jobs' records must not wait for one bad one
+                self._stopping.wait(self._setbacks.failed(error))
                 continue
+            self._setbacks.worked()
             if not done:
                 self._poked.wait(self._pause)
                 self._poked.clear()
@@ -73,24 +74,26 @@ class _Loop:
 @contextlib.contextmanager
 def working(services: Services) -> Iterator[None]:
     """Run every job in threads of this process for as long as the block runs."""
-    sequencer = SequencerLoop(services.sequencer)
-    feed = _Loop("feed", services.feed.run_once, FEED_IDLE_S)
-    checkpointer = _Loop(
-        "checkpointer", _nothing(services.checkpointer.run_once), CHECKPOINT_EVERY_S
-    )
-    housekeeping = _Loop(
-        "housekeeping", _nothing(lambda: housekeep(services)), HOUSEKEEPING_EVERY_S
-    )
-    services.appended.add(sequencer.poke)
-    services.numbered.add(feed.poke)
-    delivering = _Loop("inbox", Repair(services).run_once, DELIVERY_EVERY_S)
-    nightly = _Loop("nightly", _nothing(Nightly(services).run_once), NIGHTLY_EVERY_S)
-    loops: list[SequencerLoop | _Loop] = [
-        sequencer, feed, checkpointer, housekeeping, delivering, nightly,
-    ]  # fmt: skip
+    state_dir = services.database.state.path
+
+    def loop_of(name: str, job: Callable[[], int], pause_s: float) -> Loop:
+        return Loop(name, job, pause_s, Setbacks(name, state_dir))
+
+    sequencer = SequencerLoop(services.sequencer, setbacks=Setbacks("sequencer", state_dir))
+    feed = loop_of("feed", services.feed.run_once, FEED_IDLE_S)
+    loops: list[SequencerLoop | Loop] = [
+        sequencer,
+        feed,
+        loop_of("checkpointer", _nothing(services.checkpointer.run_once), CHECKPOINT_EVERY_S),
+        loop_of("housekeeping", _nothing(lambda: housekeep(services)), HOUSEKEEPING_EVERY_S),
+        loop_of("inbox", Repair(services).run_once, DELIVERY_EVERY_S),
+        loop_of("nightly", _nothing(Nightly(services).run_once), NIGHTLY_EVERY_S),
+    ]
     if services.settings.watch_dir is not None:
         watched = WatchedFolder(services, services.settings.watch_dir)
-        loops.append(_Loop("watched", _nothing(watched.run_once), WATCHING_EVERY_S))
+        loops.append(loop_of("watched", _nothing(watched.run_once), WATCHING_EVERY_S))
+    services.appended.add(sequencer.poke)
+    services.numbered.add(feed.poke)
     for loop in loops:
         loop.start()
     try:

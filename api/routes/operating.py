@@ -16,6 +16,7 @@ from releve.api.logs import where
 from releve.api.problems import UNAVAILABLE
 from releve.api.routes.bodies import as_json
 from releve.api.routes.commands import BASES
+from releve.api.setbacks import failing as failing_jobs
 from releve.domain.commands import CommandSpec
 
 if TYPE_CHECKING:
@@ -59,9 +60,12 @@ def _parts(services: Services) -> tuple[tuple[str, Callable[[], bool]], ...]:
     def readings() -> bool:
         return services.feed.lag().events <= LAG_LIMIT
 
+    def jobs() -> bool:
+        return not failing_jobs(services.database.state.path)
+
     return ("database", database), ("keys", lambda: bool(services.keys.health())), (
         "readings", readings,
-    )  # fmt: skip
+    ), ("jobs", jobs)  # fmt: skip
 
 
 def _working(works: Callable[[], bool]) -> bool:
@@ -104,7 +108,7 @@ def describe(base_url: str) -> dict[str, Any]:
                        for name, kind in query.items()]  # fmt: skip
         parameters.append(_header("Releve-Min-Position", "integer", "Attendre cette position"))
         paths.setdefault(path, {})["get"] = {
-            "operationId": path.rpartition("/")[2].replace("-", "_").strip("{}"),
+            "operationId": _reading_id(path),
             "summary": summary,
             "parameters": parameters,
             "responses": {"200": {"description": "Contenu"}, "default": _ANY_PROBLEM},
@@ -121,6 +125,14 @@ def describe(base_url: str) -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _reading_id(path: str) -> str:
+    """What is read, after whose it is: ``patient_summary``, ``centre``, ``questions``."""
+    parts = path.split("/")
+    whose = [part[1:-1] for part in parts if part.startswith("{")]
+    what = [] if parts[-1].startswith("{") else [parts[-1].replace("-", "_")]
+    return "_".join([*whose, *what])
 
 
 def _operation(spec: CommandSpec, target: str, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -254,6 +266,10 @@ _READINGS: dict[str, tuple[str, dict[str, str]]] = {
     "/api/v1/patients/{patient}/timeline": ("Fil du dossier", {}),
     "/api/v1/patients/{patient}/open-items": ("Points ouverts", {}),
     "/api/v1/patients/{patient}/questions": ("Questions qui attendent la réponse du lecteur", {}),
+    "/api/v1/patients/{patient}/results": (
+        "Résultats et examens demandés, et où en est chacun",
+        {},
+    ),
     "/api/v1/patients/{patient}/replay": (
         "Ce que chacun pouvait savoir à un moment",
         {"known_at": "string", "at": "string", "position": "integer"},
@@ -263,6 +279,10 @@ _READINGS: dict[str, tuple[str, dict[str, str]]] = {
         {"edition": "string", "position": "integer", "at": "string"},
     ),
     "/api/v1/centres/{centre}": ("Le centre, qui y est en poste, qui répond sinon", {}),
+    "/api/v1/centres/{centre}/results": ("Résultats du centre qui ne sont pas terminés", {}),
+    "/api/v1/centres/{centre}/handovers": ("Les transmissions, de séjour en séjour", {}),
+    "/api/v1/centres/{centre}/coordination": ("La rotation, sans contenu clinique", {}),
+    "/api/v1/questions": ("Questions qui attendent la réponse de qui demande", {}),
     "/api/v1/inbox": ("Boîte d'arrivée : en-têtes et sources attendues, sans contenu", {}),
     "/api/v1/inbox/{document}": ("En-tête d'un document reçu, sans contenu", {}),
     "/api/v1/inbox/{document}/content": ("Ce que dit un document, à qui peut le lire", {}),

@@ -6,17 +6,35 @@ import logging
 import threading
 import time
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
-import psycopg
-
-from releve.security.errors import SecurityError
 from releve.security.ledger.sequencer import Sequencer
 
 _log: Final = logging.getLogger("releve.ledger")
 
 _LOOK_AT_HEADS_S: Final = 60.0
 _OUTAGE_PAUSE_S: Final = 0.5
+
+
+class Setbacks(Protocol):
+    """Told of each failure and each success of the loop."""
+
+    def failed(self, error: Exception) -> float:
+        """Take note of a failure; gives the seconds to pause before the next try."""
+
+    def worked(self) -> None:
+        """Take note that the sequencer works."""
+
+
+class _Logged:
+    """Logs failures by type alone."""
+
+    def failed(self, error: Exception) -> float:
+        _log.warning("sequencer waits: %s", type(error).__name__)
+        return _OUTAGE_PAUSE_S
+
+    def worked(self) -> None:
+        return None
 
 
 class SequencerLoop:
@@ -29,11 +47,14 @@ class SequencerLoop:
         shortest_s: float = 0.003,
         longest_s: float = 0.025,
         heads_every: timedelta | None = timedelta(hours=1),
+        setbacks: Setbacks | None = None,
     ) -> None:
         """``shortest_s`` to ``longest_s``: the back-off between looks at an idle log, in seconds.
 
         ``heads_every``: append HEADS when the last is older than this; None: never.
+        ``setbacks``: who is told of failures and names the pause; None: they are logged.
         """
+        self._setbacks = setbacks or _Logged()
         self._sequencer = sequencer
         self._shortest, self._longest = shortest_s, longest_s
         self._heads_every = heads_every
@@ -58,7 +79,7 @@ class SequencerLoop:
             self._thread.join()
 
     def run(self) -> None:
-        """Number events until :meth:`stop`; an outage is waited out."""
+        """Number events until :meth:`stop`; whatever fails is waited out."""
         pause = self._shortest
         look_at_heads = time.monotonic() + _LOOK_AT_HEADS_S
         while not self._stopping.is_set():
@@ -68,10 +89,10 @@ class SequencerLoop:
                     look_at_heads = time.monotonic() + _LOOK_AT_HEADS_S
                     if self._sequencer.heads_due(self._heads_every):
                         self._sequencer.append_heads()
-            except (psycopg.Error, SecurityError) as error:
-                _log.warning("sequencer waits: %s", type(error).__name__)
-                self._stopping.wait(_OUTAGE_PAUSE_S)
+            except Exception as error:  # nothing is numbered once this thread has ended
+                self._stopping.wait(self._setbacks.failed(error))
                 continue
+            self._setbacks.worked()
             if given:
                 pause = self._shortest
                 continue

@@ -8,10 +8,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from releve.api.acting import public_commands
+from releve.api.routes import DOORS
 from releve.api.rules import activate_release
+from releve.api.setbacks import IN_A_ROW, Setbacks
 from releve.domain.commands import COMMANDS
 from releve.projections.rule_release import CURRENT
 from support.web import MONDAY, Web, key
@@ -510,6 +513,33 @@ class TestOperating:
         assert (in_force.release, in_force.rules) == (CURRENT, done[0].stream)
         with pytest.raises(FileNotFoundError):
             activate_release(web.services, "1999-01")
+
+    def test_a_job_that_keeps_failing_is_named_to_nobody_but_makes_it_unready(
+        self, web: Web
+    ) -> None:
+        setbacks = Setbacks("inbox", web.services.database.state.path)
+        for _ in range(IN_A_ROW):
+            setbacks.failed(ValueError("Castagnoli"))
+        answer = web.client().get("/readyz")
+        setbacks.worked()
+        assert answer.status_code == 503
+        assert answer.json()["failing"] == ["jobs"]
+        assert web.client().get("/readyz").status_code == 200
+
+    def test_openapi_describes_every_reading_once(self, web: Web) -> None:
+        served = {
+            route.path
+            for router in DOORS
+            for route in router.routes
+            if isinstance(route, APIRoute)
+            and "GET" in route.methods
+            and route.path.startswith("/api/v1")
+        }
+        paths = web.client().get("/api/openapi.json").json()["paths"]
+        told = {path for path, operations in paths.items() if "get" in operations}
+        assert told == served
+        ids = [each["operationId"] for path in paths.values() for each in path.values()]
+        assert len(set(ids)) == len(ids)
 
     def test_openapi_describes_every_command_and_resolves(self, web: Web) -> None:
         document = web.client().get("/api/openapi.json").json()
