@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import pytest
 
 from releve.domain.values import Quantity, UcumUnit
-from releve.fhir.document_content import ReadDocument
+from releve.fhir.document_content import ReadDocument, Unreadable
 from releve.fhir.french_units import _SPELLINGS, ucum_of
 from releve.fhir.hprim import is_hprim, read_hprim
+from releve.fhir.hprim_parts import MAX_PATIENTS, parts_by_patient
 from releve.fhir.received_document import read_document
 
 INBOX = Path(__file__).resolve().parents[1] / "conformance" / "data" / "inbox"
@@ -97,6 +99,53 @@ def test_two_patients_in_one_file_are_nobody() -> None:
     document = read_hprim(report + report.replace("Odette", "Jeanne"))
     assert (document.identity, document.entries) == (None, ())
     assert any("plusieurs patients" in one for one in document.warnings)
+
+
+def several(*names: str) -> bytes:
+    """A laboratory's file as it was exported: each report ended by its mark."""
+    return "".join(TEXT.replace("Odette", name) for name in names).encode("cp850")
+
+
+@pytest.mark.parametrize("encoding", ["cp850", "utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom"])
+def test_a_file_of_several_patients_is_cut_into_one_part_each(encoding: str) -> None:
+    text = several("Jeanne", "Odile", "Jeanne").decode("cp850")
+    raw = (
+        codecs.BOM_UTF16_LE + text.encode("utf-16-le")
+        if encoding == "utf-16-le-bom"
+        else text.encode(encoding)
+    )
+    parts = parts_by_patient(raw)
+    read = [read_document(part) for part in parts]
+    assert [one.identity and one.identity.used_first_name for one in read] == ["Jeanne", "Odile"]
+    assert [len(one.reports) for one in read] == [2, 1]
+    assert sum(len(one.results) for one in read) == 3 * len(read_hprim(TEXT).results)
+    assert not any(one.warnings for one in read)
+
+
+def test_the_parts_hold_every_byte_of_the_file() -> None:
+    raw = several("Jeanne", "Odile") + b"\nune ligne en trop\n"
+    assert b"".join(parts_by_patient(raw)) == raw
+
+
+@pytest.mark.parametrize(
+    "raw", [several("Odette"), several("Odette", "Odette"), b"%PDF-1.4 FIN", b"", b"FIN\n" * 20]
+)
+def test_a_file_of_one_patient_or_none_stays_whole(raw: bytes) -> None:
+    assert parts_by_patient(raw) == (raw,)
+
+
+def test_a_file_of_too_many_patients_is_refused() -> None:
+    names = [f"Rose{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(MAX_PATIENTS + 1)]
+    with pytest.raises(Unreadable):
+        parts_by_patient(several(*names))
+    assert len(parts_by_patient(several(*names[1:]))) == MAX_PATIENTS
+
+
+def test_a_blank_first_name_or_birth_date_leaves_the_results_read() -> None:
+    for text in (TEXT.replace("Odette", ""), TEXT.replace("02/03/1948", "").replace("Odette", "")):
+        document = read_document(text.encode())
+        assert document.format == "hprim"
+        assert len(document.results) == len(read_hprim(TEXT).results)
 
 
 def test_a_segment_message_is_kept_and_said_unread() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from releve.domain.aggregates.inbox_document import (
@@ -16,8 +17,11 @@ from releve.domain.aggregates.inbox_document import (
     compare,
 )
 from releve.domain.aggregates.patient import Patient
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError
+from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.ins import InsStatusChanged
+from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import Command, MatchDocument, ReceiveDocument, RejectDocument
 from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, NotFound, Refused
@@ -39,6 +43,7 @@ from support.given import (
     KEY,
     NOW,
     STREAM,
+    Told,
     entry,
     events,
     named,
@@ -101,10 +106,13 @@ def decided(
     candidate: Patient | None = None,
     centre: UUID | None = CENTRE,
     originals: tuple[str, ...] = (SHA256,),
+    former: Patient | None = None,
+    rivals: int = 0,
 ) -> tuple[Event, ...]:
     context = CommandContext(
-        author=by, now=NOW, key=KEY, actor=ACTOR, centre=centre, source=Source(channel="pdf")
-    )
+        author=by, now=NOW, key=KEY, actor=ACTOR, centre=centre, source=Source(channel="pdf"),
+        rivals=rivals,
+    )  # fmt: skip
     return propose(
         IDS,
         state,
@@ -113,6 +121,7 @@ def decided(
         STREAM,
         author_stint=stint_of(by) if by is AMONT else None,
         candidate=candidate,
+        former=former,
         originals=originals,
     )
 
@@ -279,8 +288,6 @@ def test_a_match_says_which_traits_agree() -> None:
     ],
 )
 def test_one_strict_trait_off_refuses_even_a_doctor_who_confirms(trait: str, value: object) -> None:
-    import msgspec
-
     said = msgspec.structs.replace(SAID, **{trait: value})
     for by in (COORDINATOR, AMONT):
         error = refused(
@@ -297,8 +304,6 @@ def test_one_strict_trait_off_refuses_even_a_doctor_who_confirms(trait: str, val
 
 
 def test_a_matricule_learnt_since_registration_counts() -> None:
-    import msgspec
-
     bare = msgspec.structs.replace(KNOWN, identifiers=())
     since = InsStatusChanged(status="recuperee", matricule=INS)
     (event,) = decided(
@@ -324,6 +329,89 @@ def test_by_name_alone_only_a_doctor_who_read_it_matches(said: IdentityTraits | 
     (event,) = decided(document(said), sure, by=AMONT, candidate=record())
     assert isinstance(event.payload, DocumentMatched)
     assert event.payload.confirmed
+
+
+@pytest.mark.parametrize("rivals", [1, 2])
+def test_where_several_records_fit_a_doctor_confirms(rivals: int) -> None:
+    sure, unsure = MatchDocument(patient=PATIENT, confirmed=True), MatchDocument(patient=PATIENT)
+    said = document()
+    refused("several-records", said, sure, candidate=record(), rivals=rivals)
+    refused("confirmation-missing", said, unsure, by=AMONT, candidate=record(), rivals=rivals)
+    assert decided(said, sure, by=AMONT, candidate=record(), rivals=rivals)
+    by_matricule = document(traits(identifiers=(INS,)))
+    assert decided(by_matricule, unsure, candidate=record(), rivals=rivals)
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        (traits(used_name="Testard", used_first_name="Odile", birth_date="1948-03-12"), True),
+        (traits(used_name="Testard", birth_date="1948-03-12"), True),
+        (traits(used_name="Testard", used_first_name="Rose", birth_date="1948-03-12"), False),
+        (traits(used_name="Testard", used_first_name="Odile"), False),
+        (traits(used_name="Testard", birth_date="1948-03-12", sex="male"), False),
+    ],
+)
+def test_a_twin_may_be_the_one_who_is_meant(said: IdentityTraits, fits: bool) -> None:
+    assert compare(said, FULL).fits is fits
+
+
+def test_a_wrong_match_is_put_right_once_nothing_of_it_stands() -> None:
+    """A doctor marks what came from it on the first record, then matches again."""
+    other = named("the right record")
+    wrong, again = document(SAID, DocumentMatched(patient=PATIENT)), MatchDocument(patient=other)
+
+    def holding(*more: Told) -> Patient:
+        original = DocumentAttached(sha256=SHA256, size=3, media_type="application/pdf")
+        result = ResultReceived(status="final", lines=(POTASSIUM,))
+        told = events([KNOWN, original, result, *more], stream=PATIENT)
+        brought = [
+            msgspec.structs.replace(
+                each, envelope=msgspec.structs.replace(each.envelope, causation_id=entry(1))
+            )
+            if place in (1, 2)
+            else each
+            for place, each in enumerate(told)
+        ]
+        state = fold("patient", None, brought)
+        assert isinstance(state, Patient)
+        return state
+
+    wrong_original, wrong_line = (
+        Told(EntryMarkedInError(), target=entry(place, PATIENT), reason="Autre patiente")
+        for place in (2, 3)
+    )
+    out = holding(wrong_original, wrong_line)
+    for still in (holding(), holding(wrong_original), holding(wrong_line)):
+        refused("still-on-record", wrong, again, by=AMONT, candidate=record(), former=still)
+    refused("already-matched", wrong, again, candidate=record(), former=out)
+    same = MatchDocument(patient=PATIENT)
+    refused("already-matched", wrong, same, by=AMONT, candidate=record(), former=out)
+    (event,) = decided(wrong, again, by=AMONT, candidate=record(), former=out)
+    assert isinstance(event.payload, DocumentMatched)
+    assert event.payload.patient == other
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [{"results": (POTASSIUM,)}, {"coded_lines": 2}, {"result_status": "phoned"}],
+)
+def test_what_carries_results_is_set_aside_by_a_doctor_only(carried: dict[str, Any]) -> None:
+    state = document()
+    state.received = msgspec.structs.replace(state.received, **carried)
+    refused("carries-results", state, RejectDocument(reason="Inconnue"))
+    assert decided(state, RejectDocument(reason="Inconnue"), by=AMONT)
+
+
+def test_a_doctor_sets_aside_again_what_the_desk_had_once() -> None:
+    aside = document(SAID, DocumentRejected())
+    assert aside.aside
+    (event,) = decided(aside, RejectDocument(reason="Vu"), by=AMONT)
+    assert isinstance(event.payload, DocumentRejected)
+    seen = fold("inbox", aside, [event])
+    assert isinstance(seen, InboxDocument)
+    assert not seen.aside
+    refused("already-rejected", seen, RejectDocument(reason="Encore"), by=AMONT)
 
 
 def test_a_document_is_matched_once_and_a_rejected_one_may_still_be() -> None:

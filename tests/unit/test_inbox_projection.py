@@ -85,6 +85,19 @@ def test_a_line_follows_its_document() -> None:
     assert from_bytes(to_bytes(matched)) == matched
 
 
+def test_what_the_desk_sets_aside_waits_for_a_doctor() -> None:
+    aside = line(DocumentRejected())
+    assert (aside.state, aside.aside, aside.waits_as) == ("rejected", True, "waiting")
+    matched = line(DocumentRejected(), DocumentMatched(patient=named("patient")))
+    assert (matched.aside, matched.waits_as) == (False, "matched")
+
+
+def test_a_second_match_keeps_where_the_first_one_was() -> None:
+    wrong, right = named("wrong"), named("right")
+    moved = line(DocumentMatched(patient=wrong), DocumentMatched(patient=right))
+    assert (moved.patient, moved.formers, moved.matched_at) == (right, (wrong,), UUID(int=3))
+
+
 def test_an_event_out_of_place_is_refused() -> None:
     first = line()
     told = DocumentMatched(patient=named("patient"))

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.fhir.bundle_document import MAX_ENTRIES
 from releve.fhir.document_content import MAX_BYTES, glance
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document
 
@@ -301,3 +302,11 @@ def test_any_bytes_are_a_document_or_unreadable(raw: bytes, declared: str | None
 def judge(document: ReadDocument) -> None:
     assert len(document.one_liner) <= 160
     assert document.identity is not None or document.entries == ()
+
+
+def test_a_bundle_of_too_many_entries_is_kept_and_said_unread() -> None:
+    entries = [{"resource": {"resourceType": "Basic"}}] * (MAX_ENTRIES + 1)
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    read = read_document(json.dumps(bundle).encode())
+    assert (read.format, read.entries, len(read.warnings)) == ("fhir", (), 1)
+    assert "5000" in read.warnings[0]
