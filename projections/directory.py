@@ -219,12 +219,13 @@ class Directory:
     def overlapping(self, stint: UUID) -> list[StintLine]:
         """Colleagues in post during part of this stint."""
         here = self.stints[stint]
+        begins, over = here.starts_at, here.over_at
         return [
             line
             for line in self._by_centre[here.centre]
-            if line.stint != stint
-            and line.starts_at < here.over_at
-            and here.starts_at < line.over_at
+            # No stint outlasts its plan: the plan alone rules out ten years of others.
+            if begins < line.ends_at and line.starts_at < over and line.stint != stint
+            if begins < line.over_at
         ]
 
     def answerable(self, owner: Owner, centre: UUID | None, at: datetime) -> Holder | None:
