@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -11,14 +11,16 @@ from starlette.responses import Response
 from releve.api.acting import perform
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, Submission, field, may, services_of
+from releve.api.homonyms import homonyms
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, page, see
 from releve.api.problems import problem_for
-from releve.domain.commands import COMMANDS
+from releve.domain.commands import COMMANDS, Command, RegisterPatient
 from releve.domain.errors import ReleveError
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import plain_name
+from releve.security.ledger.envelope import derive_stream
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -110,6 +112,11 @@ def register(request: Request, granted: Registering, submitted: Submission) -> R
         try:
             command = COMMANDS["register-patient"].parse(data)
             key = form.key or forms.new_key()
+            if not form.value("homonym") and _homonyms(request, granted, command, key):
+                form.wrong["homonym"] = _SAME
+                return page(
+                    request, principal, "register.html", here="patients", status=422, form=form
+                )
             patient = perform(services, granted, command, client_key=key).outcome.stream
             if form.value("declared"):
                 _declare(request, granted, patient, key)
@@ -118,6 +125,21 @@ def register(request: Request, granted: Registering, submitted: Submission) -> R
         except ReleveError as error:
             form.refused(problem_for(error))
     return page(request, principal, "register.html", here="patients", status=422, form=form)
+
+
+_SAME: Final = (
+    "Un dossier du centre porte ce nom et cette date de naissance : le chercher dans la liste ; "
+    "si c’est une autre personne, cocher cette case."
+)
+
+
+def _homonyms(request: Request, granted: Granted, command: Command, key: str) -> bool:
+    """Whether another record bears these names; not the one that this very request opened."""
+    services, actor = services_of(request), granted.principal.actor_bytes()
+    own = derive_stream(actor, services.blind_index.request_key(actor, key.encode()))
+    return isinstance(command, RegisterPatient) and bool(
+        homonyms(services, granted.centre, command, but=own)
+    )
 
 
 def _declare(request: Request, granted: Granted, patient: UUID, key: str) -> None:

@@ -14,13 +14,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from releve.api.inbox import Repair, deliver, receive
-from releve.api.inbox_views import reread
-from releve.api.watched import WatchedFolder
+from releve.api.inbox_views import reread, sender_of
+from releve.api.watched import WatchedFolder, astray
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import ImportedEntry, MatchDocument
 from releve.domain.continuity import CommandContext
-from releve.domain.events import Author
+from releve.domain.events import Author, Source
 from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.records import read_patient
 from support.web import FORM, Web, hidden, key, submit
@@ -651,6 +651,27 @@ def test_a_day_list_is_shown_then_written_once_confirmed(web: Web) -> None:
     assert web.services.continuity.patient(patient).version == before + 1
 
 
+# Registering a namesake
+
+
+def test_a_namesake_of_the_same_day_is_said_before_and_after(web: Web) -> None:
+    typed = {"birth_name": "HOMONYME", "first_names": "Bernard", "birth_date": "1947-02-18"}
+    who = {**typed, "first_names": ["Bernard"], "prior_search": "name"}
+    typed["searched"] = "oui"
+    machine, browser = web.machine("coordinator"), web.browser("coordinator")
+    first = machine.post("/api/v1/patients", json=who, headers=key())
+    assert "homonyms" not in first.json()
+    again = machine.post("/api/v1/patients", json=who, headers=key())
+    assert (again.status_code, again.json()["homonyms"]) == (201, 1)
+    page = "/patients/nouveau"
+    asked = submit(browser, page, **typed)
+    assert asked.status_code == 422
+    assert 'id="homonym-erreur"' in asked.text
+    assert submit(browser, page, homonym="oui", **typed).status_code == 303
+    other = {**typed, "birth_date": "1947-02-19"}
+    assert submit(browser, page, **other).status_code == 303
+
+
 # The watched folder
 
 
@@ -675,6 +696,36 @@ def test_a_watched_file_goes_only_when_it_is_kept(web: Web, tmp_path: Path) -> N
     good.write_bytes(pdf("watched") + b"%% more")
     watched.run_once()
     assert watched.run_once() == (0, 1, 0)
+
+
+def test_what_belongs_to_no_centre_is_told_and_left(
+    web: Web, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = next(iter(web.services.directory.load().centres.values())).finess
+    for folder in (known, "230000000", "refused", ".autre"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "230000000" / "nom.pdf").write_bytes(pdf("astray"))
+    assert astray(web.services, tmp_path) == (1, 0)
+    (tmp_path / "lien").symlink_to(tmp_path / known)
+    assert astray(web.services, tmp_path) == (1, 1)
+    watched = WatchedFolder(web.services, tmp_path)
+    with caplog.at_level("WARNING", logger="releve.watched"):
+        for _ in range(3):
+            assert watched.run_once() == (0, 0, 0)
+    (said,) = [each.getMessage() for each in caplog.records if each.name == "releve.watched"]
+    assert "1 folders" in said  # once, not at every pass
+    assert "nom" not in said
+    assert "230000000" not in said
+    assert (tmp_path / "230000000" / "nom.pdf").exists()
+
+
+def test_a_sender_is_one_short_line_where_its_format_has_a_place_for_one() -> None:
+    source = Source(channel="cda", author="Laboratoire\nde  l'exemple " + "x" * 200)
+    said = sender_of("cda", source)
+    assert said.startswith("Laboratoire de l'exemple xx")
+    assert len(said) == 80
+    assert sender_of("hprim", Source(system="Labo")) == "Labo"
+    assert sender_of("pdf", source) == sender_of("text", source) == ""
 
 
 def test_a_file_that_takes_the_name_of_a_taken_one_is_taken_too(
