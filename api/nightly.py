@@ -59,8 +59,8 @@ class Nightly:
 def renew_ald(services: Services, centre: UUID, now: datetime) -> int:
     """Open the items of every ALD of a centre that ends within 90 days; give how many are new.
 
-    An end that has passed without a word is asked for too. A renewal has another end, and asks
-    again 90 days before that one.
+    An end that passed less than a year ago without a word is asked for too. A renewal has
+    another end, and asks again 90 days before that one.
     """
     here = services.directory.load().centre(centre)
     if here is None:
@@ -69,6 +69,8 @@ def renew_ald(services: Services, centre: UUID, now: datetime) -> int:
     living = [each for each in summaries if each.death is None]
     opened = 0
     for end in ald_ends(living, now.astimezone(zone_of(here.zone)).date()):
+        if end.lapsed:
+            continue  # the desk's list says so; a year late, a request is no routine
         for part, item in _items(end):
             key = b":".join((b"ald", part, end.patient.bytes, end.ends.isoformat().encode()))
             context = CommandContext(

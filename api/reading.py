@@ -14,9 +14,10 @@ from uuid import UUID
 from releve.api.gate import Granted, may
 from releve.domain.errors import NotFound
 from releve.projections import records
+from releve.projections.directory import Directory
 from releve.projections.records import PatientAt
 from releve.projections.results_board import Group, ResultRow
-from releve.projections.rule_release import in_force, load_rules
+from releve.projections.rule_release import Rules, in_force, load_rules
 from releve.projections.timeline import TimelineEntry, entries_of
 from releve.security.policy import Action
 
@@ -42,6 +43,11 @@ def timeline_of(services: Services, patient: UUID) -> list[TimelineEntry]:
     return entries_of(services.reader.stream(patient))[::-1]
 
 
+def rules_of(directory: Directory) -> Rules:
+    """The rules in force."""
+    return load_rules(in_force(directory.rules.release if directory.rules else None))
+
+
 def results_board_of(
     services: Services, granted: Granted, at: datetime
 ) -> tuple[dict[Group, list[ResultRow]], int]:
@@ -53,6 +59,6 @@ def results_board_of(
     position, _ = services.records.summaries(granted.centre)
     reads_inbox = may(services, granted, Action.READ_INBOX)
     waiting = services.inbox.waiting(granted.centre) if reads_inbox else ()
-    rules = load_rules(in_force(directory.rules.release if directory.rules else None))
+    rules = rules_of(directory)
     found = records.results_of(services.records, waiting, directory, granted.centre, at, rules)
     return found, position

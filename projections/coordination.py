@@ -29,7 +29,7 @@ ALD_AHEAD: Final = timedelta(days=90)
 """How long before its end an ALD is to be renewed."""
 
 ALD_LAPSED: Final = timedelta(days=365)
-"""How long an ALD whose end passed without a word stays on the list; its record keeps it."""
+"""How long an ALD whose end passed without a word stays among the others; then it stands last."""
 
 PostState = Literal["planned", "confirmed", "started", "ended", "cancelled"]
 
@@ -81,6 +81,11 @@ class AldEnd(msgspec.Struct, frozen=True, kw_only=True):
     ends: date
     days: int
     """Whole days until its last day; negative once it is over."""
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether it ended so long ago that it is told apart; only a word on it takes it away."""
+        return self.days < -ALD_LAPSED.days
 
 
 class Unreached(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,11 +262,14 @@ def identities(summaries: Iterable[PatientSummary]) -> list[Identity]:
 
 
 def ald_ends(summaries: Iterable[PatientSummary], today: date) -> list[AldEnd]:
-    """ALD in force that end within 90 days or ended without being renewed, the next end first."""
+    """ALD in force that end within 90 days or ended without being renewed, the next end first.
+
+    Those that lapsed long ago stand last: nothing leaves a list by time alone.
+    """
     found = []
     for summary in summaries:
         for ends in sorted(set(_ends(summary))):
-            if today - ALD_LAPSED <= ends <= today + ALD_AHEAD:
+            if ends <= today + ALD_AHEAD:
                 who = summary.identity
                 found.append(
                     AldEnd(
@@ -272,7 +280,7 @@ def ald_ends(summaries: Iterable[PatientSummary], today: date) -> list[AldEnd]:
                         days=(ends - today).days,
                     )
                 )
-    return sorted(found, key=lambda each: (each.ends, each.name, each.patient.hex))
+    return sorted(found, key=lambda each: (each.lapsed, each.ends, each.name, each.patient.hex))
 
 
 def _ends(summary: PatientSummary) -> Iterable[date]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, Final
 
@@ -14,8 +15,9 @@ from releve.api.gate import Granted, Guard, may, services_of
 from releve.api.pages import views
 from releve.api.pages.handovers import STATES, age_text
 from releve.api.pages.shell import clinical_page, moment
+from releve.api.pages.views import Moment
 from releve.projections import wording
-from releve.projections.coordination import Post, Week
+from releve.projections.coordination import AldEnd, Post, Week
 from releve.projections.dates import french, french_day
 from releve.projections.directory import CentreEntry
 from releve.projections.handover_board import MOST_RESTATED, unanswered
@@ -98,14 +100,8 @@ def _content(found: Coordinating, at: views.Moment, limit: int | None) -> dict[s
                 for line in board.identities[:limit]
             ],
         },
-        "ald": {
-            "number": len(board.ald),
-            "rows": [
-                {"name": line.name, "ends": f"{line.ends:%d/%m/%Y}", "days": line.days,
-                 "born": french(line.birth_date, at.zone) if line.birth_date else "inconnue"}
-                for line in board.ald[:limit]
-            ],
-        },
+        "ald": _ald([line for line in board.ald if not line.lapsed], limit, at),
+        "ald_lapsed": _ald([line for line in board.ald if line.lapsed], limit, at),
         "unreached": {
             "number": len(board.unreached),
             "rows": [
@@ -186,5 +182,16 @@ def _centre(here: CentreEntry, at: views.Moment) -> dict[str, Any]:
             {"days": f"{each.first:%d/%m/%Y}" if each.first == each.last
              else f"du {each.first:%d/%m} au {each.last:%d/%m/%Y}", "reason": each.reason}
             for each in sorted(coming, key=lambda each: each.first)
+        ],
+    }  # fmt: skip
+
+
+def _ald(lines: Sequence[AldEnd], limit: int | None, at: Moment) -> dict[str, Any]:
+    return {
+        "number": len(lines),
+        "rows": [
+            {"name": line.name, "ends": f"{line.ends:%d/%m/%Y}", "days": line.days,
+             "born": french(line.birth_date, at.zone) if line.birth_date else "inconnue"}
+            for line in lines[:limit]
         ],
     }  # fmt: skip

@@ -47,7 +47,7 @@ def treatments(request: Request, granted: OfPatient) -> Response:
                 services.records.same_names(granted.centre, summary),
             ),
             "box": box,
-            "reconciliation": record_views.administrative(summary, at)["reconciliation"],
+            "reconciliation": record_views.told(summary.reconciliation),
             "can": acts_of(principal.role, allowed(services, granted, {Action.WRITE_CLINICAL})),
         }, position
 

@@ -27,7 +27,7 @@ from releve.api.pages.correcting import NOTE, correctable
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import problem_for, refuse
-from releve.api.reading import patient_at
+from releve.api.reading import patient_at, rules_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.domain.events import Event
@@ -139,7 +139,7 @@ def _content(
         "severity_form": form("severity", Action.WRITE_CLINICAL in may_do),
         "boxes": views.boxes(summary, at, whole=whole),
         "appointments": record_views.appointments(summary, at),
-        "admin": record_views.administrative(summary, at),
+        "admin": record_views.administrative(summary, at, rules_of(directory)),
         "timeline": [
             {
                 **views.entry_view(each, at.zone),

@@ -16,6 +16,8 @@ from releve.api.pages.views import Moment, day_and_hour, line_view
 from releve.projections import wording
 from releve.projections.dates import french, last_day
 from releve.projections.patient_summary import Item, Line, PatientSummary, Question
+from releve.projections.rule_release import Rules
+from releve.projections.summary_staleness import review_due
 
 CLOSED_SHOWN = 4
 
@@ -128,8 +130,8 @@ def appointments(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
     ]
 
 
-def administrative(summary: PatientSummary, at: Moment) -> dict[str, Any]:
-    """ALD, contact details, INS and what was last read through."""
+def administrative(summary: PatientSummary, at: Moment, rules: Rules) -> dict[str, Any]:
+    """ALD, contact details, INS, what was last read through and whether that is long ago."""
     contacts = summary.contact_details
     ins = summary.ins
     return {
@@ -141,12 +143,23 @@ def administrative(summary: PatientSummary, at: Moment) -> dict[str, Any]:
         "contact_rows": _contacts(contacts) if contacts else [],
         "ins": line_view(ins, views.without_label(ins.text)) if ins else None,
         "attending": bool(summary.medecin_traitant),
-        "review": _told(summary.summary_review),
-        "reconciliation": _told(summary.reconciliation),
+        "review": told(summary.summary_review),
+        "review_late": _review_late(summary, at, rules),
+        "reconciliation": told(summary.reconciliation),
     }
 
 
-def _told(line: Line | None) -> dict[str, Any] | None:
+def _review_late(summary: PatientSummary, at: Moment, rules: Rules) -> str:
+    """Since when the summary is to be read again; empty while it is not."""
+    due = review_due(summary, rules, at.day)
+    if due is None or not due.is_over(at.day):
+        return ""
+    never = "" if due.last else ", jamais relue"
+    return f"depuis le {due.due:%d/%m/%Y}{never}"
+
+
+def told(line: Line | None) -> dict[str, Any] | None:
+    """A line with who wrote it and when; None where there is none."""
     return line_view(line, line.text) if line is not None else None
 
 

@@ -14,7 +14,7 @@ from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
 from releve.domain.aggregates.patient.results import ContactAttempted
 from releve.domain.values import NamedPerson, OpeningSlot, Owner
-from releve.projections.coordination import Coordination, coordination, weeks
+from releve.projections.coordination import Coordination, ald_ends, coordination, weeks
 from releve.projections.directory import CentreEntry, Directory, PractitionerEntry, StintLine
 from releve.projections.inbox import SourceState
 from releve.projections.open_items import board
@@ -154,6 +154,18 @@ class TestAld:
         assert self.ends(("granted", "2026-11-20")) == [(date(2026, 11, 20), -3)]
         assert self.ends(("granted", "2026-11-20"), ("renewed", "2031-11-20")) == []
         assert self.ends(("granted", "2026-11-20"), ("ended", "2026-11-20")) == []
+
+    def test_that_ended_long_ago_stands_last_and_leaves_only_by_a_word(self) -> None:
+        long_ago, lately = ("granted", "2024-11-20"), ("granted", "2026-11-20")
+        assert self.ends(long_ago) == [(date(2024, 11, 20), -733)]
+        assert self.ends(long_ago, ("ended", "2024-11-20")) == []
+        assert self.ends(lately) == [(date(2026, 11, 20), -3)]
+        first, second = patient(), patient()
+        first.add(AldStatusChanged(status="granted", starts="2020", ends="2024-11-20"))
+        second.add(AldStatusChanged(status="granted", starts="2020", ends="2026-11-20"))
+        summaries = [fold_all(None, each.events, each.id) for each in (first, second)]
+        found = ald_ends(summaries, date(2026, 11, 23))
+        assert [(each.ends.year, each.lapsed) for each in found] == [(2026, False), (2024, True)]
 
     def test_never_says_which_one(self) -> None:
         stream = patient()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from releve.api.pages import views
+from releve.api.pages import record_views, views
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
 from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.handover import HandoverWritten
+from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.aggregates.patient.summary_review import SummaryReviewed
 from releve.domain.events import Author, Source
 from releve.domain.values import Coding, Concept, Quantity, Threshold
 from releve.projections.patient_summary import PatientSummary, fold_all
+from releve.projections.rule_release import load_rules
 from support.patient_events import Stream
 
 AT = views.Moment(datetime(2026, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
@@ -84,3 +87,18 @@ def test_the_handover_to_read_is_the_latest_by_clinical_time() -> None:
     received = views.handover(summary_of(stream))
     assert received is not None
     assert received["summary"] == "Aujourd'hui"
+
+
+def test_a_summary_that_nobody_read_in_time_says_so_until_it_is_read() -> None:
+    def late(stream: Stream, year: int) -> str:
+        at = views.Moment(datetime(year, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
+        found = record_views.administrative(summary_of(stream), at, load_rules())
+        return str(found["review_late"])
+
+    stream = Stream()
+    stream.add(Registered(birth_name="EXEMPLE", birth_date="1980-01-01"))
+    assert late(stream, 2026) == ""
+    assert late(stream, 2027) == "depuis le 16/11/2027, jamais relue"
+    stream.add(SummaryReviewed())
+    assert late(stream, 2026) == ""
+    assert late(stream, 2027) == "depuis le 16/11/2027"
