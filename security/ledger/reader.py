@@ -105,6 +105,10 @@ class Head(NamedTuple):
     """The greatest ``recorded_at`` of all numbered events; 1970 while there is none."""
 
 
+_SETTLED_KEPT: Final = 256
+"""Moments whose position is known for good that a reader remembers."""
+
+
 class LedgerReader:
     """Reads and opens numbered events; safe to use from several threads."""
 
@@ -113,6 +117,7 @@ class LedgerReader:
         self._pool = pool
         self._data_keys = data_keys
         self._mapper = LedgerMapper(data_keys, codec)
+        self._settled: dict[int, int] = {}
 
     def by_position(self, after: int, limit: int, *, lenient: bool = False) -> list[Read]:
         """At most ``limit`` events above position ``after`` (-1 at the start), dense, ascending.
@@ -190,9 +195,16 @@ class LedgerReader:
             LedgerUnreachable: the database does not answer.
         """
         limit = microseconds(when)
+        settled = self._settled.get(limit)
+        if settled is not None:
+            return settled
         position = int(read(self._pool, _KNOWN, (Int8(limit),))[0][0])
         for next_position, header in read(self._pool, _NEXT_BATCH, (Int8(position),)):
             if int.from_bytes(header[48:56], "big") > limit:
+                # Something later is known by now: this answer can never change again.
+                if len(self._settled) >= _SETTLED_KEPT:
+                    self._settled.clear()
+                self._settled[limit] = position
                 break
             position = next_position
         return position
