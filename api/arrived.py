@@ -1,7 +1,8 @@
 """What arrived on a record after somebody last saw it: told to whoever writes after others.
 
 Both writings are kept; whoever comes second is told what the first one was. Who may read the record
-is told in words, and that reading leaves its access entry; the desk is told kinds and names only.
+is told in words, and that reading leaves its access entry; the desk is told who wrote last, and
+when: neither what kind of thing it was, nor how many there were, nor what a rule did by itself.
 """
 
 from __future__ import annotations
@@ -65,10 +66,10 @@ def _told(
     named = {event.event_id for event in unseen}
     entries = [entry for entry in entries_of(events) if entry.event_id in named]
     patient, position = granted.patient, max((each.position for each in entries), default=-1)
-    for action, tell in ((Action.READ_CLINICAL, _in_words), (Action.READ_ITEM_LABELS, _as_label)):
+    for action, tell in ((Action.READ_CLINICAL, _in_words), (Action.READ_ITEM_LABELS, _by_whom)):
         if may(services, granted, action):
             reading = authorise(services, granted.principal, action, "patient", patient)
-            told = [tell(entry) for entry in entries]
+            told = tell(entries)
             disclosed = read_clinical(
                 services,
                 reading,
@@ -89,22 +90,31 @@ def _only(patient: UUID, _: list[Told]) -> tuple[UUID, ...]:
     return (patient,)
 
 
-def _as_label(entry: TimelineEntry) -> Told:
+def _by_whom(entries: list[TimelineEntry]) -> list[Told]:
+    """Who wrote last, and when: one entry at most, whatever arrived."""
+    written = [entry for entry in entries if entry.role != "system"]
+    return [_signed(entry) for entry in written[-1:]]
+
+
+def _signed(entry: TimelineEntry) -> Told:
     return {
-        "label": kind_of(entry.topic)[0],
         "author": entry.author,
         "role": entry.role,
         "recorded_at": entry.recorded_at.isoformat(),
     }
 
 
-def _in_words(entry: TimelineEntry) -> Told:
-    return {
-        **_as_label(entry),
-        "event_id": str(entry.event_id),
-        "topic": entry.topic,
-        "occurred_at": entry.occurred_at,
-        "text": entry.text,
-        "status": entry.status,
-        "version": entry.version,
-    }
+def _in_words(entries: list[TimelineEntry]) -> list[Told]:
+    return [
+        {
+            **_signed(entry),
+            "label": kind_of(entry.topic)[0],
+            "event_id": str(entry.event_id),
+            "topic": entry.topic,
+            "occurred_at": entry.occurred_at,
+            "text": entry.text,
+            "status": entry.status,
+            "version": entry.version,
+        }
+        for entry in entries
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from releve.api.inbox import (
@@ -21,7 +21,8 @@ from releve.api.inbox import (
     proposals,
     undelivered,
 )
-from releve.domain.values import IdentityTraits, ResultLine
+from releve.domain.events import Source
+from releve.domain.values import DocumentFormat, IdentityTraits, ResultLine
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document
 from releve.projections.inbox import InboxLine, SourceState, source_states
 from releve.projections.patient_summary import PatientSummary
@@ -62,7 +63,7 @@ class Sorting:
             "kind": kind_of(line),
             "format": received.format,
             "door": received.door,
-            "sender": line.source.author or line.source.system or "",
+            "sender": sender_of(received.format, line.source),
             "received_at": line.received_at,
             "entered_by": line.entered_by,
             "identity": identity(received.identity),
@@ -79,6 +80,18 @@ class Sorting:
     def urgent(self, line: InboxLine) -> bool:
         """Whether a critical value waits in it: its rank, which tells no value."""
         return line.waits_as == "waiting" and "critical" in unmatched_verdicts(line, self.rules)
+
+
+_SENDER_LENGTH: Final = 80
+_FREE_FORM: Final = frozenset({"pdf", "text"})
+"""Formats with no place for who sends: what stands there is the document's own prose."""
+
+
+def sender_of(form: DocumentFormat, source: Source) -> str:
+    """Who sent a document, on one short line: where its format has a place for it."""
+    if form in _FREE_FORM:
+        return ""
+    return " ".join((source.author or source.system or "").split())[:_SENDER_LENGTH]
 
 
 def patients_in(headers: Iterable[dict[str, Any]]) -> list[UUID]:

@@ -73,6 +73,7 @@ def examine(settings: Settings) -> list[Check]:
                 _judged("retard", lambda: _lag(services)),
                 _judged("dossiers en attente", lambda: _parked(services)),
                 _judged("sources", lambda: _senders(services)),
+                _judged("dossier surveillé", lambda: _watched(services)),
                 _judged("tâches", lambda: jobs(services.database.state.path)),
             ]
     except Exception as error:  # judged like any other finding
@@ -287,6 +288,23 @@ def jobs(state_dir: Path) -> Check:
         f"en échec : {', '.join(found)}" if found else "aucune en échec",
         "Ce que cette tâche devait faire (lire, recevoir, signaler) ne se fait plus.",
         "Signaler l'erreur ; la tâche réessaie seule et l'alerte disparaît quand elle aboutit.",
+    )
+
+
+def _watched(services: Services) -> Check:
+    """What stands in the watched folder and belongs to no centre: counts, never a name."""
+    from releve.api.watched import astray
+
+    folder = services.settings.watch_dir
+    found = None if folder is None else astray(services, folder)
+    return Check(
+        "dossier surveillé",
+        not found,
+        f"à aucun centre : {found.folders} dossiers, {found.files} fichiers"
+        if found
+        else ("aucun" if folder is None else "tout va à un centre"),
+        "Personne ne reçoit ce qui n'est déposé pour aucun centre.",
+        "Déposer dans <dossier>/<FINESS>/ d'un centre ouvert, ou corriger le nom du dossier.",
     )
 
 

@@ -3,7 +3,9 @@
 A file stands in ``FOLDER/<FINESS>/``, or in ``FOLDER`` itself where the installation has one centre
 only. It is taken once it has stopped growing, and removed only when its document is durable with
 every byte of it; from then on its original is in the ledger, sealed. What cannot be read is moved
-to ``refused/`` beside it with the reason. File names may hold names of patients: none is logged.
+to ``refused/`` beside it with the reason. What belongs to no centre (a folder that is no centre's
+FINESS, a loose file where there are several) stays and is counted, in the log and by ``releve
+doctor``. File names may hold names of patients: none is logged.
 """
 
 from __future__ import annotations
@@ -47,6 +49,16 @@ class Taken(NamedTuple):
     refused: int
 
 
+class Astray(NamedTuple):
+    """What stands in a watched folder and belongs to no centre, so that nobody takes it."""
+
+    folders: int
+    files: int
+
+    def __bool__(self) -> bool:
+        return bool(self.folders or self.files)
+
+
 @dataclass
 class WatchedFolder:
     """Takes what stands in one folder, pass after pass; one per worker."""
@@ -54,6 +66,7 @@ class WatchedFolder:
     services: Services
     folder: Path
     _seen: dict[Path, _Seen] = field(default_factory=dict)
+    _astray: Astray | None = None
 
     def run_once(self) -> Taken:
         """Take every file that has not changed since the pass before.
@@ -83,6 +96,7 @@ class WatchedFolder:
                 received, known = received + (not already), known + already
                 del seen[path]
         self._seen = seen
+        self._tell_astray()
         if received or known or refused:
             _log.info("taken: %d new, %d known, %d refused", received, known, refused)
         return Taken(received, known, refused)
@@ -98,18 +112,49 @@ class WatchedFolder:
 
     def _files(self) -> Iterator[tuple[UUID, Path]]:
         """(centre, file) of what stands in the folder; hidden files are another program's own."""
-        centres = self.services.directory.load().centres
-        only = next(iter(centres)) if len(centres) == 1 else None
-        by_finess = {entry.finess: entry.centre for entry in centres.values()}
-        for entry in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
-            if entry.name.startswith("."):
+        for entry, centre in _entries(self.services, self.folder):
+            if centre is None:
                 continue
-            if entry.name in by_finess and entry.is_dir() and not entry.is_symlink():
+            if entry.is_dir():
                 for path in sorted(entry.iterdir()):
                     if not path.name.startswith(".") and path.name != REFUSED:
-                        yield by_finess[entry.name], path
-            elif only is not None and entry.name != REFUSED:
-                yield only, entry
+                        yield centre, path
+            else:
+                yield centre, entry
+
+    def _tell_astray(self) -> None:
+        """Once for each change, not at every pass."""
+        found = astray(self.services, self.folder)
+        if found and found != self._astray:
+            _log.warning(
+                "of no centre, left: %d folders that are no FINESS, %d loose files",
+                found.folders,
+                found.files,
+            )
+        self._astray = found
+
+
+def astray(services: Services, folder: Path) -> Astray:
+    """How many folders and files of a watched folder belong to no centre of this installation."""
+    left = [entry for entry, centre in _entries(services, folder) if centre is None]
+    folders = sum(entry.is_dir() and not entry.is_symlink() for entry in left)
+    return Astray(folders, len(left) - folders)
+
+
+def _entries(services: Services, folder: Path) -> Iterator[tuple[Path, UUID | None]]:
+    """(what stands in the folder itself, whose it is); links are nobody's."""
+    centres = services.directory.load().centres
+    only = next(iter(centres)) if len(centres) == 1 else None
+    by_finess = {entry.finess: entry.centre for entry in centres.values()}
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if entry.name.startswith(".") or entry.name == REFUSED:
+            continue
+        if entry.is_symlink():
+            yield entry, None
+        elif entry.is_dir():
+            yield entry, by_finess.get(entry.name)
+        else:
+            yield entry, only
 
 
 def _looked_at(path: Path) -> _Seen | None:

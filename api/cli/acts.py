@@ -293,6 +293,7 @@ def speak_as(
     """
     # The doors' machinery takes longer to load than everything else a command needs.
     from releve.api.acting import authorise_command, perform
+    from releve.api.answers import told
     from releve.api.gate import principal_of
 
     spec = COMMANDS.get(name)
@@ -329,12 +330,7 @@ def speak_as(
         seen_position=services.feed.position(),
         attachments=originals,
     )
-    return {
-        spec.target: done.outcome.stream,
-        "event_ids": list(done.outcome.event_ids),
-        "version": done.outcome.version,
-        "position": done.position,
-    }
+    return told(services, principal.role, spec.target, done)
 
 
 _TARGETS: Mapping[Target, tuple[str, str]] = {

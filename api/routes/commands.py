@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.acting import authorise_command, perform, public_commands
+from releve.api.answers import DESK, told
 from releve.api.arrived import arrived_beside
 from releve.api.gate import Granted, SignedIn, identifier, services_of
-from releve.api.problems import NOT_AVAILABLE, RequestRefused
+from releve.api.homonyms import homonyms
+from releve.api.problems import NOT_AVAILABLE, Problem, RequestRefused
 from releve.api.routes.bodies import JsonBody, as_json, idempotency_key, if_match, seen_position
-from releve.domain.commands import Command, CommandSpec, Target
+from releve.domain.commands import Command, CommandSpec, RegisterPatient, Target
 
 router = APIRouter(prefix="/api/v1")
 
@@ -47,12 +49,26 @@ BASES: Mapping[Target, str] = {
 }
 """Where the commands of each kind of target stand; rules are put in force by the product."""
 
+_NO_VERSION = Problem(
+    412,
+    "version-not-shown",
+    "Rien n'est enregistré.",
+    "Le secrétariat ne lit pas le dossier : aucune version ne lui en est montrée.",
+    "Envoyer sans If-Match ; Releve-Seen-Position dit ce que l'écran montrait.",
+)
+
 
 def _route(spec: CommandSpec, base: str) -> Callable[..., Response]:
     guard = CommandGuard(spec)
 
     def write(request: Request, allowed: tuple[Granted, Command]) -> Response:
         granted, command = allowed
+        if (
+            spec.target == "patient"
+            and granted.principal.role in DESK
+            and if_match(request) is not None
+        ):
+            raise RequestRefused(_NO_VERSION)  # a guess that holds would count what a rule did
         done = perform(
             services_of(request),
             granted,
@@ -63,22 +79,21 @@ def _route(spec: CommandSpec, base: str) -> Callable[..., Response]:
             seen_position=seen_position(request),
         )
         outcome = done.outcome
-        content: dict[str, Any] = {
-            spec.target: outcome.stream,
-            "event_ids": list(outcome.event_ids),
-            "version": outcome.version,
-            "position": done.position,
-        }
+        content = told(services_of(request), granted.principal.role, spec.target, done)
         if granted.kind == "patient":
             beside = arrived_beside(services_of(request), granted, outcome, seen_position(request))
             content |= {"arrived": beside} if beside else {}
+        if isinstance(command, RegisterPatient):
+            same = homonyms(services_of(request), granted.centre, command, but=outcome.stream)
+            content |= {"homonyms": same} if same else {}
         headers = {
             "Cache-Control": "no-store",
-            "ETag": f'"{outcome.version}"',
             "Location": f"/api/v1{base}/{outcome.stream}",
         }
-        if done.position is not None:
-            headers["Releve-Position"] = str(done.position)
+        if content["version"] is not None:
+            headers["ETag"] = f'"{content["version"]}"'
+        if content["position"] is not None:
+            headers["Releve-Position"] = str(content["position"])
         status = 200 if outcome.replayed or not outcome.event_ids else 201
         return Response(as_json(content), status, headers, media_type="application/json")
 

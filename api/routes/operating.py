@@ -219,7 +219,7 @@ _WRITTEN = {
         "practitioner": {"type": "string", "format": "uuid"},
         "inbox": {"type": "string", "format": "uuid"},
         "event_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
-        "version": {"type": "integer"},
+        "version": {"type": ["integer", "null"]},
         "position": {"type": ["integer", "null"]},
         "arrived": _ARRIVED,
     },

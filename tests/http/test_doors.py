@@ -6,11 +6,13 @@ import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from releve.api.acting import ACTIONS, public_commands
@@ -282,6 +284,66 @@ def form_token(client: TestClient) -> str:
     found = re.search(r'name="jeton" value="([^"]+)"', shown.text)
     assert found is not None
     return found[1]
+
+
+class TestTheDeskLearnsNothingFromItsAnswers:
+    """A result that it notes sets rules off: no answer says whether one did."""
+
+    CALL: ClassVar[dict[str, object]] = {
+        "status": "phoned",
+        "caller": "Mme Exemple",
+        "read_back": True,
+        "laboratory": "Laboratoire de l'exemple",
+    }
+
+    def dropped(self, web: Web, who: str, value: str, **more: str) -> tuple[str, Response]:
+        doctor, desk = web.machine("present"), web.machine(who)
+        born = {"birth_name": "SEUIL", "first_names": ["Odette"], "birth_date": "1948-03-02",
+                "sex": "female", "prior_search": "name"}  # fmt: skip
+        patient = doctor.post("/api/v1/patients", json=born, headers=key()).json()["patient"]
+        limit = {"loinc": "2823-3", "comparator": ">", "value": "5.5", "unit": "mmol/L"}
+        rule = {"condition": "K+ > 5,5", "action": "ECG", "threshold": limit}
+        path = f"/api/v1/patients/{patient}"
+        assert doctor.post(f"{path}/set-contingency", json=rule, headers=key()).status_code == 201
+        code = {"text": "Potassium", "codings": [{"system": "http://loinc.org", "code": "2823-3"}]}
+        line = {"code": code, "value": {"value": value, "unit": "mmol/L", "code": "mmol/L"}}
+        sent = {**self.CALL, "lines": [line]}
+        return patient, desk.post(f"{path}/receive-result", json=sent, headers={**key(), **more})
+
+    def test_on_which_side_of_a_limit_a_value_is(self, web: Web) -> None:
+        for who in ("coordinator", web.hire("secretary")):
+            seen = []
+            for value, events in (("5.4", 2), ("5.6", 3)):
+                patient, answer = self.dropped(web, who, value, **{"releve-seen-position": "0"})
+                assert answer.status_code == 201, answer.text
+                said = answer.json()
+                stream = web.services.reader.stream(UUID(patient))
+                assert stream[2].topic == "patient.result-received"
+                assert len(stream) == 2 + events  # the rules did fire
+                assert said["event_ids"] == [str(stream[2].event_id)]
+                assert (said["version"], said["position"]) == (None, stream[2].position)
+                assert "etag" not in answer.headers
+                assert answer.headers["releve-position"] == str(stream[2].position)
+                (last,) = said["arrived"]  # whoever wrote last, not what, nor how often
+                assert set(last) == {"author", "role", "recorded_at"}
+                seen.append((set(said), set(answer.headers), len(said["event_ids"])))
+            assert seen[0] == seen[1]
+
+    def test_by_guessing_the_version(self, web: Web) -> None:
+        bodies = set()
+        for version in ("1", "2", "3", "0"):
+            patient, answer = self.dropped(
+                web, "coordinator", "5.6", **{"if-match": f'"{version}"'}
+            )
+            assert (answer.status_code, answer.json()["code"]) == (412, "version-not-shown")
+            bodies.add(tuple(sorted(answer.json())))
+            assert len(web.services.reader.stream(UUID(patient))) == 2
+        assert len(bodies) == 1
+
+    def test_and_a_doctor_is_told_everything(self, web: Web) -> None:
+        _, answer = self.dropped(web, "present", "5.6")
+        assert len(answer.json()["event_ids"]) == 3
+        assert answer.headers["etag"] == f'"{answer.json()["version"]}"' == '"5"'
 
 
 class TestRefusedAndUnknownAreOne:

@@ -337,6 +337,46 @@ def test_a_vsm_and_a_cr_bio_become_lines_to_validate(
     assert {line.validation for line in lines} == {"to-validate"}
 
 
+def test_lines_to_validate_wait_on_the_briefing_until_each_is_judged(
+    web: Web, patient: UUID, desk: TestClient
+) -> None:
+    raw = (DATA / "vsm.xml").read_bytes() + b"<!-- briefing -->"
+    assert match(desk, send(desk, raw), patient).status_code == 201
+    browser, doctor = web.browser("present"), web.machine("present")
+    page = f"/sejours/{web.stint('present')}/briefing"
+
+    def row() -> str:
+        renewed = submit(browser, page, page.replace("briefing", "edition"))
+        assert renewed.status_code == 303, renewed.text
+        found = browser.get(f"{page}?tout=1").text
+        shown = re.search(rf'<article[^>]*aria-labelledby="p-{patient}".*?</article>', found, re.S)
+        head = found.partition('class="head"')[2].partition("</div>")[0]
+        assert ("à valider" in head) == bool(shown), head
+        return shown[0] if shown else ""
+
+    def waiting() -> list[Any]:
+        web.services.catch_up()
+        read = read_patient(web.services.pool, web.services.data_keys, patient)
+        assert read is not None
+        return read.summary.to_validate
+
+    lines = waiting()
+    assert len(lines) > 3
+    shown = row()
+    assert "allergie ou valeur critique à valider" in shown
+    assert shown.count('<span class="tag warn">à valider</span>') == 3
+    assert "urn:oid" not in shown
+    for line in lines:
+        judged = doctor.post(
+            f"/api/v1/patients/{patient}/validate-entry",
+            json={"entry": str(line.entry_id), "verdict": "accepted"},
+            headers=key(),
+        )
+        assert judged.status_code == 201, judged.text
+    assert waiting() == []
+    assert "à valider" not in row()
+
+
 CLERK = uuid4()
 
 

@@ -780,14 +780,18 @@ def test_20_two_doctors_write_one_record_and_the_second_is_told(story: Story) ->
         assert "Zona" in kept
         assert "Rhinite" in kept
 
-        # The desk is told that something came, and what kind of thing; not a word of it.
+        # The desk, which is shown no version, is told who wrote last; not a word of what.
         desk = web.machine("coordinator")
-        stale = send(desk, patient, "change-contact-details", tag, address="3 rue du Lavoir")
-        assert stale.status_code == 412
-        assert {tuple(each) for each in stale.json()["arrived"]} == {
-            ("label", "author", "role", "recorded_at")
-        }
-        assert "Zona" not in stale.text
+        moved = {"address": "3 rue du Lavoir"}
+        stale = send(desk, patient, "change-contact-details", tag, **moved)
+        assert (stale.status_code, stale.json()["code"]) == (412, "version-not-shown")
+        seen = {"releve-seen-position": "0"}
+        told = send(desk, patient, "change-contact-details", seen, **moved)
+        assert told.status_code == 201
+        (last,) = told.json()["arrived"]
+        assert set(last) == {"author", "role", "recorded_at"}
+        assert last["author"] in names
+        assert "Zona" not in told.text
 
         # On the page, what was typed stays, beside what arrived.
         page, browser = f"/patients/{patient}/consultation", web.browser("stint-2026-11-24")

@@ -1,0 +1,45 @@
+"""What the answer to a command says of what it did, to whoever gave it.
+
+The desk writes on records that it may not read. What a rule did with what it brought (an item
+opened, an if/then met, a closed item opened again) would tell it on which side of a limit a value
+lies: its answer has one shape whatever followed, and no number that counts events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from releve.domain.commands import Target
+
+if TYPE_CHECKING:
+    from releve.api.acting import Performed
+    from releve.api.services import Services
+
+DESK: Final = frozenset({"coordinator", "secretary"})
+"""Who writes on records without reading them."""
+
+
+def told(services: Services, role: str, target: Target, done: Performed) -> dict[str, Any]:
+    """The stream, the ids of its events, its version and the position to read it at.
+
+    On a patient's record the desk is told its own events only, the position of the first of them,
+    and null for the version.
+    """
+    outcome = done.outcome
+    if role not in DESK or target != "patient":
+        return {
+            target: outcome.stream,
+            "event_ids": list(outcome.event_ids),
+            "version": outcome.version,
+            "position": done.position,
+        }
+    own = [event for event in outcome.events if event.envelope.author.role == role]
+    position = done.position
+    if position is not None and own:
+        position = services.reader.position_of(outcome.stream, own[0].originator_version)
+    return {
+        target: outcome.stream,
+        "event_ids": [event.event_id for event in own],
+        "version": None,
+        "position": position,
+    }
