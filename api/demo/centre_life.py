@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 
 from releve.api.demo import calendar, people
@@ -85,8 +86,15 @@ class CentreLife:
         self._weeks()
         self._hours()
 
-    def _centre(self, at: datetime, label: str, command: object, author: Author = "system") -> None:
-        self.scribe.write(at, label, self.scribe.label, author, command)  # type: ignore[arg-type] # a Command
+    def _centre(
+        self,
+        at: datetime,
+        label: str,
+        command: object,
+        author: Author = "system",
+        refers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.scribe.write(at, label, self.scribe.label, author, command, refers=refers)  # type: ignore[arg-type] # a Command
 
     def _rules(self) -> None:
         """The signed release that briefings are ranked with; once for the whole installation."""
@@ -247,6 +255,13 @@ class CentreLife:
             self.began + timedelta(days=1), "roster",
             ChangeRoster(referent=REFERENT, on_call_chain=(REFERENT, SECOND), coordinators=(COORDINATOR,)),
             "coordinator",
+            # Whoever is named with their account can be asked a question.
+            refers={
+                "referent.person": self.scribe.person(people.REFERENT),
+                "on_call_chain.0.person": self.scribe.person(people.REFERENT),
+                "on_call_chain.1.person": self.scribe.person(people.SECOND_ON_CALL),
+                "coordinators.0.person": f"{self.scribe.label}/coordinator",
+            },
         )  # fmt: skip
         at = self.began + timedelta(days=1, hours=4)
         for n in range(self.scribe.sizes.weeks * 7 + 60):

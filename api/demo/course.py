@@ -233,7 +233,6 @@ class Course:
             text=text,
             due=due.isoformat(),
             harm_if_late=condition.key in SERIOUS and rng.random() < 0.3,
-            done_when=f"{text} : fait",
         )
 
     def _measures(
@@ -365,8 +364,10 @@ class Course:
         due = date.fromisoformat(item.due or "")
         if rng.random() < 0.08:
             due = workday(due + timedelta(days=7))
+            desk = item.kind == "admin" and not item.harm_if_late
             scribe.write(
-                working(at + timedelta(days=1), rng), f"put-off-{made[-12:]}", chart.target, "secretary",
+                working(at + timedelta(days=1), rng), f"put-off-{made[-12:]}", chart.target,
+                "secretary" if desk else "doctor",
                 ReviseItem(item=LATER, due=due.isoformat(), reason="Demande du patient"),
                 entries={"item": entry},
             )  # fmt: skip

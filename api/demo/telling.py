@@ -136,13 +136,19 @@ _STAFF = {
 
 
 def with_value(command: Command, path: str, value: object) -> Command:
-    """``command`` with ``value`` in the field that ``path`` (names with points) leads to."""
+    """``command`` with ``value`` in the field that ``path`` leads to: names, or places in a list,
+    with points between them.
+    """
     changed: Command = _replaced(command, path.split("."), value)
     return changed
 
 
 def _replaced(struct: Any, names: list[str], value: object) -> Any:
     name, *below = names
+    if isinstance(struct, tuple):
+        place = int(name)
+        inside = _replaced(struct[place], below, value) if below else value
+        return (*struct[:place], inside, *struct[place + 1 :])
     inside = _replaced(getattr(struct, name), below, value) if below else value
     return msgspec.structs.replace(struct, **{name: inside})
 

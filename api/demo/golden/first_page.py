@@ -9,6 +9,7 @@ from releve.api.demo.golden.story import (
     Golden,
     Step,
     allergy,
+    analyte,
     drug,
     measure,
     none_known,
@@ -17,6 +18,7 @@ from releve.api.demo.golden.story import (
 from releve.domain.commands import (
     CloseItem,
     OpenItem,
+    OrderInvestigation,
     RecordConsultation,
     SetContingency,
     SetIllnessSeverity,
@@ -59,6 +61,10 @@ def first_page(monday: date) -> tuple[Golden, ...]:
                 observations=(measure("29463-7", "Poids", "81.5", "kg"),
                               measure("8480-6", "Pression artérielle systolique", "134", "mm[Hg]"),
                               measure("59408-5", "Saturation en oxygène", "94", "%")))),
+            Step(-3, time(16, 55), OrderInvestigation(
+                kind="laboratory", text="Lire créatinine et potassium prélevés lundi 8 h", expected_by=day(0),
+                codes=(analyte("Potassium", "2823-3"), analyte("Créatinine", "14682-9")),
+                why="Furosémide doublé", criticality="urgent", harm_if_late=True)),
             Step(-3, time(17, 45), WriteHandover(
                 severity="unstable", severity_reason="Décompensation cardiaque, +3 kg en six jours", review_by=day(0),
                 summary="FA anticoagulée, insuffisance cardiaque décompensée vendredi, furosémide doublé",
@@ -67,8 +73,6 @@ def first_page(monday: date) -> tuple[Golden, ...]:
                 new_items=(
                     OpenItem(kind="call", text="Appeler : poids, souffle, nuit", due=day(0), harm_if_late=True,
                              done_when="Poids du matin noté et décision prise"),
-                    OpenItem(kind="result", text="Lire créatinine et potassium prélevés lundi 8 h", due=day(0),
-                             harm_if_late=True, done_when="Résultat lu, dose de furosémide décidée"),
                 ),
                 new_contingencies=(
                     SetContingency(condition="Poids > 82 kg ou essoufflé au repos",
@@ -130,9 +134,10 @@ def first_page(monday: date) -> tuple[Golden, ...]:
                 problems=(problem("Prothèse valvulaire mitrale mécanique", "Z95.2", "2012"),),
                 medications=(drug("Warfarine", "B01AA03", "5 mg le soir", "2012", why="Prothèse valvulaire mécanique"),),
                 allergies=(allergy("Produit de contraste iodé", "urticaire", "low", "2012"),),
-                observations=(measure("6301-6", "INR", "2.9", "{INR}"),),
-                items=(OpenItem(kind="monitoring", text="INR mensuel à recevoir", due=day(-6), harm_if_late=True,
-                                done_when="INR lu et dose décidée"),))),
+                observations=(measure("6301-6", "INR", "2.9", "{INR}"),))),
+            Step(-40, time(15, 30), OrderInvestigation(
+                kind="laboratory", text="INR mensuel à recevoir", expected_by=day(-6), codes=(analyte("INR", "6301-6"),),
+                why="Prothèse valvulaire mécanique sous warfarine", harm_if_late=True)),
         )),
         # T2: watcher, diabetic heel wound.
         Golden("talon", "Villechenoux", "Jeanne", "female", date(1943, 11, 8), (
@@ -169,10 +174,16 @@ def first_page(monday: date) -> tuple[Golden, ...]:
                 severity=SetIllnessSeverity(severity="watcher", reason="Tension limite à 31 semaines", review_by=day(2)),
                 items=(OpenItem(kind="review", text="Tension et bandelette urinaire mardi", due=day(1), harm_if_late=True,
                                 done_when="Deux mesures notées"),),
-                contingencies=(SetContingency(condition="Tension à 140/90 ou plus deux fois, ou céphalées",
-                                              action="Maternité de référence le jour même",
-                                              threshold=Threshold(loinc="8480-6", comparator=">=", value="140", unit="mm[Hg]"),
-                                              who="médecin en poste", valid_until=day(6)),))),
+                contingencies=(
+                    SetContingency(condition="Systolique à 140 ou plus, ou céphalées",
+                                   action="Maternité de référence le jour même",
+                                   threshold=Threshold(loinc="8480-6", comparator=">=", value="140", unit="mm[Hg]"),
+                                   who="médecin en poste", valid_until=day(6)),
+                    SetContingency(condition="Diastolique à 90 ou plus, ou céphalées",
+                                   action="Maternité de référence le jour même",
+                                   threshold=Threshold(loinc="8462-4", comparator=">=", value="90", unit="mm[Hg]"),
+                                   who="médecin en poste", valid_until=day(6)),
+                ))),
         )),
         # T3: due inside this stint.
         Golden("fils", "Jouvencel", "Nathan", "male", date(2009, 6, 3), (
@@ -186,21 +197,22 @@ def first_page(monday: date) -> tuple[Golden, ...]:
         )),
         # T3: due this week, and an earlier item closed by another doctor than the one who opened it.
         Golden("thyroide", "Malaguise", "Colette", "female", date(1959, 2, 11), (
-            Step(-24, time(11, 0), RecordConsultation(
+            Step(-45, time(11, 0), RecordConsultation(
                 reason="Fatigue",
                 note=SignNote(one_liner="Hypothyroïdie, lévothyroxine augmentée",
                               subjective="Fatigue et frilosité.", objective="Poids stable.",
                               assessment="TSH à 9,8 mUI/L.", plan="Lévothyroxine 88 µg, TSH dans six semaines."),
                 problems=(problem("Hypothyroïdie", "E03.9", "2017"),),
-                medications=(drug("Lévothyroxine", "H03AA01", "88 µg le matin à jeun", day(-24), why="Hypothyroïdie"),),
-                absences=(none_known(day(-24)),),
+                medications=(drug("Lévothyroxine", "H03AA01", "88 µg le matin à jeun", day(-45), why="Hypothyroïdie"),),
+                absences=(none_known(day(-45)),),
                 items=(OpenItem(kind="call", text="Appeler : tolérance de la nouvelle dose", due=day(-10),
                                 done_when="Appel fait"),)), label="dose"),
             Step(-11, time(12, 10), CloseItem(item=LATER, outcome="done",
-                                              evidence="Appelée : bonne tolérance, TSH prélevée mercredi prochain."),
+                                              evidence="Appelée : bonne tolérance, TSH à prélever six semaines après la hausse."),
                  about={"item": ("dose", "patient.item-opened", 0)}),
-            Step(-11, time(12, 15), OpenItem(kind="result", text="Lire la TSH prélevée mercredi", due=day(3),
-                                             done_when="TSH lue, dose décidée")),
+            Step(-11, time(12, 15), OrderInvestigation(
+                kind="laboratory", text="Lire la TSH (six semaines)", expected_by=day(3), codes=(analyte("TSH", "3016-3"),),
+                why="Lévothyroxine augmentée")),
         )),
         # A stable patient with a renewal, for the rest of the list.
         Golden("stable", "Tournebize", "René", "male", date(1955, 12, 19), (

@@ -14,7 +14,7 @@ from datetime import date, time
 from releve.api.demo import people
 from releve.api.demo.acts import LATER, Author
 from releve.api.demo.background import ATC, CIM10
-from releve.api.demo.course import measure
+from releve.api.demo.course import LOINC, measure
 from releve.api.demo.paper import Fate
 from releve.domain.commands import (
     AssertAbsence,
@@ -31,6 +31,7 @@ __all__ = [
     "Golden",
     "Step",
     "allergy",
+    "analyte",
     "drug",
     "measure",
     "none_known",
@@ -97,11 +98,15 @@ def drug(
     )
 
 
+def analyte(label: str, loinc: str) -> Concept:
+    """What an order asks for, with its LOINC code."""
+    return Concept(text=label, codings=(Coding(system=LOINC, code=loinc, display=label),))
+
+
 def value(label: str, loinc: str, number: str, unit: str, flag: str = "N") -> ResultLine:
     """One line of a laboratory's report."""
-    coding = Coding(system="http://loinc.org", code=loinc, display=label)
     return ResultLine(
-        code=Concept(text=label, codings=(coding,)),
+        code=analyte(label, loinc),
         value=Quantity(value=number, unit=unit, code=unit),
         interpretation=flag,
     )

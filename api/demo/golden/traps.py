@@ -227,7 +227,7 @@ def traps(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
                 absences=(none_known(day(-6)),))),
             Step(-6, time(11, 30), OrderInvestigation(kind="laboratory", text="Ionogramme, créatinine", expected_by=day(-2), why="Déshydratation"), label="order"),
             Step(-5, time(9, 30), NoticeAppointment(starts_at=at(1, "15:00"), mode="visite", reference="agenda-decede"), by="secretary"),
-            Step(-2, time(14, 5), RecordDeath(date=day(-2), source="Appel de la fille, certificat établi par le 15")),
+            Step(-2, time(14, 5), RecordDeath(date=day(-2), source="Appel de la fille, certificat établi par le médecin du SMUR")),
             Step(-1, time(9, 10), ReceiveResult(
                 status="final", title="Ionogramme, créatinine", order=LATER, report="TV-DC", laboratory=LABORATORY, sampled_at=at(-3, "08:00"),
                 lines=(value("Potassium", "2823-3", "4.8", "mmol/L"), value("Créatinine", "14682-9", "176", "umol/L", "H"))),
@@ -321,7 +321,7 @@ def traps(monday: date, name_at: Callable[[int], str]) -> tuple[Golden, ...]:
         Golden("ald", "Vigneronnat", "Marguerite", "female", date(1952, 2, 20), (
             Step(-24, time(9, 30), RecordConsultation(
                 reason="Suivi", note=SignNote(one_liner="Cancer du sein en rémission, ALD à renouveler avant février", subjective="Va bien.", objective="Examen normal.", plan="Mammographie annuelle."),
-                problems=(problem("Cancer du sein en rémission", "C50.9", "2021"),), absences=(none_known(day(-24)),),
+                problems=(problem("Cancer du sein en rémission", "C50.9", "2021", clinical_status="remission"),), absences=(none_known(day(-24)),),
                 medications=(drug("Anastrozole", "L02BG03", "1 mg le matin", "2021", why="Cancer du sein en rémission"),),
                 items=(OpenItem(kind="renewal", text="Demande de renouvellement d'ALD", due=day(60), owner=Owner(role="coordinator"), done_when="Accord reçu"),))),
             Step(-24, time(9, 40), ChangeAldStatus(status="granted", code="30", starts=(monday - timedelta(days=1746)).isoformat(), ends=day(80))),
