@@ -89,7 +89,7 @@ def read_header(root: Element) -> Header:
         identity=_identity(root, unmapped, warnings),
         system=_system(organisation),
         organisation=words(child(organisation, "name")),
-        author=_author(author),
+        author=_author(author, organisation),
         service_status=_service_status(root),
         is_laboratory=kind == LABORATORY_REPORT
         or not LABORATORY_TEMPLATES.isdisjoint(templates(root)),
@@ -128,10 +128,12 @@ def _system(organisation: Element | None) -> str | None:
     return words(child(organisation, "name")) or None
 
 
-def _author(author: Element | None) -> str | None:
+def _author(author: Element | None, custodian: Element | None) -> str | None:
+    """Who wrote it, and for which organisation: the author's own, else the one that keeps it."""
     person = person_name(child(author, "assignedPerson", "name"))
     device = child(author, "assignedAuthoringDevice", "softwareName")
     organisation = words(child(author, "representedOrganization", "name"))
+    organisation = organisation or words(child(custodian, "name"))
     return ", ".join(part for part in (person or words(device), organisation) if part) or None
 
 

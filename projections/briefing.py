@@ -28,6 +28,7 @@ from releve.projections.dates import (
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import Item, Line, PatientSummary, Result
 from releve.projections.ranking import (
+    TO_VALIDATE,
     Ranked,
     Viewpoint,
     due_day,
@@ -104,7 +105,8 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
         "changes": _treatment_changes(summary, view, limits.treatment_days),
         "vigilance": [_sourced(line, text=line.text, expired=_is_over(line, "until", view))
                       for line in vigilance],
-        "to_validate": len(summary.to_validate),
+        "to_validate": min(len(summary.to_validate), TO_VALIDATE),
+        "unvalidated": _unvalidated(summary),
         "handover": _handover(summary),
         "new": len(summary.news_for(view.reader, view.since)),
         "since": own_news(summary, view) if view.returning else [],
@@ -148,20 +150,19 @@ _WHY: Mapping[Signal, str] = {
     "booked-changed": "attendu, du nouveau",
     "changed": "du nouveau",
     "to-validate": "à valider",
+    "to-validate-danger": "allergie ou valeur critique à valider",
     "deceased": "décédé",
 }
 
 
 def _sourced(line: Line, **said: Any) -> dict[str, Any]:
     """What every line carries: since when, by whom, from where."""
-    source = line.source
-    channel = wording.CHANNEL[source.channel if source else "ui"]
     return {
         **said,
         "as_of": line.as_of,
         "author": line.source_author,
         "role": line.role,
-        "source": f"{channel}, {source.system}" if source and source.system else channel,
+        "source": line.source_words,
         "entry": str(line.entry_id),
     }
 
@@ -300,6 +301,15 @@ def _opinions(summary: PatientSummary) -> list[dict[str, Any]]:
             about = wording.concept_text(line.concept) or line.text
             found.append(_sourced(challenge, text=challenge.detail["text"], about=about))
     return found
+
+
+def _unvalidated(summary: PatientSummary) -> list[dict[str, Any]]:
+    """Imported lines that no doctor has accepted: allergies, treatments and problems first."""
+    found = sorted(summary.to_validate[:TO_VALIDATE], key=lambda line: _FIRST.get(line.slot, 3))
+    return [_sourced(line, text=wording.concept_text(line.concept) or line.text) for line in found]
+
+
+_FIRST: Mapping[str, int] = {"allergies": 0, "medications": 1, "problems": 2}
 
 
 def _treatment_changes(summary: PatientSummary, view: Viewpoint, days: int) -> list[dict[str, Any]]:
@@ -509,7 +519,10 @@ def _contact(summary: PatientSummary) -> dict[str, Any] | None:
 CONTINGENCY_WORDS: Final = 10
 """Words of an if, and of a then, that no budget cuts."""
 _ALARMS = 2
-_SHORTENED = ("actions", "pending", "results", "questions", "opinions", "changes", "vigilance")
+_UNVALIDATED = 3
+_SHORTENED = (
+    "actions", "pending", "results", "questions", "opinions", "changes", "vigilance", "unvalidated",
+)  # fmt: skip
 
 
 def _fitted(card: Card, rules: Rules) -> None:
@@ -521,6 +534,7 @@ def _fitted(card: Card, rules: Rules) -> None:
         ("pending", limits.pending), ("changes", limits.treatment_changes),
         ("vigilance", limits.vigilance), ("results", limits.results),
         ("questions", limits.questions), ("opinions", limits.opinions), ("alarms", _ALARMS),
+        ("unvalidated", _UNVALIDATED),
     ):  # fmt: skip
         del card[name][most:]
     card["more"] = {"alarms": full["alarms"] - len(card["alarms"])}
@@ -550,9 +564,10 @@ def _shortened(card: Card, limits: CardLimits) -> int:
         if card_words(card) <= limits.words:
             return 0
     for name, least in (
-        ("changes", 1), ("opinions", 0), ("pending", 1), ("results", 1), ("questions", 1),
+        ("unvalidated", 1), ("changes", 1), ("opinions", 0), ("pending", 1), ("results", 1),
+        ("questions", 1),
         ("actions", 2), ("contingencies", 1), ("changes", 0), ("pending", 0), ("vigilance", 0),
-        ("questions", 0), ("results", 0), ("actions", 1), ("contingencies", 0),
+        ("unvalidated", 0), ("questions", 0), ("results", 0), ("actions", 1), ("contingencies", 0),
     ):  # fmt: skip
         while len(card[name]) > least:
             card[name].pop()

@@ -53,11 +53,11 @@ def allergy_badge(card: Card) -> str:
     if allergies["state"] != "known":
         extra = [line["text"] for line in allergies["parts"]]
         return " ; ".join([allergies["text"], *extra])
-    names = ", ".join(_named(line) for line in allergies["lines"])
+    names = ", ".join(substance(line) for line in allergies["lines"])
     return f"Allergies : {names}" + (f" +{allergies['more']}" if allergies["more"] else "")
 
 
-def _named(line: Mapping[str, Any]) -> str:
+def substance(line: Mapping[str, Any]) -> str:
     """A substance, with what is said of an imported one that nobody has accepted."""
     return (
         f"{line['text']} (à valider)" if line.get("validation") == "to-validate" else line["text"]
@@ -71,7 +71,7 @@ def short_badge(card: Card) -> str:
     """
     allergies = card["allergies"]
     if allergies["state"] == "known":
-        names = [_named(line) for line in allergies["lines"]]
+        names = [substance(line) for line in allergies["lines"]]
         shown = names[:2] if counted(" ".join(names[:2])) <= _BADGE_WORDS else names[:1]
         more = len(names) - len(shown) + allergies["more"]
         return f"Allergies : {', '.join(shown)}" + (f" +{more}" if more > 0 else "")
@@ -143,6 +143,7 @@ def card_lines(card: Card) -> list[Sourced]:
     lines += [(f"Vigilance : {line['text']}", line) for line in card["vigilance"]]
     if card.get("to_validate"):
         lines.append((f"À valider : {card['to_validate']}", None))
+    lines += [(f"À valider : {line['text']}", line) for line in card.get("unvalidated", ())]
     handover = card["handover"]
     if handover and handover["read_back_requested"] and not handover["read_back"]:
         lines.append(("Restitution demandée", handover))
@@ -239,6 +240,8 @@ def page_row(card: Card, words: int) -> str:
         parts.append(f"{clipped(action['text'], words)}{late}")
     elif card.get("results") or card.get("questions"):
         parts.append(clipped(_results(card)[0][0], words + 3))
+    if card.get("to_validate") and len(parts) < 3:
+        parts.append(f"à valider : {card['to_validate']}")
     if card["tier"] == "T2" and card["contingencies"] and not met:
         first = card["contingencies"][0]
         condition, then = (clipped(first[name], words) for name in ("condition", "action"))
@@ -409,6 +412,9 @@ def banner(head: Mapping[str, Any]) -> list[str]:
         lines.append("Avec vous : " + ", ".join(head["colleagues"]))
     numbers = [f"{label} {number}" for label, number in head["numbers"]]
     lines.append(" · ".join([f"Référent : {head['referent']}", *numbers]))
+    if head.get("to_validate"):
+        plural = "s" * (head["to_validate"] > 1)
+        lines.append(f"{head['to_validate']} document{plural} à valider")
     if head.get("last_edition"):
         lines.append(f"Édition précédente : {head['last_edition']}")
     return [*head.get("alarms", ()), *lines]

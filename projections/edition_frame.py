@@ -100,18 +100,18 @@ def issued_head(
     number: int,
     now: datetime,
     tiers: dict[str, int],
-    since: str,
+    told: dict[str, Any],
     previous: datetime | None,
     release: str,
 ) -> dict[str, Any]:
-    """The part of the head that belongs to one edition alone."""
+    """The part of the head that belongs to one edition alone; ``told`` is said of all patients."""
     return {
         "number": number,
         "issued": _moment(now, centre.zone),
         "last_edition": _moment(previous, centre.zone) if previous else "",
         "tiers": tiers,
         "t5": tiers[REST],
-        "since": since,
+        **told,
         "rule_release": release,
     }
 

@@ -43,6 +43,7 @@ from releve.projections.edition_frame import (
     issued_head,
 )
 from releve.projections.projected_rows import GENERATION
+from releve.projections.ranking import documents_to_validate
 from releve.projections.records import KEPT_S, CentreRecords
 from releve.projections.rule_release import in_force, load_rules
 from releve.projections.since_last_stay import centre_counts
@@ -112,7 +113,7 @@ class Editions:
         standing = self._standing(line, view, release, frame)
         if standing is not None:
             return standing
-        position, cards, tiers, since = self._built(directory, centre, view, release)
+        position, cards, tiers, told = self._built(directory, centre, view, release)
         keys = self._keys(stint, [patient for patient, _ in cards])
         cards = [each for each in cards if (each[0], GENERATION) in keys]
         patients = [patient for patient, _ in cards]
@@ -131,7 +132,7 @@ class Editions:
                 return replace(newest, fresh=not _told(line, newest))
             number = newest.number + 1 if newest else 1
             issued = newest.issued_at if newest else None
-            head = frame | issued_head(centre, number, now, tiers, since, issued, release)
+            head = frame | issued_head(centre, number, now, tiers, told, issued, release)
             edition = Edition(
                 edition=uuid5(stint, f"edition {number}"),
                 stint=stint,
@@ -325,7 +326,7 @@ class Editions:
 
     def _built(
         self, directory: Directory, centre: CentreEntry, view: Viewpoint, release: str
-    ) -> tuple[int, list[tuple[UUID, bytes]], dict[str, int], str]:
+    ) -> tuple[int, list[tuple[UUID, bytes]], dict[str, int], dict[str, Any]]:
         rules = load_rules(release)
         position, summaries = self._records.summaries(centre.centre)
         ranked = rank(summaries.values(), view, rules)
@@ -337,7 +338,8 @@ class Editions:
                 card = card_bytes(build_card(each, view, directory, rules))
                 cards.append((each.summary.patient, card))
         since = counted_words(centre_counts(summaries.values(), view)) if view.returning else ""
-        return position, cards, tiers, since
+        documents = sum(documents_to_validate(each) for each in summaries.values())
+        return position, cards, tiers, {"since": since, "to_validate": documents}
 
     def _kept(self, edition: Edition, keys: dict[UUID, bytes]) -> bool:
         """Write an edition in one transaction; False when its number was taken meanwhile."""

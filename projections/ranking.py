@@ -6,7 +6,7 @@ and delays are compared with the civil day of the viewpoint in the centre's zone
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -92,6 +92,9 @@ def extract(summary: PatientSummary) -> PatientSummary:
         for line in summary.slot("results")
         if line.current and (line.detail["code"] in codes or line.validation == "to-validate")
     ]
+    waiting = summary.to_validate[:TO_VALIDATE]
+    keep += [line for line in waiting if line.ordinal is None and line in summary.lines
+             and line not in keep]  # fmt: skip
     if spoken is not None and spoken.older_than is not None and spoken.older_than not in keep:
         keep.append(spoken.older_than)
     keep.sort(key=lambda line: (line.version, line.ordinal or 0))
@@ -125,6 +128,8 @@ def extract(summary: PatientSummary) -> PatientSummary:
 
 
 _CHANGED = 4
+TO_VALIDATE: Final = 40
+"""Up to how many lines "à valider" of one patient are counted; beyond, there are at least these."""
 
 
 def _to_come(summary: PatientSummary) -> list[Line]:
@@ -147,7 +152,7 @@ def _said(line: Line) -> Line:
 
 
 def signals(
-    summary: PatientSummary, view: Viewpoint, rules: Rules, ringing: Iterable[Alarm] = ()
+    summary: PatientSummary, view: Viewpoint, rules: Rules, ringing: Collection[Alarm] = ()
 ) -> frozenset[Signal]:
     """What can be said of a patient for ranking, seen from ``view``; ``ringing`` are its alarms."""
     found: set[Signal] = set()
@@ -175,8 +180,7 @@ def signals(
         found.add("corrected-result")
     if view.reader is not None and any(q.to == view.reader for q in summary.open_questions):
         found.add("question-to-me")
-    if summary.to_validate:
-        found.add("to-validate")
+    found |= _unvalidated(summary, ringing)
     if summary.news_for(view.reader, view.since):
         found.add("changed")
         if summary.appointments_between(view.day, view.last_day):
@@ -189,6 +193,27 @@ _RESULT_SIGNAL: Mapping[str, Signal] = {
     "expected-late": "result-late",
     "to-inform": "result-to-inform",
 }
+
+
+def _unvalidated(summary: PatientSummary, ringing: Iterable[Alarm]) -> set[Signal]:
+    """Lines that no doctor has accepted, and whether one of them harms if it waits."""
+    waiting = summary.to_validate
+    if not waiting:
+        return set()
+    alarming = {alarm.entry for alarm in ringing}
+    harms = any(line.topic == _ALLERGY or line.entry_id in alarming for line in waiting)
+    return {"to-validate", "to-validate-danger"} if harms else {"to-validate"}
+
+
+_ALLERGY: Final = "patient.allergy-recorded"
+
+
+def documents_to_validate(summary: PatientSummary) -> int:
+    """How many documents, or files from another system, have a line that nobody accepted."""
+    return len({
+        (line.recorded_at, line.source.system if line.source else None)
+        for line in summary.to_validate[:TO_VALIDATE]
+    })  # fmt: skip
 
 
 def _ill(summary: PatientSummary) -> set[Signal]:

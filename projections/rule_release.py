@@ -24,7 +24,8 @@ Signal = Literal[
     "incomplete", "unstable", "contingency-met", "overdue-with-harm",
     "contingency-not-comparable", "watcher", "overdue", "due-in-stint", "no-deadline", "changed",
     "critical-result", "result-unit-error", "result-to-review", "result-late", "result-to-inform",
-    "corrected-result", "question-to-me", "to-validate", "booked-changed", "deceased",
+    "corrected-result", "question-to-me", "to-validate", "to-validate-danger", "booked-changed",
+    "deceased",
 ]  # fmt: skip
 """What can be said of a patient for ranking."""
 

@@ -7,6 +7,7 @@ changes its ``state``. The words of a line are made when it is read and never st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final, Literal, NamedTuple
@@ -19,6 +20,7 @@ from releve.domain.events import Source
 from releve.projections import wording
 from releve.projections.dates import last_day
 
+_IDENTIFIER: Final = re.compile(r"urn:|https?://|\d+(\.\d+){3}").match
 State = Literal["current", "past", "refuted", "refused", "in-error", "superseded"]
 """``refused`` is an imported line that a doctor did not accept."""
 Validation = Literal["", "to-validate", "accepted", "refused"]
@@ -209,6 +211,19 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def source_author(self) -> str:
         """Who asserts it: the source's own author where it names one, else ours."""
         return (self.source.author if self.source else None) or self.author
+
+    @property
+    def source_words(self) -> str:
+        """The door it came through, with the sender's name where its author does not say it.
+
+        A sender that is only known by an identifier is named by the author's organisation.
+        """
+        if self.source is None:
+            return wording.CHANNEL["ui"]
+        channel = wording.CHANNEL.get(self.source.channel, self.source.channel)
+        sender = self.source.system or ""
+        told = not sender or sender in self.source_author or _IDENTIFIER(sender)
+        return channel if told else f"{channel}, {sender}"
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

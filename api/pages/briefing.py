@@ -16,7 +16,7 @@ from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
 from releve.projections.briefing import Card
-from releve.projections.briefing_text import alarm_line, around_sections
+from releve.projections.briefing_text import alarm_line, around_sections, substance
 from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.editions import Edition
@@ -143,6 +143,7 @@ class _Shown:
             "token": self.granted.principal.session.form_token(),
             "greeting": self._greeting(),
             "day": french_day(self.at.day).capitalize(),
+            "to_validate": self.edition.head.get("to_validate", 0) if self.edition else 0,
             "minutes": max(1, round(words / WORDS_A_MINUTE)),
             "counts": self._counts(titles, by_tier),
             "sections": sections,
@@ -213,7 +214,9 @@ class _Shown:
         zone = self.at.zone
         name = card["identity"]["name"]
         birth_name = card["identity"]["birth_name"].upper()
-        for lines in (card["actions"], card["contingencies"], card["changes"]):
+        for lines in (
+            card["actions"], card["contingencies"], card["changes"], card.get("unvalidated", ()),
+        ):  # fmt: skip
             for line in lines:
                 line["as_of_text"] = views.day_and_hour(line["as_of"], zone)
         if card["one_liner"]:
@@ -225,6 +228,7 @@ class _Shown:
             "opinions": [],
             "death": None,
             "to_validate": 0,
+            "unvalidated": [],
             **card,
             "alarms": [
                 {
@@ -239,7 +243,7 @@ class _Shown:
             "href": f"/patients/{patient}",
             "birth_name": birth_name if birth_name and not name.startswith(birth_name) else "",
             "namesake": plain_name(name) in self.names,
-            "allergy_text": ", ".join(line["text"] for line in card["allergies"]["lines"])
+            "allergy_text": ", ".join(substance(line) for line in card["allergies"]["lines"])
             + (f" +{card['allergies']['more']}" if card["allergies"].get("more") else ""),
             "allergy_asked": views.day_and_hour(card["allergies"]["asked_on"], zone),
             "unasked": [

@@ -68,14 +68,6 @@ def day_and_hour(text: str | None, zone: str) -> str:
     return f"{day} à {french_hour(moment.astimezone(zone_of(zone)))}" if moment else day
 
 
-def source_of(line: Line) -> str:
-    """The door a line came through, with the system where it is known."""
-    if line.source is None:
-        return wording.CHANNEL["ui"]
-    channel = wording.CHANNEL.get(line.source.channel, line.source.channel)
-    return f"{channel}, {line.source.system}" if line.source.system else channel
-
-
 def line_view(line: Line, text: str | None = None, **more: Any) -> dict[str, Any]:
     """A line with what every line says: as of, by whom, through which door."""
     return {
@@ -83,7 +75,7 @@ def line_view(line: Line, text: str | None = None, **more: Any) -> dict[str, Any
         "text": line.text if text is None else text,
         "as_of": day_and_hour(line.as_of, line.zone),
         "author": line.source_author,
-        "source": source_of(line),
+        "source": line.source_words,
         "late": is_late_entry(line),
         **more,
     }

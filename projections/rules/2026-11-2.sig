@@ -1,5 +1,5 @@
 releve/rules/v1
 2026-11-2
-e7c8e361958e5cad60f048d0e0857de7ae482b7d81c03236a87b77bf954b6090
+442ed73bd3ea1eecff70b0174a62b6f77206da8ddeae906a3e2f847d3c1c2790
 
-— releve-rules mMY1z4vx731H6RB8WASFP1BiJmhTCbjie7U3E5DuOJg1h3NXJp2Xbi9ofZpJVLpFeE+aJOS1eTr9Xq8os+UISR+ixww=
+— releve-rules mMY1zyBL4s7OsgVb4Xgti8yodonKR4kZmW8WnbQPPhzHACINKDmQgBgcnPzXD0DsvvGbIZ4W57pbvqjD7CaijFK3bAQ=

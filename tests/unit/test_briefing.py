@@ -64,6 +64,7 @@ from releve.projections.briefing import (
 from releve.projections.briefing_text import (
     allergy_badge,
     as_text,
+    banner,
     card_text,
     card_words,
     contingency_line,
@@ -73,6 +74,7 @@ from releve.projections.briefing_text import (
 )
 from releve.projections.directory import CentreEntry, Directory, PractitionerEntry, StintLine
 from releve.projections.patient_summary import PatientSummary, fold_all, from_bytes, to_bytes
+from releve.projections.ranking import documents_to_validate
 from releve.projections.rule_release import load_rules
 from releve.projections.since_last_stay import centre_counts
 from support.patient_events import CENTRE, STINT, Stream
@@ -581,6 +583,7 @@ NEW = load_rules("2026-11-2")
 POTASSIUM = Concept(text="Potassium", codings=(Coding(code="2823-3"),))
 ME = Author(role="doctor", name="Dr Paul Lenoir", person=LENOIR)
 OTHER = Author(role="doctor", name="Dr Élise Garnier", person=UUID(int=7))
+CDA = Source(channel="cda", system="urn:oid:1.2.250.1.71.4.2.2|1990000101")
 SECRETARY = Author(role="secretary", name="Lou Exemple", person=UUID(int=9))
 
 
@@ -804,6 +807,42 @@ class TestMoreOnTheCard:
         assert "À valider : 1" in card_text(card)
         stream.add(EntryValidated(verdict="accepted"), target=line.event_id)
         assert allergy_badge(new_card(stream)) == "Allergies : Iode"
+
+    def test_an_imported_line_is_something_to_do_and_an_allergy_cannot_wait(self) -> None:
+        stream = person()
+        lines = [
+            stream.add(MedicationStarted(concept=Concept(text="Apixaban")), source=CDA),
+            stream.add(ProblemRecorded(concept=Concept(text="Insuffisance cardiaque")), source=CDA),
+        ]
+        assert new_card(stream)["tier"] == "T3"
+        lines.append(stream.add(AllergyRecorded(substance=Concept(text="Arachide")), source=CDA))
+        card = new_card(stream)
+        assert (card["tier"], card["to_validate"]) == ("T1", 3)
+        assert card["why"] == ["allergie ou valeur critique à valider"]
+        assert [line["text"] for line in card["unvalidated"]] == [
+            "Arachide", "Apixaban", "Insuffisance cardiaque",
+        ]  # fmt: skip
+        assert "à valider" in page_row(card, 8)
+        for number, line in enumerate(reversed(lines), 1):
+            stream.add(EntryValidated(verdict="accepted"), target=line.event_id)
+            tier = "T5" if number == 3 else "T3"
+            assert (new_card(stream)["tier"], new_card(stream)["to_validate"]) == (tier, 3 - number)
+        assert new_card(stream)["unvalidated"] == []
+
+    def test_lines_to_validate_are_counted_as_documents_and_keep_the_budget(self) -> None:
+        stream = person()
+        for number in range(60):
+            came = datetime(2026, 11, 20, 8 + number // 30, tzinfo=UTC)
+            drug = MedicationStarted(concept=Concept(text=f"Médicament {number} " * 6))
+            stream.add(drug, source=CDA, at=came)
+        whole = summary_of(stream)
+        assert documents_to_validate(whole) == documents_to_validate(extract(whole)) == 2
+        card = new_card(stream)
+        assert (card["to_validate"], len(card["unvalidated"])) == (40, 3)
+        assert card_words(card) <= 90
+        (ranked,) = rank([whole], back(-1), NEW)
+        assert card_bytes(build_card(ranked, back(-1), DIRECTORY, NEW)) == card_bytes(card)
+        assert "2 documents à valider" in "\n".join(banner(HEAD | {"to_validate": 2}))
 
     def test_stopped_and_changed_treatments_are_recent_ones(self) -> None:
         stream = person()
