@@ -668,6 +668,33 @@ class TestResults:
         stream.add(ResultReviewed(verdict="known", inform_patient=False), target=partial.event_id)
         assert self.state(stream) == "partial"
 
+    def test_a_call_after_the_report_stands_beside_it(self) -> None:
+        stream = Stream()
+        lab = {"report": "R1", "laboratory": "Labo"}
+        final = stream.add(result("4.1", **lab))
+        called = stream.add(result("6.4", "phoned", **lab))
+        again = stream.add(result("6.6", "phoned", **lab), target=called.event_id)
+        first, second = summary_of(stream).results
+        assert [each.entry_id for each in first.versions] == [final.event_id]
+        assert [each.entry_id for each in second.versions] == [called.event_id, again.event_id]
+        assert second.state(DAY) == "to-review"
+
+    @pytest.mark.parametrize(
+        ("concept", "matched"),
+        [
+            (Concept(text="K", codings=(Coding(code="6298-4"),)), [True]),
+            (Concept(text="Potassium plasmatique", codings=(Coding(code="K"),)), [False]),
+            (Concept(text="Potassium urinaire"), []),
+        ],
+    )
+    def test_sister_codes_fire_and_the_same_words_alone_are_to_be_read(
+        self, concept: Concept, matched: list[bool]
+    ) -> None:
+        stream = TestContingencies().arranged()
+        line = ResultLine(code=concept, value=Quantity(value="6.4", unit="mmol/L"))
+        stream.add(ResultReceived(status="final", lines=(line,)))
+        assert [each.matched for each in summary_of(stream).firing] == matched
+
     def test_a_phoned_one_that_was_read_still_waits_for_its_paper(self) -> None:
         stream = Stream()
         phoned = stream.add(result("6.4", "phoned", caller="Mme Exemple", read_back=True))
