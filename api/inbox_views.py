@@ -73,7 +73,7 @@ class Sorting:
             "decided_at": line.decided_at,
             "sender_told": line.sender_told,
             "aside": line.aside,
-            "undelivered": undelivered(self.services, line),
+            "undelivered": bool(undelivered(self.services, line)),
             "proposals": [_proposal(each, summaries[each.patient]) for each in found],
         }
 
@@ -164,6 +164,7 @@ def content(services: Services, line: InboxLine) -> dict[str, Any]:
         "caller": received.caller,
         "read_back": received.read_back,
         "reason": line.reason,
+        "undelivered": undelivered(services, line),
     }
 
 

@@ -444,6 +444,8 @@ def test_a_document_that_is_not_on_the_record_says_so_and_stops_no_other(
     browser = web.browser("coordinator")
     assert "Rattaché, non versé" in browser.get(page).text
     assert "rattaché, non versé" in browser.get("/arrivees").text
+    assert "repris de lui-même" not in browser.get(page).text
+    assert "repris de lui-même" in web.browser("present").get(page).text
 
     def failing(services: Any, document: UUID) -> Any:
         if document == stuck:
