@@ -17,7 +17,7 @@ from releve.domain.commands.command import (
     Command,
     Target,
 )
-from releve.domain.commands.record import RegisterPatient
+from releve.domain.commands.identity import RegisterPatient
 from releve.domain.events import Payload, Role
 from releve.domain.values import (
     DocumentFormat,
