@@ -113,8 +113,8 @@ class _Words:
         self.label = condition.label
         self.short = condition.words[0]
         self.name = rng.choice(condition.words)
-        self.says = rng.sample(condition.complaints, min(2, len(condition.complaints)))
-        self.shows = rng.sample(condition.signs, min(2, len(condition.signs)))
+        self.says = self._drawn(condition.complaints)
+        self.shows = self._drawn(condition.signs)
         self.plans = rng.sample(condition.plans, min(2, len(condition.plans)))
         self.measures = ", ".join(told.measures)
         self.others = told.others[:4]
@@ -130,6 +130,12 @@ class _Words:
             "label": condition.label.lower() if condition.label[1:2].islower() else condition.label,
             "name": self.name,
         }
+
+    def _drawn(self, fragments: tuple[str, ...]) -> list[str]:
+        """Two of the fragments at the most, agreeing with the patient."""
+        ending = "e" if self.told.female else ""
+        drawn = self.rng.sample(fragments, min(2, len(fragments)))
+        return [each.replace("{e}", ending) for each in drawn]
 
     def one(self, *sentences: str) -> str:
         """One of the sentences, filled in."""

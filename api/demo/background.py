@@ -279,8 +279,9 @@ def life(draw: Draw, chart: Chart, day: date) -> list[Command]:
     told: list[Command] = []
     if rng.random() < 0.55:
         told.append(_history("lifestyle", rng.choice(LIFESTYLE)))
+    retired = ", retraitée" if person.sex == "female" else ", retraité"
     if age > 18 and rng.random() < 0.5:
-        told.append(_history("occupation", rng.choice(WORK) + (", retraité" if age > 63 else "")))
+        told.append(_history("occupation", rng.choice(WORK) + (retired if age > 63 else "")))
     if age > 16 and rng.random() < 0.3:
         what, whose = rng.choice(FAMILY)
         told.append(_history("family-history", what, whose))

@@ -13,7 +13,7 @@ from releve.api.demo.generator import history
 from releve.api.demo.telling import Teller
 
 MONDAY = date(2026, 11, 23)
-FROZEN = "d38d72e4b3f82bb9ea51171acf4a6472"
+FROZEN = "bfebc94352a915889378539cb8945e20"
 """Changes with every change of the story; whoever changes it has looked at the new demo."""
 
 

@@ -348,6 +348,11 @@ def test_two_notes_share_less_than_half_their_words(demo: Demo) -> None:
     assert len(templates) >= 250
 
 
+def test_no_note_shows_the_marks_of_its_templates(demo: Demo) -> None:
+    marked = [t for each in notes(demo).values() for _, t in each if re.search(r"[{}\[\]]", t)]
+    assert marked == []
+
+
 def test_consecutive_notes_carry_over_as_much_as_real_ones(demo: Demo) -> None:
     shares = [
         authors.duplicated(before[1], after[1])
