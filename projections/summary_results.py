@@ -170,10 +170,11 @@ def _headed(line: Line) -> Line:
 
 def fire(summary: PatientSummary, line: Line, measures: Iterable[Mapping[str, Any]]) -> None:
     """Note which contingencies in force the measures meet, or cannot be compared with."""
+    waiting = [c for c in summary.contingencies if c.current and c.detail.get("threshold")]
+    if not waiting:
+        return
     said = [(measure, _payload(line, measure)) for measure in measures]
-    for contingency in summary.contingencies:
-        if not contingency.current or not contingency.detail.get("threshold"):
-            continue
+    for contingency in waiting:
         asked = msgspec.convert(contingency.detail, ContingencySet)
         for measure, payload in said:
             match = answers(asked, payload)  # the record's own word on it, so that they agree
