@@ -22,6 +22,7 @@ from releve.projections.dates import (
     first_instant,
     french,
     french_hour,
+    is_child,
     last_day,
     zone_of,
 )
@@ -43,6 +44,7 @@ from releve.projections.rule_release import CardLimits, Rules, Signal
 from releve.projections.since_last_stay import own_news
 from releve.projections.summary_corrections import item_of
 from releve.projections.summary_record import day_of
+from releve.projections.vocabulary import CHILD
 
 __all__ = [
     "CONTINGENCY_WORDS", "Card", "Ranked", "Viewpoint", "build_card", "card_bytes", "extract",
@@ -170,6 +172,7 @@ def _sourced(line: Line, **said: Any) -> dict[str, Any]:
 def _identity(summary: PatientSummary, view: Viewpoint) -> dict[str, Any]:
     who = summary.identity
     birth_date = who.birth_date if who else None
+    sexes = CHILD if is_child(birth_date, view.start_day) else wording.SEX
     return {
         "name": summary.full_name(),
         "birth_name": (who.birth_name if who else None) or "",
@@ -178,7 +181,7 @@ def _identity(summary: PatientSummary, view: Viewpoint) -> dict[str, Any]:
         "born": french(birth_date, view.zone),
         "age": age_on(birth_date, view.start_day),
         "sex": (who.sex if who else None) or "unknown",
-        "sex_label": wording.SEX[(who.sex if who else None) or "unknown"],
+        "sex_label": sexes[(who.sex if who else None) or "unknown"],
         "status": who.identity_status if who else "provisoire",
         "incomplete": summary.identity_incomplete,
         "ald": [line.detail.get("code") or "" for line in summary.ald_in_force],
@@ -221,7 +224,7 @@ def _results(ranked: Ranked, view: Viewpoint, rules: Rules) -> list[dict[str, An
             continue
         said = _sourced(
             result.received,
-            text=result.title,
+            text=f"{result.title} : {result.to_say}" if state == "to-inform" else result.title,
             state=state,
             label=wording.RESULT_STATE[state],
             status=wording.RESULT_STATUS[result.status or "final"],

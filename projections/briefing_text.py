@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from releve.projections.dates import french
 from releve.projections.rule_release import Rules
-from releve.projections.vocabulary import INS_STATUS
+from releve.projections.vocabulary import BORN, INS_STATUS
 
 Card = dict[str, Any]
 
@@ -85,7 +85,9 @@ def identity_line(card: Card) -> str:
     """``FOURNIER Marcel, 12/03/1948, 78 ans, homme``, with the birth name where it differs."""
     who = card["identity"]
     birth_name = who["birth_name"].upper()
-    born = f"né(e) {birth_name}" if birth_name and not who["name"].startswith(birth_name) else ""
+    was_born = BORN.get(who.get("sex", ""), "né(e)")
+    differs = birth_name and not who["name"].startswith(birth_name)
+    born = f"{was_born} {birth_name}" if differs else ""
     incomplete = "identité incomplète" if who["incomplete"] else ""
     ald = f"ALD {'+'.join(who['ald'])}".strip() if who.get("ald") else ""
     ins = f"INS {INS_STATUS[who['status']]}" if "ald" in who else ""

@@ -93,6 +93,16 @@ def age_on(birth_date: str | None, day: date) -> str:
     return f"{days} jours" if days > 1 else f"{days} jour"
 
 
+def is_child(birth_date: str | None, day: date) -> bool:
+    """Whether somebody is under fifteen on that day; unknown is no."""
+    born = last_day(birth_date, "UTC") if birth_date else None
+    return (
+        born is not None
+        and born <= day
+        and (day.year - born.year) * 12 + (day.month - born.month - (day.day < born.day)) < 15 * 12
+    )
+
+
 _DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 _MONTHS = (
     "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre",

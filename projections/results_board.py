@@ -20,6 +20,7 @@ from releve.projections.directory import Directory
 from releve.projections.edition_frame import Intake
 from releve.projections.inbox import InboxLine, source_states
 from releve.projections.patient_summary import Item, PatientSummary, Result
+from releve.projections.ranking import due_day
 from releve.projections.rule_release import Rules
 from releve.projections.summary_corrections import item_of
 
@@ -60,6 +61,8 @@ class ResultRow(NamedTuple):
     attempts: int = 0
     """How often somebody tried to reach the patient."""
     document: UUID | None = None
+    by_hand: bool = False
+    """An item about a result that somebody awaits without an order here."""
 
     @property
     def order(self) -> tuple[bool, bool, bool, datetime, str]:
@@ -100,6 +103,29 @@ def _of_patient(
 ) -> Iterable[ResultRow]:
     day = at.astimezone(zone_of(zone)).date()
     severity = summary.severity
+    told = {
+        item.line.entry_id
+        for result in summary.results
+        if (item := item_of(summary, result)) is not None
+    }
+    for item in summary.open_items:
+        if item.kind != "result" or item.line.entry_id in told:
+            continue
+        due = due_day(item)
+        yield ResultRow(
+            group="expected",
+            title=str(item.line.detail["text"]),
+            since=first_instant(item.line.as_of, item.line.zone) or item.line.recorded_at,
+            late=due is not None and due < day,
+            patient=summary.patient,
+            name=summary.full_name(),
+            severity=severity.detail["severity"] if severity else None,
+            item=item,
+            owner=owner_label(item, summary, centre, at, directory),
+            ordered_by=item.line.author,
+            expected_by=item.due or "",
+            by_hand=True,
+        )
     for result in summary.open_results(day):
         state = result.state(day)
         ringing = tuple(of_result(result, summary, rules))

@@ -134,6 +134,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Its item was closed as no longer needed, for a reason."""
 
     @property
+    def to_say(self) -> str:
+        """What the patient is to be told: the verdict of its review and what it asks for."""
+        if self.review is None:
+            return ""
+        said = self.review.detail
+        parts = (wording.VERDICT[said["verdict"]], said.get("action") or "")
+        return ", ".join(part for part in parts if part)
+
+    @property
     def received(self) -> Line | None:
         """The version in force: the last one that is neither an error nor refused."""
         return next((each for each in reversed(self.versions) if each.current), None)

@@ -12,6 +12,10 @@ SEVERITY: Mapping[str, str] = {
 SEX: Mapping[str, str] = {
     "male": "homme", "female": "femme", "other": "autre", "unknown": "inconnu",
 }  # fmt: skip
+CHILD: Mapping[str, str] = {**SEX, "male": "garçon", "female": "fille"}
+"""What a child under fifteen is called."""
+BORN: Mapping[str, str] = {"male": "né", "female": "née"}
+"""How one says born of whom the sex is known; else ``né(e)``."""
 ROLE: Mapping[str, str] = {
     "doctor": "médecin", "referent": "référent médical", "intern": "interne", "nurse": "infirmier",
     "coordinator": "coordination", "secretary": "secrétariat", "auditor": "auditeur",

@@ -62,7 +62,7 @@ class Act:
 
 
 def _words(labels: Mapping[str, str], *kept: str, first: str | None = None) -> Options:
-    chosen = tuple((key, labels[key].capitalize()) for key in (kept or labels))
+    chosen = tuple((key, labels[key][:1].upper() + labels[key][1:]) for key in (kept or labels))
     return (("", first), *chosen) if first is not None else chosen
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, time
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -18,7 +18,7 @@ from releve.api.pages.shell import clinical_page, moment
 from releve.api.pages.views import Moment
 from releve.projections import wording
 from releve.projections.coordination import AldEnd, Post, Week
-from releve.projections.dates import french, french_day
+from releve.projections.dates import french, french_day, french_hour
 from releve.projections.directory import CentreEntry
 from releve.projections.handover_board import MOST_RESTATED, unanswered
 from releve.security.policy import Action
@@ -172,7 +172,7 @@ def _centre(here: CentreEntry, at: views.Moment) -> dict[str, Any]:
         "sites": [{"name": each.name, "kind": SITES.get(each.kind, each.kind)}
                   for each in here.sites],
         "opening": [
-            {"day": DAYS[slot.weekday - 1], "hours": f"{slot.opens} – {slot.closes}"}
+            {"day": DAYS[slot.weekday - 1], "hours": f"{_hour(slot.opens)} – {_hour(slot.closes)}"}
             for slot in here.opening
         ],
         "sources": [
@@ -195,3 +195,8 @@ def _ald(lines: Sequence[AldEnd], limit: int | None, at: Moment) -> dict[str, An
             for line in lines[:limit]
         ],
     }  # fmt: skip
+
+
+def _hour(written: str) -> str:
+    """``8 h 30`` for ``08:30``."""
+    return french_hour(datetime.combine(date.min, time.fromisoformat(written)))

@@ -58,7 +58,15 @@ def shown(request: Request, granted: Board) -> Response:
 
     def produce() -> tuple[dict[str, Any], int]:
         found = handovers_of(services, granted.centre)
+        named = found.patients(clinical=clinical)
+        summaries = services.records.summaries(granted.centre)[1]
+        twice = services.records.shared_names(granted.centre)
         return {
+            "who": {
+                str(each): views.who_on_a_board(summaries[each], at, twice, clinical=clinical)
+                for each in named
+                if each in summaries
+            },
             "clinical": clinical,
             "waiting": [
                 _row(row, batch, at, clinical, mine=own is not None and own == batch.receiver)
@@ -67,7 +75,7 @@ def shown(request: Request, granted: Board) -> Response:
             "batches": [batch_view(batch, at, clinical) for batch in found.batches],
             "own_close": f"/sejours/{own}/cloture" if mine and mine.active(at.now) else "",
             "token": principal.session.form_token(),
-            "named": found.patients(clinical=clinical),
+            "named": named,
         }, found.position
 
     disclosed = read_clinical(
@@ -84,6 +92,7 @@ def _row(
     own = mine and row.waiting
     shown: dict[str, Any] = {
         "name": row.name,
+        "patient": str(row.patient),
         "href": f"/patients/{row.patient}",
         "by": row.by,
         "to": row.answered_by or batch.receiver_name or "référent",
@@ -131,7 +140,8 @@ def batch_view(batch: Batch, at: views.Moment, clinical: bool) -> dict[str, Any]
         "most": MOST_RESTATED,
         "missing": len(batch.missing),
         "missing_patients": [
-            {"name": each.name, "href": f"/patients/{each.patient}/transmission",
+            {"name": each.name, "patient": str(each.patient),
+             "href": f"/patients/{each.patient}/transmission",
              "severity": each.severity, "seen": each.seen}
             for each in batch.missing
         ] if clinical else [],

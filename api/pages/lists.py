@@ -71,8 +71,12 @@ def items(request: Request, granted: OfCentre, tout: int = 0) -> Response:
             granted.centre, at.now,
         )  # fmt: skip
         wanted = {Action.OPEN_ITEM, Action.CLOSE_ITEM}
+        twice = records.shared_names(granted.centre)
         shown = [
-            _row(line, summaries[line.patient], principal.person, principal.role, at)
+            {
+                **_row(line, summaries[line.patient], principal.person, principal.role, at),
+                "who": views.who_on_a_board(summaries[line.patient], at, twice, clinical=True),
+            }
             for line in lines
         ]
         others = [row for row in shown if not row["offered_to_me"]]
@@ -113,6 +117,9 @@ def _row(
         "owner": line.owner,
         "offered_name": line.offered_to,
         "next_step": line.next_step,
+        "step_label": "fait quand"
+        if line.next_step == item.line.detail.get("done_when")
+        else "à suivre",
     }
 
 

@@ -49,9 +49,14 @@ def _page(request: Request, granted: Granted, refused: Form | None, status: int 
             services.pool, services.data_keys, records, directory, granted.centre, at.now
         )
         summaries = records.summaries(granted.centre)[1]
+        twice = records.shared_names(granted.centre)
         return {
             "lines": [
-                {**_label(line, at), **views.traits(summaries[line.patient], at)}
+                {
+                    **_label(line, at),
+                    **views.traits(summaries[line.patient], at),
+                    "who": views.who_on_a_board(summaries[line.patient], at, twice, clinical=False),
+                }
                 for line in lines[:SHOWN]
             ],
             "number": len(lines),

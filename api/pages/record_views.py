@@ -60,6 +60,7 @@ def open_results(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
                 values=[wording.result_line_text(each, at.zone) for each in result.lines[:4]],
                 readable=result.received is not None and result.review is None,
                 to_tell=state == "to-inform",
+                to_say=result.to_say if state == "to-inform" else "",
                 corrected=result.corrected_after_review,
                 expected=french(result.order.detail["expected_by"], at.zone)
                 if result.order is not None and result.received is None

@@ -42,6 +42,7 @@ def result_view(result: Result, summary: PatientSummary, at: Moment) -> dict[str
     item = item_of(summary, result)
     order = result.order
     before = result.previous_review
+    rows = _rows(shown)
     return {
         "entry_id": str(result.entry_id),
         "title": result.title,
@@ -50,7 +51,8 @@ def result_view(result: Result, summary: PatientSummary, at: Moment) -> dict[str
         "tone": TONE[state],
         "ordered": _ordered(order, at) if order is not None else None,
         "versions": [_version(each, at) for each in shown],
-        "rows": _rows(shown),
+        "rows": rows,
+        "references": any(row["reference"] for row in rows),
         "corrected": result.corrected_after_review and result.review is None,
         "previous_reader": before.author if before else "",
         "to_validate": result.validation == "to-validate",

@@ -71,6 +71,14 @@ def of_centre(request: Request, granted: OfCentre, tout: int = 0) -> Response:
     def produce() -> tuple[dict[str, Any], int]:
         found, position = results_board_of(services, granted, at.now)
         can = acts_of(principal.role, allowed(services, granted, _ACTIONS))
+        records = services.records
+        summaries = records.summaries(granted.centre)[1]
+        twice = records.shared_names(granted.centre)
+
+        def who(patient: UUID | None) -> dict[str, Any] | None:
+            summary = summaries.get(patient) if patient else None
+            return views.who_on_a_board(summary, at, twice, clinical=True) if summary else None
+
         most = None if tout else SHOWN
         return {
             "groups": [
@@ -79,7 +87,9 @@ def of_centre(request: Request, granted: OfCentre, tout: int = 0) -> Response:
                     "title": GROUPS[group],
                     "number": len(rows),
                     "rest": 0 if tout else max(0, len(rows) - SHOWN),
-                    "rows": [_row(row, can, at) for row in rows[:most]],
+                    "rows": [
+                        {**_row(row, can, at), "who": who(row.patient)} for row in rows[:most]
+                    ],
                 }
                 for group, rows in found.items()
             ],
@@ -121,6 +131,9 @@ def _row(row: ResultRow, can: frozenset[str], at: views.Moment) -> dict[str, Any
         "ordered_by": row.ordered_by,
         "previous_reader": row.previous_reader,
         "attempts": row.attempts,
+        "by_hand": row.by_hand,
+        "item": str(row.item.line.entry_id) if row.item is not None else "",
+        "to_say": result.to_say if result is not None and row.group == "to-inform" else "",
         "act": act if act in can and act in ACTS else "",
         "verb": verb,
         "call": row.group == "to-inform" and "appel" in can,

@@ -20,13 +20,16 @@ from releve.projections.dates import (
     french,
     french_day,
     french_hour,
+    is_child,
     last_day,
     zone_of,
 )
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import SLOTS, Item, Line, PatientSummary
+from releve.projections.records import plain_name
 from releve.projections.summary_lines import Spoken
 from releve.projections.timeline import TimelineEntry
+from releve.projections.vocabulary import BORN, CHILD
 
 GREYED_AFTER: Final = {"stable": 90, "watcher": 30, "unstable": 30}
 ALWAYS: Final = ("allergies", "medications", "problems")
@@ -95,27 +98,44 @@ def traits(summary: PatientSummary, at: Moment) -> dict[str, Any]:
     name = summary.full_name()
     birth_name = (who.birth_name or "") if who else ""
     born = french(who.birth_date, at.zone) if who and who.birth_date else ""
+    sexes = CHILD if who and is_child(who.birth_date, at.day) else wording.SEX
     return {
         "id": str(summary.patient),
         "href": f"/patients/{summary.patient}",
         "name": name,
         "short": name,
         "birth_name": birth_name if not name.startswith(birth_name.upper()) else "",
-        "born": f"{_BORN.get(who.sex or '' if who else '', 'né(e)')} le {born}"
+        "born": f"{BORN.get(who.sex or '' if who else '', 'né(e)')} le {born}"
         if born
         else "naissance inconnue",
         "age": age_on(who.birth_date if who else None, at.day),
-        "sex": wording.SEX[(who.sex if who else None) or "unknown"],
+        "sex": sexes[(who.sex if who else None) or "unknown"],
         "ins": _INS[who.identity_status if who else "provisoire"],
         "identity_incomplete": summary.identity_incomplete,
     }
 
 
-_BORN: Final = {"male": "né", "female": "née"}
 _INS: Final = {
     "provisoire": "provisoire", "recuperee": "récupérée", "validee": "validée",
     "qualifiee": "qualifiée",
 }  # fmt: skip
+
+
+def who_on_a_board(
+    summary: PatientSummary, at: Moment, shared_names: frozenset[str], *, clinical: bool
+) -> dict[str, Any]:
+    """Who a line of a board is about: birth date, age, sex, same-name warning, allergy badge.
+
+    ``shared_names`` are :meth:`~releve.projections.records.CentreRecords.shared_names`; without
+    ``clinical`` there is no badge.
+    """
+    who = traits(summary, at)
+    return {
+        "birth_name": who["birth_name"],
+        "said": " · ".join(part for part in (who["born"], who["age"], who["sex"]) if part),
+        "namesake": plain_name(who["name"]) in shared_names,
+        "allergy": allergy(summary, at) if clinical else None,
+    }
 
 
 def severity_of(summary: PatientSummary) -> str | None:

@@ -152,4 +152,5 @@ def _row(row: ResultRow) -> dict[str, Any]:
         "previous_reader": row.previous_reader or None,
         "attempts": row.attempts,
         "document": str(row.document) if row.document else None,
+        "without_order": row.by_hand,
     }

@@ -63,6 +63,30 @@ def test_a_handover_waits_on_the_board_until_it_is_answered_there(web: Web) -> N
     assert after.text.count('action="/patients/') == board.text.count('action="/patients/') - 1
 
 
+def test_every_board_says_who_by_birth_and_same_name(web: Web) -> None:
+    """Two people of one name: a line says which one, with the allergy badge where it may."""
+    one, _ = (register(web, birth_date=f"195{year}-02-03", first_names=["Dominique"])
+              for year in (1, 2))  # fmt: skip
+    doctor = web.machine("present")
+    ask(doctor, one, "open-item", kind="result", text="Scanner awaited", due="2026-11-20")
+    ask(doctor, one, "write-handover", severity="stable", summary="Va bien")
+    browser = web.browser("present")
+    for page in ("/resultats", "/points?tout=1", "/relais"):
+        shown = html.unescape(browser.get(f"{page}").text)
+        (line,) = re.findall(r"TABLEAU Dominique.{0,600}", shown, re.S)[:1]
+        assert "née le 03/02/1951" in line, page
+        assert "homonyme" in line, page
+        assert "Allergies : non demandées" in line, page
+    for page in ("/echeances", "/relais"):
+        shown = html.unescape(web.browser("coordinator").get(page).text)
+        (line,) = re.findall(r"TABLEAU Dominique.{0,600}", shown, re.S)[:1]
+        assert "née le 03/02/1951" in line, page
+        assert "homonyme" in line, page
+        assert "Allergies" not in shown, page
+    board = html.unescape(browser.get("/resultats").text)
+    assert "point ouvert sans prescription" in board
+
+
 def test_the_office_sees_states_and_ages_and_no_word_of_them(web: Web) -> None:
     path = f"/api/v1/centres/{web.services.persona('present').centre}/handovers"
     seen = web.machine("present").get(path).json()

@@ -40,6 +40,41 @@ def test_a_treatment_past_its_planned_end_is_shown_as_to_be_checked() -> None:
     assert line["text"] == "Ramipril, jusqu'au 10/01/2026"
 
 
+def test_a_board_names_its_patient_by_birth_sex_and_same_name() -> None:
+    said = {}
+    for number, (sex, born) in enumerate(
+        (("male", "2011-11-24"), ("female", "2011-11-23"), ("female", "1948-03-02"))
+    ):
+        stream = Stream(number)
+        stream.add(Registered(birth_name="ROUX", first_names=("Alix",), sex=sex, birth_date=born))
+        summary = summary_of(stream)
+        shown = views.who_on_a_board(summary, AT, frozenset({"roux alix"}), clinical=bool(number))
+        assert shown["namesake"]
+        assert (shown["allergy"] is not None) == bool(number)
+        said[born] = shown["said"]
+    assert said == {
+        "2011-11-24": "né le 24/11/2011 · 14 ans · garçon",
+        "2011-11-23": "née le 23/11/2011 · 15 ans · femme",
+        "1948-03-02": "née le 02/03/1948 · 78 ans · femme",
+    }
+
+
+def test_a_sender_is_named_once_and_never_by_its_identifier() -> None:
+    for system, author, shown in (
+        ("Labo A", "Labo A", "import CDA"),
+        ("urn:oid:1.2.250.1.71.4.2.2|1990000101", "Dr Vidal, Labo A", "import CDA"),
+        ("1.2.250.1.71.4.2.2", "Labo A", "import CDA"),
+        ("Hôpital B", "Dr Vidal", "import CDA, Hôpital B"),
+    ):
+        stream = Stream()
+        stream.add(
+            AllergyRecorded(substance=Concept(text="Iode")),
+            source=Source(channel="cda", system=system, author=author),
+        )
+        (line,) = summary_of(stream).slot("allergies")
+        assert line.source_words == shown
+
+
 def test_a_refuted_allergy_is_never_called_active() -> None:
     stream = Stream()
     for clinical, verification in (("active", "refuted"), ("resolved", "confirmed")):

@@ -137,6 +137,32 @@ class TestResultsBoard:
             (late.id, True), (soon.id, False),
         ]  # fmt: skip
 
+    def test_a_result_awaited_without_an_order_is_expected_and_says_so(self) -> None:
+        by_hand, ordered, late = person(1), person(2), person(3)
+        order(ordered)
+        point = by_hand.add(ItemOpened(kind="result", text="Scanner demandé à l'hôpital"))
+        late.add(ItemOpened(kind="result", text="Biopsie", due="2026-11-20"))
+        late.add(ItemOpened(kind="task", text="Rappeler", due="2026-11-20"))
+        rows = shown(by_hand, ordered, late)["expected"]
+        assert {(row.patient, row.title, row.by_hand, row.late) for row in rows} == {
+            (late.id, "Biopsie", True, True),
+            (ordered.id, "Iono", False, False),
+            (by_hand.id, "Scanner demandé à l'hôpital", True, False),
+        }
+        assert all(row.owner for row in rows)
+        by_hand.add(ItemClosed(outcome="done", evidence="reçu"), target=point.event_id)
+        assert shown(by_hand)["expected"] == []
+
+    def test_a_patient_to_be_told_comes_with_what_to_say(self) -> None:
+        stream = person(1)
+        read = receive(stream)
+        stream.add(
+            ResultReviewed(verdict="abnormal", action="doubler le furosémide"), target=read.event_id
+        )
+        (row,) = shown(stream)["to-inform"]
+        assert row.result is not None
+        assert row.result.to_say.endswith(", doubler le furosémide")
+
     def test_a_correction_names_who_had_read_the_version_before(self) -> None:
         stream = person(1)
         first = receive(stream)
