@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 RELEASE = "2026-11"
@@ -125,13 +126,19 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(_SIGN.findall("".join(c for c in flat if not unicodedata.combining(c))))
 
 
+@lru_cache(maxsize=1024)
+def _words_of_name(name: str) -> tuple[str, ...]:
+    """The words of a name of the tables, worked out once; never a label of somebody's record."""
+    return words_of(name)
+
+
 def _begins(said: tuple[str, ...], names: Iterable[str]) -> int:
     """How many letters of a label are one of these names at its beginning; 0 where it is not."""
     if any(_ELSEWHERE.match(word) or word in _OTHERS for word in said[1:]):
         return 0
     longest = 0
     for name in names:
-        first = words_of(name)
+        first = _words_of_name(name)
         if not first or said[: len(first)] != first:
             continue
         # "K" alone, or in blood; "K-ras" is no potassium.
