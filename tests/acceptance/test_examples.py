@@ -30,7 +30,7 @@ class House(EntryPoint):
         file.write_text(json.dumps(data))
         found = self.done("command", name, "--as", who, "--data", str(file), *target)
         assert all(UUID(each) for each in found["event_ids"])
-        unshown = who == "coordinator" and "--patient" in target
+        unshown = who == "coordinator" and "patient" in found
         assert found["version"] is None if unshown else found["version"] >= 1
         assert isinstance(found["position"], int)
         return found
