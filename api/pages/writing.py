@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData
@@ -85,10 +85,43 @@ def hand_over(request: Request, granted: HandingOver, submitted: Submission) -> 
         return _handover(request, granted, form, submitted)
     chosen = (_chosen(submitted, "items"), _chosen(submitted, "contingencies"))
     data = forms.handover(form, *chosen)
+    _own_words(granted, form, data, patient_at(services_of(request), granted.patient).summary)
     names = {"items": "items-0", "contingencies": "contingencies-0"}
     return _signed(
         request, granted, form, "write-handover", data, names, "transmission"
     ) or _handover(request, granted, form, submitted, status=422)
+
+
+UNCHANGED: Final = "Inchangé, patient non revu pendant le séjour."
+"""What a handover says that repeats the one before, of somebody whom its author has not seen."""
+
+
+def _own_words(granted: Granted, form: Form, data: dict[str, Any], summary: PatientSummary) -> None:
+    """Ask for words, or for the tick that nothing changed, where the line is not the author's own.
+
+    An unstable or watched patient whom nobody saw during the stint is not handed on by signing
+    what the doctor before had written.
+    """
+    spoken = summary.one_liner()
+    untouched = spoken is not None and data.get("summary") == " ".join(spoken.text.split())
+    if data.get("severity") == "stable" or not untouched or _seen(summary, granted):
+        return
+    if not form.value("unchanged"):
+        form.wrong["unchanged"] = (
+            "Rien n’est écrit sur ce patient pendant votre séjour, et la ligne est celle de"
+            f" {spoken.line.source_author if spoken else ''} : la récrire, ou dire que le patient"
+            " n’a pas été revu."
+        )
+    elif UNCHANGED not in data.get("situation", ""):
+        data["situation"] = " ".join(filter(None, (data.get("situation", ""), UNCHANGED)))
+
+
+def _seen(summary: PatientSummary, granted: Granted) -> bool:
+    """Whether this stint wrote anything about the patient."""
+    severity = summary.severity
+    if severity is not None and severity.stint == granted.decision.stint:
+        return True
+    return bool(_week(summary, granted)) or _own_handover(summary, granted) is not None
 
 
 def _chosen(submitted: FormData | None, name: str) -> list[str]:
@@ -134,6 +167,7 @@ def _handover(
             "next_doctor": following.practitioner_name if following else "",
             "week": _week(summary, granted),
             "warnings": _warnings(summary, items),
+            "unseen": bool(form.error("unchanged")) or not _seen(summary, granted),
             "late": _is_late(granted) or bool(form.error("late_reason")),
         }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 from uuid import UUID
 
 import pytest
 from starlette.testclient import TestClient
 
+from releve.api.pages.writing import UNCHANGED
 from support.web import FORM, Web, hidden, key, submit
 
 pytestmark = pytest.mark.postgres
@@ -387,6 +389,28 @@ class TestAHandover:
         again = doctor.get(page)
         assert "Remplace celle que vous avez écrite" in again.text
         assert 'value="Saturation à 9 h"' in again.text
+
+    def test_of_somebody_not_seen_is_not_signed_untouched(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        patient = web.patient("T2", -1)
+        page = f"/patients/{patient}/transmission"
+        shown = html.unescape(doctor.get(page).text)
+        (said,) = re.findall(r'<textarea id="summary"[^>]*>(.*?)</textarea>', shown, re.S)
+        assert "patient non revu pendant mon séjour" in shown
+        typed = {"signer": "1", "severity": "watcher", "severity_reason": "Fragile",
+                 "summary": said.strip(), "situation": "Sa fille appelle le soir"}  # fmt: skip
+        refused = submit(doctor, page, **typed)
+        assert refused.status_code == 422
+        kept = html.unescape(refused.text)
+        assert 'id="unchanged-erreur"' in kept
+        assert typed["summary"] in kept
+        assert typed["situation"] in kept
+        assert entries(web, patient, "patient.handover-written") == 1
+        assert submit(doctor, page, unchanged="oui", **typed).status_code == 303
+        handed = html.unescape(doctor.get(f"/patients/{patient}").text)
+        assert f"{typed['situation']} {UNCHANGED}" in handed
+        assert "patient non revu pendant mon séjour" not in html.unescape(doctor.get(page).text)
 
 
 class TestAnAuditor:
