@@ -90,15 +90,18 @@ PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "hours": ("coordinator", lambda site: "/coordination/horaires"),
     "replay": (
         "present",
-        lambda site: f"/patients/{site.web.patient()}/chronologie"
-        "?connu=2026-11-18T12:00&survenu=2026-11-23T08:00",
+        lambda site: (
+            f"/patients/{site.web.patient()}/chronologie"
+            "?connu=2026-11-18T12:00&survenu=2026-11-23T08:00"
+        ),
     ),
     "paste": ("present", lambda site: f"/patients/{site.web.patient()}/coller"),
     "audit": ("auditor", lambda site: "/audit"),
     "audit of a record": (
         "auditor",
-        lambda site: f"/audit/patients/{site.web.patient()}"
-        "?connu=2026-11-20T12:00&survenu=2026-11-23T08:00",
+        lambda site: (
+            f"/audit/patients/{site.web.patient()}?connu=2026-11-20T12:00&survenu=2026-11-23T08:00"
+        ),
     ),
 }
 
