@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from releve.projections.dates import french
 from releve.projections.rule_release import Rules
+from releve.projections.since_last_stay import weight
 from releve.projections.vocabulary import BORN, INS_STATUS
 
 Card = dict[str, Any]
@@ -313,13 +314,22 @@ _SHARE: Mapping[int, int] = {8: 100, 6: 60, 4: 30, 3: 0}
 
 
 def around_sections(
-    head: Mapping[str, Any], cards: Sequence[Card], rules: Rules, words: int = 8
+    head: Mapping[str, Any],
+    cards: Sequence[Card],
+    rules: Rules,
+    words: int = 8,
+    *,
+    whole: bool = False,
 ) -> list[Section]:
-    """Today's appointments, visits of the stint, news of one's own patients, words to all."""
+    """Today's appointments, visits of the stint, news of one's own patients, words to all.
+
+    News begins with the weightiest: a death, then what became of one's own points and questions.
+    ``whole`` leaves nothing out.
+    """
     limits = rules.page
     today: list[tuple[str, str, str]] = []
     visits: list[tuple[str, str, str]] = []
-    news: list[tuple[str, str, str]] = []
+    news: list[tuple[int, str, str, str]] = []
     for card in cards:
         for line in card.get("appointments", ()):
             if line["today"] and line["mode"] not in _VISITS:
@@ -327,13 +337,16 @@ def around_sections(
             elif line["mode"] in _VISITS:
                 visits.append((line["starts_at"], visit_row(card, line), card["patient"]))
         if card.get("since"):
-            news.append((card["tier"], news_row(card, words), card["patient"]))
+            best = min(weight(each["kind"]) for each in card["since"])
+            news.append((best, card["tier"], news_row(card, words), card["patient"]))
     said = [("", clipped(text, words * 3), "") for text in head.get("messages", ())]
+    told = [row[1:] for row in sorted(news, key=lambda row: row[:2])]
+    left = f" (depuis le {head['left']})" if head.get("left") else ""
     found = []
     for name, title, rows, most in (
         (APPOINTMENTS, "Rendez-vous du jour", sorted(today), limits.appointments),
         (VISITS, "Visites du séjour", sorted(visits), limits.visits),
-        (SINCE, "Depuis votre dernier séjour", sorted(news, key=lambda row: row[0]), limits.since),
+        (SINCE, f"Depuis votre dernier séjour{left}", told, limits.since),
         (MESSAGES, "De vos prédécesseurs", said, limits.messages),
     ):
         centre = (
@@ -342,7 +355,7 @@ def around_sections(
             else []
         )
         if rows or centre:
-            kept = rows[: -(-most * _SHARE[words] // 100)]
+            kept = rows if whole else rows[: -(-most * _SHARE[words] // 100)]
             rows, kept = rows + centre, kept + centre
             found.append(
                 Section(

@@ -32,6 +32,8 @@ def frame_of(
 ) -> dict[str, Any]:
     """Where, for whom, after whom and whom to call: the same until the directory changes."""
     before = directory.previous(line.stint)
+    own = directory.last_stint_before(line.stint)
+    left = own.over_at.astimezone(zone_of(centre.zone)) if own else None
     numbers = [list(each) for each in centre.phones]
     numbers += [[site.name, site.phone] for site in centre.sites if site.phone]
     return {
@@ -43,6 +45,7 @@ def frame_of(
         "replaces": before.practitioner_name if before else "",
         "colleagues": [each.practitioner_name for each in directory.overlapping(line.stint)],
         "returning": view.returning,
+        "left": f"{left:%d/%m}" if left else "",
         "referent": f"{centre.referent.name} {centre.referent.phone}",
         "numbers": numbers,
         "on_call": [f"{each.name} {each.phone}" for each in centre.on_call_chain],

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 MOST = 6
 """Lines of news of one patient; the rest is counted."""
 News = dict[str, Any]
+_BEST_FIRST = (
+    "death", "outcome", "answer", "stopped", "corrected", "diagnosis", "allergy", "amended",
+    "other",
+)  # fmt: skip
+
+
+def weight(kind: str) -> int:
+    """The place of a kind of news: what became of the patient and of one's own asking first."""
+    return _BEST_FIRST.index(kind)
 
 
 def own_news(summary: PatientSummary, view: Viewpoint) -> list[News]:
@@ -37,6 +46,7 @@ def own_news(summary: PatientSummary, view: Viewpoint) -> list[News]:
         for kind, line, text in _told(summary, reader)
         if line.position > since and line.person != reader
     ]
+    found.sort(key=lambda each: weight(each["kind"]))
     named = {each["entry"] for each in found}
     others = [
         change

@@ -16,7 +16,7 @@ from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
 from releve.projections.briefing import Card
-from releve.projections.briefing_text import alarm_line, around_sections, substance
+from releve.projections.briefing_text import SINCE, alarm_line, around_sections, substance
 from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.editions import Edition
@@ -182,9 +182,15 @@ class _Shown:
                 "rows": [
                     {"text": text, "patient": patient}
                     for text, patient in zip(section.rows, section.patients, strict=True)
+                    if patient or section.tier != SINCE
+                ],
+                "notes": [
+                    text
+                    for text, patient in zip(section.rows, section.patients, strict=True)
+                    if not patient and section.tier == SINCE
                 ],
             }
-            for section in around_sections(head, cards, rules)
+            for section in around_sections(head, cards, rules, whole=self.everything)
         ]
 
     def _greeting(self) -> str:

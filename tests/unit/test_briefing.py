@@ -63,6 +63,7 @@ from releve.projections.briefing import (
 )
 from releve.projections.briefing_text import (
     allergy_badge,
+    around_sections,
     as_text,
     banner,
     card_text,
@@ -727,12 +728,31 @@ class TestSinceMyLastStay:
         stream.add(DeathRecorded(date="2026-11-20", source="famille"), author=OTHER)
         assert self.news(stream, since) == [
             ("death", "décès le 20/11/2026"),
-            ("corrected", "corrigé après votre lecture : Iono"),
             ("outcome", "« NFS » fait : normale"),
             ("answer", "réponse : faite, normale"),
             ("stopped", "Ramipril arrêté (15/11/2026) : toux"),
+            ("corrected", "corrigé après votre lecture : Iono"),
             ("diagnosis", "diagnostic : Goutte"),
         ]
+
+    def test_on_the_page_the_weightiest_news_comes_first_and_says_since_when(self) -> None:
+        cards = []
+        for number, payload in enumerate(
+            (ProblemRecorded(concept=Concept(text="Goutte")),) * 6
+            + (DeathRecorded(date="2026-11-20", source="famille"),)
+        ):
+            stream = person(number)
+            stream.add(EncounterRecorded(mode="cabinet"), author=ME)
+            stream.add(payload, author=OTHER)
+            cards.append(new_card(stream, back(1)))
+        head = HEAD | {"since": "12 dossiers modifiés", "left": "18/10"}
+        (section,) = around_sections(head, cards, NEW)
+        assert section.title == "Depuis votre dernier séjour (depuis le 18/10)"
+        assert section.rows[0] == "FOURNIER Marcel : décès le 20/11/2026"
+        assert section.rows[-1] == "Au centre : 12 dossiers modifiés"
+        assert (len(section.rows), section.hidden) == (6, 2)
+        (whole,) = around_sections(head, cards, NEW, whole=True)
+        assert (len(whole.rows), whole.hidden) == (8, 0)
 
     def test_a_late_entry_about_before_her_stay_is_news_and_her_own_writing_is_not(self) -> None:
         stream, since = self.left()
