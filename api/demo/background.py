@@ -16,7 +16,7 @@ from releve.api.demo.tables.acute import ACUTE
 from releve.api.demo.tables.chronic import CHRONIC
 from releve.api.demo.tables.drugs import DRUGS, conflict, forbidden
 from releve.api.demo.tables.laboratory import ANALYTES, SHIFTS, Trend
-from releve.api.demo.tables.shapes import Condition, band
+from releve.api.demo.tables.shapes import Condition, Who, band
 from releve.domain.commands import (
     Command,
     RecordAllergy,
@@ -101,6 +101,12 @@ class Chart:
         """Sex, as the tables ask for it."""
         return self.person.sex == "female"
 
+    def who(self, day: date) -> Who:
+        """Of whom something is said that day; ``fond`` stands for any lasting treatment."""
+        held = frozenset(c.key for c in self.conditions) | frozenset(self.passing)
+        drugs = frozenset(self.drugs)
+        return Who(self.age(day), self.female, held, drugs | {"fond"} if drugs else drugs)
+
     def measured(self, key: str, rng: Random) -> str:
         """The next value of an analyte."""
         if key not in self.trends:
@@ -161,6 +167,8 @@ def acute_for(rng: Random, chart: Chart, day: date) -> Condition | None:
         if condition.sex not in (None, chart.person.sex) or condition.key in chart.had:
             continue
         weight = condition.rates[band(age)]
+        if condition.key == "sport" and {"alzheimer", "coeur"} & {c.key for c in chart.conditions}:
+            continue
         if weight and condition.youngest <= age <= condition.oldest:
             fitting.append(condition)
             weights.append(weight * (4 if day.month in condition.months else 1))
@@ -178,6 +186,10 @@ def acceptable(key: str, chart: Chart, day: date, beside: list[str]) -> bool:
     if drug.atc.startswith("M01A"):
         return 12 <= age < 75 and not {"rein", "coeur"} & {c.key for c in chart.conditions}
     if drug.atc.startswith("A10BA") and any(c.key == "rein" for c in chart.conditions):
+        return False
+    if key == "methotrexate" and any(c.key in ("rein", "alcool") for c in chart.conditions):
+        return False
+    if key == "acide_folique" and "methotrexate" not in (*chart.drugs, *beside):
         return False
     return age >= 15 or key in CHILDREN
 
@@ -277,7 +289,7 @@ def life(draw: Draw, chart: Chart, day: date) -> list[Command]:
     person, age = chart.person, chart.age(day)
     rng = draw("life", str(person.index))
     told: list[Command] = []
-    if rng.random() < 0.55:
+    if age > 16 and rng.random() < 0.55:
         told.append(_history("lifestyle", rng.choice(LIFESTYLE)))
     retired = ", retraitée" if person.sex == "female" else ", retraité"
     if age > 18 and rng.random() < 0.5:
@@ -289,7 +301,11 @@ def life(draw: Draw, chart: Chart, day: date) -> list[Command]:
         told.append(
             _history("functional-status", rng.choice(("Sort seul, canne", "Aide à la toilette")))
         )
-    if chart.allergen is None and rng.random() < 0.04:
+    if (
+        "hta" in {c.key for c in chart.conditions}
+        and "candesartan" in chart.drugs
+        and rng.random() < 0.3
+    ):
         told.append(_history("adverse-reactions", "Toux sèche sous inhibiteur de l'enzyme"))
     for label, oldest, share, sex in PROCEDURES:
         if sex in (None, person.sex) and age > oldest and rng.random() < share:

@@ -14,7 +14,7 @@ from releve.api.demo.scribe import Scribe
 from releve.api.demo.tables import growth
 from releve.api.demo.tables.drugs import DRUGS
 from releve.api.demo.tables.laboratory import PANELS
-from releve.api.demo.tables.shapes import Condition
+from releve.api.demo.tables.shapes import Condition, sayable
 from releve.domain.commands import (
     AcceptItem,
     AmendNote,
@@ -55,18 +55,22 @@ ANSWERS = (
     "La fille, dont le numéro est au dossier.", "À sa demande, rien ne s'oppose à changer.",
 )  # fmt: skip
 IF_THEN = (
-    ("Fièvre, essoufflement ou malaise", "Revoir le jour même, sinon le 15"),
-    ("Ne mange plus ou ne boit plus", "Appeler l'entourage, visite avant le soir"),
-    ("Douleur qui réveille malgré le traitement", "Appel au médecin en poste, réévaluer la dose"),
-    ("Ne répond pas à deux appels", "Passage de l'infirmière, puis visite"),
-    ("Confusion ou chute", "Visite le jour même, revoir les traitements"),
+    "Fièvre, essoufflement ou malaise => Revoir le jour même, sinon le 15",
+    "Ne mange plus ou ne boit plus => Appeler l'entourage, visite avant le soir",
+    "Douleur qui réveille malgré le traitement => Appel au médecin en poste, réévaluer la dose",
+    "[16-] Ne répond pas à deux appels => Passage de l'infirmière, puis visite",
+    "[65-] Confusion ou chute => Visite le jour même, revoir les traitements",
 )
-LONGER = (
-    ("monitoring", "Contrôler la tension au cabinet", 21), ("referral", "Avis du spécialiste : date à obtenir", 30),
-    ("renewal", "Ordonnance de fond à renouveler", 42), ("admin", "Dossier administratif à compléter", 25),
-    ("review", "Réévaluer le traitement de fond", 38), ("call", "Appeler : tolérance du traitement", 12),
+PICKED_UP = (
+    "Répond au téléphone sans s'essouffler.", "Un proche a décroché et a confirmé.",
+    "Rappelé au second essai.", "L'infirmière le confirme.",
 )  # fmt: skip
-"""What any visit may leave to do, whatever its reason: (kind, text, days)."""
+LONGER = (
+    "[18-] monitoring : Contrôler la tension au cabinet : 21", "referral : Avis du spécialiste, date à obtenir : 30",
+    "[16- @fond] renewal : Ordonnance de fond à renouveler : 42", "admin : Dossier administratif à compléter : 25",
+    "[16- @fond] review : Réévaluer le traitement de fond : 38", "[@fond] call : Appeler, tolérance du traitement : 12",
+)  # fmt: skip
+"""What any visit may leave to do, whatever its reason: kind, text, days."""
 LOINC = "http://loinc.org"
 ITEM = "patient.item-opened"
 EHPADS = ("EHPAD Les Tilleuls", "EHPAD du Val-Fleuri")
@@ -118,10 +122,9 @@ class Course:
                 others=tuple(c for c in chart.conditions if c.key != condition.key),
                 drugs=tuple(DRUGS[key].name for key in chart.drugs),
                 measures=said,
-                female=chart.female,
-                age=age,
-                hamlet=person.hamlet,
-                witness=people.invented_word(rng),
+                who=chart.who(day),
+                village=person.hamlet,
+                families=(people.family_name(rng), people.family_name(rng)),
                 previous=chart.note,
                 ordered=asked,
             ),
@@ -130,10 +133,10 @@ class Course:
         dying = chart.dead is not None and chart.dead <= week.monday + timedelta(days=14)
         watched = condition.key in SERIOUS and rng.random() < 0.55 and chart.handed != week.label
         watched = watched and not dying
-        item = self._item(rng, condition, day) if not asked else None
+        item = self._item(rng, chart, condition, day) if not asked else None
         resident = age > 80 and scribe.rng("ehpad", str(person.index)).random() < 0.15
         visited = age > 75 and rng.random() < 0.25
-        trigger, action = rng.choice(IF_THEN)
+        trigger, action = rng.choice(sayable(IF_THEN, chart.who(day))).split(" => ")
         contingency = SetContingency(
             condition=trigger, action=action, who="médecin en poste",
             valid_until=(day + timedelta(days=12)).isoformat(),
@@ -220,11 +223,13 @@ class Course:
             return ()
         return (AssertAbsence(slot="allergies", asked_on=day.isoformat()),)
 
-    def _item(self, rng: Random, condition: Condition, day: date) -> OpenItem | None:
+    def _item(self, rng: Random, chart: Chart, condition: Condition, day: date) -> OpenItem | None:
+        who = chart.who(day)
         if condition.follow_up is not None and rng.random() < 0.6:
             kind, text, days = condition.follow_up
         elif rng.random() < 0.13:
-            kind, text, days = rng.choice(LONGER)
+            kind, text, after = rng.choice(sayable(LONGER, who)).split(" : ")
+            days = int(after)
         else:
             return None
         due = workday(day + timedelta(days=days + rng.randrange(5)))
@@ -337,7 +342,13 @@ class Course:
                 entries={"problem": entry},
             )  # fmt: skip
             del chart.passing[key]
-        held = [h for h in chart.drugs.values() if not h.entry.act.endswith(f"{at:%Y%m%d%H%M%S%f}")]
+        held = [
+            h
+            for h in chart.drugs.values()
+            # Folic acid goes with methotrexate, and stays as long as it is taken.
+            if h.key not in ("methotrexate", "acide_folique")
+            and not h.entry.act.endswith(f"{at:%Y%m%d%H%M%S%f}")
+        ]
         if not held:
             return
         pick = rng.choice(held)
@@ -457,6 +468,7 @@ class Course:
         scribe = self.scribe
         at = datetime.combine(week.monday + timedelta(days=4), time(18, 30), PARIS)
         at += timedelta(seconds=rng.randrange(4_000))
+        plans = sayable(condition.plans, chart.who(at.date()))
         poor = rng.random() < 0.3
         written = scribe.write(
             at, f"handover-{made[-12:]}", chart.target, "doctor",
@@ -464,8 +476,8 @@ class Course:
                 severity="watcher",
                 severity_reason=f"À revoir : {condition.label}",
                 review_by=(week.monday + timedelta(days=9)).isoformat(),
-                summary="À revoir" if poor else f"{condition.label} : {rng.choice(condition.plans)}"[:160],
-                actions=() if poor else ("Revoir ou rappeler mardi", f"Vérifier : {condition.plans[0]}"),
+                summary="À revoir" if poor else f"{condition.label} : {rng.choice(plans)}"[:160],
+                actions=() if poor else ("Revoir ou rappeler mardi", f"Vérifier : {plans[0]}"),
                 situation="" if poor else rng.choice((
                     "Prévenu qu'un autre médecin le reverra.", "Joignable le matin, entourage présent.",
                     "Vit seul, voisin prévenu.", "La famille rappellera lundi.")),
@@ -492,7 +504,7 @@ class Course:
                      SetIllnessSeverity(severity="stable"))  # fmt: skip
         scribe.write(
             seen + timedelta(minutes=2), f"call-{made[-12:]}", chart.target, "doctor",
-            SignNote(subjective=f"Appel : va mieux. {people.invented_word(rng).capitalize()} a décroché.",
+            SignNote(subjective=f"Appel : va mieux. {rng.choice(PICKED_UP)}",
                      plan="Fin de la surveillance."),
         )  # fmt: skip
         scribe.write(

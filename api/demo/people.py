@@ -11,6 +11,8 @@ import random
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from releve.api.demo.tables.context import VILLAGES
+
 CENTRE_NAMES = (
     ("Centre de santé des Trois-Étangs", "Brévial-le-Haut"),
     ("Centre de santé du Val-Morvaine", "Morvaine"),
@@ -102,32 +104,6 @@ STREETS = (
     "rue de la Forge", "chemin de la Croix", "route du Puy", "rue des Écoles", "place du Foirail",
 )  # fmt: skip
 
-_ONSETS = (
-    "B",
-    "C",
-    "Ch",
-    "Cl",
-    "D",
-    "F",
-    "Fr",
-    "G",
-    "Gr",
-    "J",
-    "L",
-    "M",
-    "N",
-    "P",
-    "Pl",
-    "R",
-    "S",
-    "T",
-    "Tr",
-    "V",
-)
-_VOWELS = ("a", "e", "i", "o", "u", "ou", "au", "eu", "ei", "on", "an", "in")
-_MIDDLES = ("b", "d", "g", "l", "m", "n", "r", "t", "v", "ss", "rd", "rt", "lv", "gn", "ll", "nt")
-_ENDS = ("ergues", "aval", "ignac", "olles", "oubert", "assou", "ivert", "eyrol", "antel", "oudie")
-
 
 def generator(seed: int, kind: str, key: str) -> random.Random:
     """The random generator of one entity, and of nothing else."""
@@ -146,10 +122,11 @@ def request_key(seed: int, kind: str, key: str) -> bytes:
     return hashlib.blake2b(f"{seed}|request|{kind}|{key}".encode(), digest_size=32).digest()
 
 
-def invented_word(rng: random.Random) -> str:
-    """A word that no dictionary and no schema holds: a hamlet, a neighbour's name."""
-    word = rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_MIDDLES) + rng.choice(_VOWELS)
-    return word + rng.choice(_MIDDLES) + rng.choice(_ENDS)
+def family_name(rng: random.Random) -> str:
+    """An invented family name, that some inhabitant may bear too."""
+    return (
+        rng.choice(FAMILY_NAMES) if rng.random() < 0.3 else rng.choice(_STEMS) + rng.choice(_TAILS)
+    )
 
 
 @dataclass(frozen=True)
@@ -205,13 +182,11 @@ def _drawn(seed: int, centre: int, index: int, today: date) -> Person:
     sex = rng.choices(("female", "male"), weights=(52, 48))[0]
     return Person(
         index=index,
-        family=rng.choice(FAMILY_NAMES)
-        if rng.random() < 0.3
-        else rng.choice(_STEMS) + rng.choice(_TAILS),
+        family=family_name(rng),
         given=rng.choice(WOMEN if sex == "female" else MEN),
         sex=sex,
         born=born,
-        hamlet=invented_word(rng),
+        hamlet=rng.choice(VILLAGES),
         insee=f"23{990 + 2 * (centre % 5) + rng.randrange(2)}",
         ins="",
     )
@@ -288,7 +263,7 @@ def _at_home(
         family=family,
         hamlet=head.hamlet,
         household=home,
-        address=f"{rng.randint(1, 60)} {rng.choice(STREETS)}, {head.hamlet.capitalize()}",
+        address=f"{rng.randint(1, 60)} {rng.choice(STREETS)}, {head.hamlet}",
         phones=(("fixe", landline),)
         if child or own.random() < 0.15
         else (("mobile", mobile), ("fixe", landline)),

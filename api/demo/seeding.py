@@ -23,6 +23,7 @@ from releve.domain.commands import (
     ReceiveDocument,
     RecordConsultation,
     RegisterPatient,
+    SignNote,
 )
 from releve.domain.continuity import Attachment
 from releve.domain.events import (
@@ -141,9 +142,10 @@ class Seeder:
             seeded.names += _as_written(who.birth_name or "", " ".join(who.first_names))
         if act.source is not None and act.source.author:
             seeded.names.append(act.source.author)
-        note = act.command.note if isinstance(act.command, RecordConsultation) else None
-        if note is not None:
-            seeded.texts.append(f"{note.subjective} {note.objective} {note.plan}")
+        note = act.command.note if isinstance(act.command, RecordConsultation) else act.command
+        if isinstance(note, SignNote):
+            parts = (note.one_liner, note.subjective, note.objective, note.assessment, note.plan)
+            seeded.texts.append(" ".join(part for part in parts if part))
 
 
 def _as_written(family: str, given: str) -> tuple[str, ...]:

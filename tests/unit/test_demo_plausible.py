@@ -19,9 +19,10 @@ import pytest
 from releve.api.demo import authors, background, calendar, people
 from releve.api.demo.acts import INS_TEST, PARIS, Act, Sizes
 from releve.api.demo.generator import VISITS_PER_PATIENT_YEAR, history
-from releve.api.demo.tables import growth
+from releve.api.demo.tables import context, growth
 from releve.api.demo.tables.drugs import DRUGS, conflict, forbidden
 from releve.api.demo.tables.laboratory import filtration
+from releve.api.demo.tables.shapes import Condition, Who, sayable
 from releve.api.demo.telling import Teller
 from releve.domain.aggregates import REGISTRY
 from releve.domain.aggregates.patient import Patient
@@ -32,7 +33,7 @@ from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.ins import InsStatusChanged
 from releve.domain.aggregates.patient.medications import MedicationStarted, MedicationStopped
 from releve.domain.aggregates.patient.observations import ObservationRecorded
-from releve.domain.aggregates.patient.open_items import closed_items, current_item
+from releve.domain.aggregates.patient.open_items import ItemOpened, closed_items, current_item
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.questions import QuestionAnswered
 from releve.domain.aggregates.patient.results import InvestigationOrdered, ResultReceived
@@ -363,6 +364,72 @@ def test_consecutive_notes_carry_over_as_much_as_real_ones(demo: Demo) -> None:
     assert 0.20 <= sum(shares) / len(shares) <= 0.45
 
 
+def test_what_is_written_fits_age_and_what_else_is_held(demo: Demo) -> None:
+    judged = 0
+    for label, each in notes(demo).items():
+        patient = demo.patients[label]
+        held = {code(e.payload.concept) for e in patient.problems}  # type: ignore[attr-defined]
+        for at, text in each:
+            age = (at.date() - born(patient)).days / 365.25
+            words = text.lower()
+            assert 17 <= age < 66 or "charge de travail" not in words
+            assert 17 <= age < 66 or "arrêt de travail" not in words
+            assert "G30.9" not in held or "ne pas conduire" not in words
+            assert "G30.9" not in held or "charge de travail" not in words
+            assert age >= 18 or "petits-enfants" not in words
+            judged += 1
+    assert judged > 1_000
+
+
+def test_methotrexate_comes_with_folic_acid_and_without_renal_disease(demo: Demo) -> None:
+    taken = 0
+    for patient in demo.patients.values():
+        codes = [line[0] for line in courses(patient)]
+        held = {code(e.payload.concept) for e in patient.problems}  # type: ignore[attr-defined]
+        if "L04AX03" in codes:
+            over = {e.envelope.target for e in patient.told(MedicationStopped)}
+            kept = {
+                code(e.payload.concept)  # type: ignore[attr-defined]
+                for e in patient.medications
+                if e.event_id not in over
+            }
+            assert {"L04AX03", "B03BB01"} <= kept
+            assert "N18.3" not in held
+            taken += 1
+    assert taken >= 1
+
+
+def test_children_leave_no_lasting_prescription_to_renew(demo: Demo) -> None:
+    for label, patient in demo.patients.items():
+        for event in patient.items:
+            item = event.payload
+            age = (event.recorded_at.date() - born(patient)).days / 365.25
+            if isinstance(item, ItemOpened) and "golden" not in label and age < 16:
+                assert item.kind != "renewal"
+                assert "traitement de fond" not in item.text
+            assert not isinstance(item, ItemOpened) or ": fait" not in (item.done_when or "")
+
+
+def test_one_note_in_three_at_the_most_names_a_place_or_a_family(demo: Demo) -> None:
+    named = re.compile(
+        r"\b(?:" + "|".join(context.VILLAGES) + r")\b|\b(?:mme|m\.|dr|taxi) [a-zé]{5}", re.I
+    )
+    texts = [text for each in notes(demo).values() for _, text in each]
+    assert sum(bool(named.search(text)) for text in texts) <= len(texts) / 3
+
+
+def test_a_guard_keeps_a_fragment_for_those_it_fits() -> None:
+    fragments = ("[18-64 !alzheimer] arrêté{e}", "[@a/b] pris", "[+rein] prudence", "vu{e}")
+    worker = Who(64.9, female=True, drugs=frozenset({"b"}))
+    assert sayable(fragments, worker) == ("arrêtée", "pris", "vue")
+    other = Who(40, female=False, conditions=frozenset({"alzheimer", "rein"}))
+    assert sayable(fragments, other) == ("prudence", "vu")
+    for condition in background.CONDITIONS.values():
+        for lists in (condition.complaints, condition.signs, condition.plans):
+            assert sayable(lists, Who(5, female=False)) or not condition.rates[0], condition.key
+            assert sayable(lists, Who(90, female=False)), condition.key
+
+
 def test_six_hands_write() -> None:
     rngs = (people.generator(SIZES.seed, "centre-0/style", name) for name, _ in people.DOCTORS)
     assert {authors.style_of(rng) for rng in rngs} == set(authors.STYLES)
@@ -415,7 +482,7 @@ def test_conditions_are_as_frequent_as_declared(demo: Demo) -> None:
         age = (first - person.born).days / 365.25
         has = background.conditions_of(share, person, first)
         held.update(each.key for each in has)
-        before: list[background.Condition] = []
+        before: list[Condition] = []
         for condition in background.ORDERED:
             likely = background.chance(condition, age, person.sex, before)
             wanted[condition.key] += likely  # type: ignore[assignment] # a sum of chances

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 BANDS = (16, 45, 65, 80)
@@ -25,6 +27,7 @@ class Condition:
     drugs: tuple[str, ...] = ()
     """Keys of treatments: ``a/b`` is one of them, ``?`` for one patient in three."""
     complaints: tuple[str, ...] = ()
+    """What patients say; ``{e}`` agrees with the patient, in the signs too."""
     signs: tuple[str, ...] = ()
     plans: tuple[str, ...] = ()
     chronic: bool = True
@@ -69,16 +72,69 @@ def condition(
         key=key,
         label=label,
         cim10=cim10,
-        words=_parts(words),
+        words=parts(words),
         rates=rates,
         drugs=tuple(drugs.split()),
-        complaints=_parts(says),
-        signs=_parts(shows),
-        plans=_parts(plans),
+        complaints=parts(says),
+        signs=parts(shows),
+        plans=parts(plans),
         chronic=chronic,
         **given,  # type: ignore[arg-type] # the remaining fields, by name
     )
 
 
-def _parts(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split("|") if part.strip())
+@dataclass(frozen=True)
+class Who:
+    """Of whom something is said: what its guard asks."""
+
+    age: float
+    """Years."""
+    female: bool
+    conditions: frozenset[str] = frozenset()
+    """Keys of what the record holds."""
+    drugs: frozenset[str] = frozenset()
+    """Keys of what is taken."""
+
+
+_GUARD = re.compile(r"\[([^\]]*)\]\s*")
+
+
+def sayable(fragments: Iterable[str], who: Who) -> tuple[str, ...]:
+    """The fragments that make sense for somebody, agreeing with their sex.
+
+    A fragment may begin with a guard: ``[18-64]`` ages in years, ``[f]`` and ``[m]`` sex, ``[+x]``
+    and ``[!x]`` with and without condition x, ``[@a/b]`` only who takes treatment a or b.
+    """
+    agreed = {
+        "e": "e" if who.female else "",
+        "he": "elle" if who.female else "il",
+        "He": "Elle" if who.female else "Il",
+        "village": "{village}",
+        "family": "{family}",
+    }
+    found = []
+    for fragment in fragments:
+        guard = _GUARD.match(fragment)
+        if guard is None or all(_holds(word, who) for word in guard[1].split()):
+            found.append(fragment[guard.end() if guard else 0 :].format_map(agreed))
+    return tuple(found)
+
+
+def _holds(word: str, who: Who) -> bool:
+    match word[0]:
+        case "!":
+            return word[1:] not in who.conditions
+        case "+":
+            return word[1:] in who.conditions
+        case "@":
+            return not who.drugs.isdisjoint(word[1:].split("/"))
+        case "f" | "m":
+            return who.female is (word == "f")
+        case _:
+            youngest, _, oldest = word.partition("-")
+            return float(youngest or 0) <= who.age < float(oldest or 130) + 1
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """What stands between bars and line ends."""
+    return tuple(part.strip() for part in re.split(r"[|\n]", text) if part.strip())
