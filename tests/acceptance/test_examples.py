@@ -120,8 +120,8 @@ def test_every_command_takes_its_own_example(
     entries = house.done("replay", made["patient"])["entries"]
     topics = {each["topic"]: each["event_id"] for each in entries}
     handover = topics["patient.handover-written"]
-    answer = {**examples.pop("read-back-handover"), "handover": handover}
-    house.command("read-back-handover", answer, "referent", *patient)
+    read_back = {**examples.pop("read-back-handover"), "handover": handover}
+    house.command("read-back-handover", read_back, "referent", *patient)
     somebody, theirs = next(
         (row["patient"], each["event_id"])
         for row in house.done("briefing")["rows"]

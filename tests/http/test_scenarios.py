@@ -786,12 +786,12 @@ def test_20_two_doctors_write_one_record_and_the_second_is_told(story: Story) ->
         stale = send(desk, patient, "change-contact-details", tag, **moved)
         assert (stale.status_code, stale.json()["code"]) == (412, "version-not-shown")
         seen = {"releve-seen-position": "0"}
-        told = send(desk, patient, "change-contact-details", seen, **moved)
-        assert told.status_code == 201
-        (last,) = told.json()["arrived"]
+        sent = send(desk, patient, "change-contact-details", seen, **moved)
+        assert sent.status_code == 201
+        (last,) = sent.json()["arrived"]
         assert set(last) == {"author", "role", "recorded_at"}
         assert last["author"] in names
-        assert "Zona" not in told.text
+        assert "Zona" not in sent.text
 
         # On the page, what was typed stays, beside what arrived.
         page, browser = f"/patients/{patient}/consultation", web.browser("stint-2026-11-24")

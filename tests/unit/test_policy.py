@@ -348,7 +348,7 @@ class TestNothingByDefault:
         for role in ROLES:
             actor = Actor(role, PERSON, frozenset({CENTRE}), (WINDOW,), suspended=True)
             for kind in ("patient", "stint", "centre", "inbox", "service"):
-                resource = Resource(kind, frozenset({CENTRE}), stint=STINT)  # type: ignore[arg-type]  # each is a kind
+                resource = Resource(kind, frozenset({CENTRE}), stint=STINT)
                 context = Context(START, START, treated=True, authored=True, asked=True, case=True)
                 rules = {decide(actor, action, resource, context).rule for action in Action}
                 assert rules == {"suspended"}

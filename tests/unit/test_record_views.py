@@ -13,7 +13,7 @@ from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.summary_review import SummaryReviewed
 from releve.domain.events import Author, Source
-from releve.domain.values import Coding, Concept, Quantity, Threshold
+from releve.domain.values import Coding, Concept, Quantity, Sex, Threshold
 from releve.projections.patient_summary import PatientSummary, fold_all
 from releve.projections.rule_release import load_rules
 from support.patient_events import Stream
@@ -42,9 +42,10 @@ def test_a_treatment_past_its_planned_end_is_shown_as_to_be_checked() -> None:
 
 def test_a_board_names_its_patient_by_birth_sex_and_same_name() -> None:
     said = {}
-    for number, (sex, born) in enumerate(
-        (("male", "2011-11-24"), ("female", "2011-11-23"), ("female", "1948-03-02"))
-    ):
+    people: tuple[tuple[Sex, str], ...] = (
+        ("male", "2011-11-24"), ("female", "2011-11-23"), ("female", "1948-03-02"),
+    )  # fmt: skip
+    for number, (sex, born) in enumerate(people):
         stream = Stream(number)
         stream.add(Registered(birth_name="ROUX", first_names=("Alix",), sex=sex, birth_date=born))
         summary = summary_of(stream)

@@ -142,7 +142,7 @@ class TestResultsBoard:
         order(ordered)
         point = by_hand.add(ItemOpened(kind="result", text="Scanner demandé à l'hôpital"))
         late.add(ItemOpened(kind="result", text="Biopsie", due="2026-11-20"))
-        late.add(ItemOpened(kind="task", text="Rappeler", due="2026-11-20"))
+        late.add(ItemOpened(kind="call", text="Rappeler", due="2026-11-20"))
         rows = shown(by_hand, ordered, late)["expected"]
         assert {(row.patient, row.title, row.by_hand, row.late) for row in rows} == {
             (late.id, "Biopsie", True, True),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
@@ -670,7 +671,7 @@ class TestResults:
 
     def test_a_call_after_the_report_stands_beside_it(self) -> None:
         stream = Stream()
-        lab = {"report": "R1", "laboratory": "Labo"}
+        lab: dict[str, Any] = {"report": "R1", "laboratory": "Labo"}
         final = stream.add(result("4.1", **lab))
         called = stream.add(result("6.4", "phoned", **lab))
         again = stream.add(result("6.6", "phoned", **lab), target=called.event_id)

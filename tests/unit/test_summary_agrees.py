@@ -143,12 +143,7 @@ def folded(told: Iterable[Payload | Told]) -> tuple[Patient, PatientSummary]:
 
 
 def placed(event: Event, position: int) -> Event:
-    return type(event)(
-        **{
-            name: position if name == "position" else getattr(event, name)
-            for name in event.__struct_fields__
-        }
-    )
+    return msgspec.structs.replace(event, position=position)
 
 
 @pytest.mark.parametrize("told", HISTORIES.values(), ids=HISTORIES)
