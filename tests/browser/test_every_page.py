@@ -174,6 +174,32 @@ def test_what_is_not_there_is_said_accessibly(site: Site, axe: Axe) -> None:
         context.close()
 
 
+def test_the_bar_is_one_line_and_leaves_a_small_screen_to_the_page(site: Site) -> None:
+    for persona, entries in (("present", 7), ("referent", 8)):
+        context = site.context(javascript=False)
+        try:
+            page = site.sign_in(context, persona)
+            page.goto("/patients")
+            links = page.locator(".bar nav a")
+            page.set_viewport_size({"width": 1280, "height": 800})
+            boxes = [links.nth(number).bounding_box() for number in range(entries)]
+            boxes.append(page.get_by_role("button", name="Quitter").bounding_box())
+            middles = {round((box["y"] + box["height"] / 2) / 8) for box in boxes if box}
+            assert len(boxes) == entries + 1
+            assert max(middles) - min(middles) <= 1, "the bar takes two lines at 1280 px"
+            assert all(box and box["x"] + box["width"] <= 1280 for box in boxes)
+            page.set_viewport_size({"width": 390, "height": 844})
+            title = page.locator("h1").bounding_box()
+            assert title is not None
+            assert title["y"] < 120, "the bar pushes the page down"
+            links.last.focus()
+            shown = links.last.bounding_box()
+            assert shown is not None
+            assert 0 <= shown["x"] < shown["x"] + shown["width"] <= 390, "focus scrolls to it"
+        finally:
+            context.close()
+
+
 def test_nothing_is_fetched_from_elsewhere_and_the_first_view_is_small(site: Site) -> None:
     context = site.context()
     try:
