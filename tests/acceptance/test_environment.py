@@ -77,7 +77,7 @@ def test_doctor_examines_everything_and_tells_what_to_mend(
     assert found["ok"] is True
     names = [check["name"] for check in found["checks"]]
     assert names == ["Python", "disque", "mémoire", "port", "clés", "base", "horloge", "retard",
-                     "dossiers en attente", "sources"]  # fmt: skip
+                     "dossiers en attente", "sources", "dossier surveillé", "tâches"]  # fmt: skip
     assert all({"name", "ok", "what", "why", "do"} == set(check) for check in found["checks"])
     foreign = CommandLine(tmp_path)
     (tmp_path / "x").write_text("x")
