@@ -8,7 +8,7 @@ live as long.
 from __future__ import annotations
 
 import contextlib
-import threading
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -322,9 +322,6 @@ def cell_of(owner_url: str) -> UUID:
     return UUID(str(row[0]))
 
 
-_pinning = threading.Lock()
-
-
 def pin_log_key(database: Connection, signer: LogSigner) -> str:
     """Keep the log's verifier key in the state directory, once; later starts compare.
 
@@ -334,10 +331,14 @@ def pin_log_key(database: Connection, signer: LogSigner) -> str:
     from releve.security.errors import KeyRefused
 
     path = database.state.path / "log.vkey"
-    with _pinning:
-        if not path.exists():
-            path.write_text(signer.vkey + "\n", encoding="ascii")
-        pinned = path.read_text(encoding="ascii").strip()
+    if not path.exists():
+        # Whole or not at all, and once: another process may be starting in the same directory.
+        written = path.with_name(f"{path.name}.{uuid4().hex}")
+        written.write_text(signer.vkey + "\n", encoding="ascii")
+        with contextlib.suppress(FileExistsError):
+            os.link(written, path)
+        written.unlink()
+    pinned = path.read_text(encoding="ascii").strip()
     if pinned != signer.vkey:
         raise KeyRefused("the log key is not the one pinned in this state directory")
     return pinned
