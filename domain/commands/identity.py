@@ -102,7 +102,7 @@ class ChangeContactDetails(Command, frozen=True, kw_only=True, omit_defaults=Tru
     example: ClassVar[Mapping[str, Any]] = {
         "phones": [["mobile", "+33 6 99 00 00 01"]],
         "address": "3 rue du Lavoir",
-        "trusted_person": {"name": "Claude Exemple", "phone": "+33 6 99 00 00 02"},
+        "trusted_person": {"name": "Dominique Exemple", "phone": "+33 6 99 00 00 02"},
     }
 
     phones: tuple[tuple[str, str], ...] = ()

@@ -255,10 +255,10 @@ def test_a_challenge_stands_beside_the_problem_until_it_is_answered(
 def test_the_referent_keeps_contact_details(web: Web, page: str) -> None:
     referent = web.browser("referent")
     shown = done(referent, page, "coordonnees", phones="+33 6 99 00 00 01", label_0="mobile",
-                 address="3 rue du Lavoir", trusted_person="Claude Exemple")  # fmt: skip
+                 address="3 rue du Lavoir", trusted_person="Dominique Exemple")  # fmt: skip
     assert "3 rue du Lavoir" in shown
     again = referent.get(f"{page}/gestes/coordonnees").text
-    assert 'value="Claude Exemple"' in again
+    assert 'value="Dominique Exemple"' in again
 
 
 class TestQuestions:

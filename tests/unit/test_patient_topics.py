@@ -218,13 +218,13 @@ def test_contact_details_replace_the_ones_before_and_the_same_again_is_nothing()
     command = ChangeContactDetails(
         phones=(("mobile", " +33 6 99 00 00 01 "),),
         address="3 rue du Lavoir",
-        trusted_person=RelatedPerson(name=" Claude Exemple ", phone="+33 6 99 00 00 02"),
+        trusted_person=RelatedPerson(name=" Dominique Exemple ", phone="+33 6 99 00 00 02"),
         legal_representatives=(RelatedPerson(name="Anne Exemple"),),
     )
     details = ContactDetailsChanged(
         phones=(("mobile", "+33 6 99 00 00 01"),),
         address="3 rue du Lavoir",
-        trusted_person=RelatedPerson(name="Claude Exemple", phone="+33 6 99 00 00 02"),
+        trusted_person=RelatedPerson(name="Dominique Exemple", phone="+33 6 99 00 00 02"),
         legal_representatives=(RelatedPerson(name="Anne Exemple"),),
     )
     answer = given(IDENTITY, first).when(command, by=COORDINATOR).then(details)
