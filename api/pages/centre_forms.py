@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Final
-from uuid import UUID
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
@@ -27,10 +26,6 @@ from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
-
-Running = Annotated[Granted, Depends(Guard(Action.RUN_CENTRE, "centre"))]
-Planning = Annotated[Granted, Depends(Guard(Action.WRITE_AGENDA, "centre"))]
-OneStint = Annotated[Granted, Depends(Guard(Action.WRITE_AGENDA, "stint"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +59,8 @@ class Around:
     centre: CentreEntry
     zone: str
     stint: StintLine | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """What the link that led here says, such as the days of a hole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +308,8 @@ GAP = Act(
     "record-gap", "Noter des jours sans médecin",
     "Le référent répond ces jours-là ; chaque page dit d’appeler le 15 ou le 116 117.",
     "Noter", "sans-medecin", lambda _: _SPAN, _as_typed("first_day", "last_day", "reason"),
+    lambda around: {"first_day": around.asked.get("du", "")[:10],
+                    "last_day": around.asked.get("au", "")[:10]},
 )  # fmt: skip
 SITE = Act(
     "add-site", "Ajouter un lieu de soins", "Où le médecin se rend aussi : EHPAD, annexe.",
@@ -329,100 +328,30 @@ SITE = Act(
 # Routes: one page and its form each
 
 
-@router.get("/coordination/sejour")
-def plan(request: Request, granted: Planning) -> Response:
-    """The form that plans a stint."""
-    return _shown(request, granted, PLAN)
+def _serve(path: str, act: Act, asked: Action, kind: Literal["centre", "stint"]) -> None:
+    """Add the page that shows the form of an act, and what it is posted to."""
+
+    def shown(request: Request, granted: Granted) -> Response:
+        return _shown(request, granted, act)
+
+    def done(request: Request, granted: Granted, submitted: Submission) -> Response:
+        return _done(request, granted, act, submitted)
+
+    guard = Guard(asked, kind)
+    for method, route in (("GET", shown), ("POST", done)):
+        # The guard is this page's own: a name in an annotation could not reach it.
+        route.__annotations__["granted"] = Annotated[Granted, Depends(guard)]
+        router.add_api_route(path, route, methods=[method], name=f"{method} {act.command}")
 
 
-@router.post("/coordination/sejour")
-def planned(request: Request, granted: Planning, submitted: Submission) -> Response:
-    """Plan a stint."""
-    return _done(request, granted, PLAN, submitted, None)
-
-
-@router.get("/coordination/sejours/{stint}/modifier")
-def revise(request: Request, granted: OneStint) -> Response:
-    """The form that confirms or changes a stint."""
-    return _shown(request, granted, REVISE)
-
-
-@router.post("/coordination/sejours/{stint}/modifier")
-def revised(request: Request, granted: OneStint, submitted: Submission) -> Response:
-    """Confirm or change a stint."""
-    return _done(request, granted, REVISE, submitted, granted.stint)
-
-
-@router.get("/coordination/sejours/{stint}/annuler")
-def cancel(request: Request, granted: OneStint) -> Response:
-    """The form that cancels a stint."""
-    return _shown(request, granted, CANCEL)
-
-
-@router.post("/coordination/sejours/{stint}/annuler")
-def cancelled(request: Request, granted: OneStint, submitted: Submission) -> Response:
-    """Cancel a stint."""
-    return _done(request, granted, CANCEL, submitted, granted.stint)
-
-
-@router.get("/coordination/equipe")
-def roster(request: Request, granted: Running) -> Response:
-    """The team as it stands, to change."""
-    return _shown(request, granted, ROSTER)
-
-
-@router.post("/coordination/equipe")
-def roster_changed(request: Request, granted: Running, submitted: Submission) -> Response:
-    """Replace the team."""
-    return _done(request, granted, ROSTER, submitted, granted.centre)
-
-
-@router.get("/coordination/horaires")
-def policy(request: Request, granted: Running) -> Response:
-    """Hours and expected senders as they stand, to change."""
-    return _shown(request, granted, POLICY)
-
-
-@router.post("/coordination/horaires")
-def policy_changed(request: Request, granted: Running, submitted: Submission) -> Response:
-    """Replace hours and expected senders."""
-    return _done(request, granted, POLICY, submitted, granted.centre)
-
-
-@router.get("/coordination/fermeture")
-def closure(request: Request, granted: Running) -> Response:
-    """The form that records closed days."""
-    return _shown(request, granted, CLOSURE)
-
-
-@router.post("/coordination/fermeture")
-def closed(request: Request, granted: Running, submitted: Submission) -> Response:
-    """Record closed days."""
-    return _done(request, granted, CLOSURE, submitted, granted.centre)
-
-
-@router.get("/coordination/sans-medecin")
-def gap(request: Request, granted: Running, du: str = "", au: str = "") -> Response:
-    """The form that records days without a doctor, with the days of the hole that led here."""
-    return _shown(request, granted, GAP, {"first_day": du[:10], "last_day": au[:10]})
-
-
-@router.post("/coordination/sans-medecin")
-def gap_recorded(request: Request, granted: Running, submitted: Submission) -> Response:
-    """Record days without a doctor."""
-    return _done(request, granted, GAP, submitted, granted.centre)
-
-
-@router.get("/coordination/lieu")
-def site(request: Request, granted: Running) -> Response:
-    """The form that adds a place of care."""
-    return _shown(request, granted, SITE)
-
-
-@router.post("/coordination/lieu")
-def site_added(request: Request, granted: Running, submitted: Submission) -> Response:
-    """Add a place of care."""
-    return _done(request, granted, SITE, submitted, granted.centre)
+_serve("/coordination/sejour", PLAN, Action.WRITE_AGENDA, "centre")
+_serve("/coordination/sejours/{stint}/modifier", REVISE, Action.WRITE_AGENDA, "stint")
+_serve("/coordination/sejours/{stint}/annuler", CANCEL, Action.WRITE_AGENDA, "stint")
+_serve("/coordination/equipe", ROSTER, Action.RUN_CENTRE, "centre")
+_serve("/coordination/horaires", POLICY, Action.RUN_CENTRE, "centre")
+_serve("/coordination/fermeture", CLOSURE, Action.RUN_CENTRE, "centre")
+_serve("/coordination/sans-medecin", GAP, Action.RUN_CENTRE, "centre")
+_serve("/coordination/lieu", SITE, Action.RUN_CENTRE, "centre")
 
 
 def _around(request: Request, granted: Granted) -> Around:
@@ -431,21 +360,17 @@ def _around(request: Request, granted: Granted) -> Around:
     centre = directory.centre(stint.centre if stint else granted.centre)
     if centre is None:
         raise refuse(404)
-    return Around(directory, centre, centre.zone, stint)
+    return Around(directory, centre, centre.zone, stint, request.query_params)
 
 
-def _shown(
-    request: Request, granted: Granted, act: Act, start: Mapping[str, str] | None = None
-) -> Response:
+def _shown(request: Request, granted: Granted, act: Act) -> Response:
     around = _around(request, granted)
     form = Form(granted.principal.session.form_token(), forms.new_key())
-    form.values.update(act.start(around) if start is None else start)
+    form.values.update(act.start(around))
     return _page(request, granted, act, around, form)
 
 
-def _done(
-    request: Request, granted: Granted, act: Act, submitted: Submission, target: UUID | None
-) -> Response:
+def _done(request: Request, granted: Granted, act: Act, submitted: Submission) -> Response:
     """Perform the act and go back to the board; or the form with everything that was typed."""
     around = _around(request, granted)
     form = forms.read_or_refuse(submitted, Form(granted.principal.session.form_token()))
@@ -453,11 +378,13 @@ def _done(
     if form.value("ajouter"):
         return _page(request, granted, act, around, form)
     data = act.data(form, around)
+    addressed = granted.stint if granted.kind == "stint" else granted.centre
     if not form.wrong and not form.general:
         try:
             perform(
                 services_of(request), granted, COMMANDS[act.command].parse(data),
-                client_key=form.key, target=target,
+                client_key=form.key,
+                target=None if COMMANDS[act.command].creates else addressed,
             )  # fmt: skip
         except ReleveError as error:
             names = {"referent.name": "referent_name", "referent.phone": "referent_phone"}
