@@ -94,6 +94,9 @@ def read_hprim(text: str, warnings: tuple[str, ...] = ()) -> ReadDocument:
         told.append("Le fichier parle de plusieurs patients : un document par patient.")
         return _document(text, None, tuple(told))
     first = reports[0]
+    if _identity(first) is None:
+        told.append("En-tête HPRIM sans patient ni date lisibles : aucune ligne n'est reprise.")
+        return _document(text, None, tuple(told))
     sender = _sender(first)
     unmapped: list[Unmapped] = []
     entries = [
@@ -120,7 +123,7 @@ def _document(
         media_type="text/plain",
         title=title,
         one_liner=glance(f"{title} : {told}"),
-        issued_at=day_of(report.header[9].strip()[:15].strip()) if report else None,
+        issued_at=_issued(report) if report else None,
         identity=_identity(report) if report else None,
         system=(_sender(report) or None) if report else None,
         author=(_sender(report) or None) if report else None,
@@ -160,12 +163,20 @@ def who(header: Sequence[str]) -> tuple[str, str, str | None]:
 
 
 def _identity(report: _Report) -> IdentityTraits | None:
-    """Names as they are used: HPRIM does not say whether a name is that of birth."""
+    """Names as they are used: HPRIM does not say whether a name is that of birth.
+
+    Without a date in either of its places the lines have slipped: what stands where a name or the
+    sender should may be a result, which nobody at the desk is to read.
+    """
     name, first = report.header[1].strip(), report.header[2].strip()
     born = day_of(report.header[6].strip())
-    if not (name or born):
+    if not (name or born) or not (born or _issued(report)):
         return None
     return IdentityTraits(used_name=name or None, used_first_name=first or None, birth_date=born)
+
+
+def _issued(report: _Report) -> str | None:
+    return day_of(report.header[9].strip()[:15].strip())
 
 
 def _sender(report: _Report) -> str:
@@ -196,7 +207,7 @@ def _entry(
         warnings.append(f"Seules les {MAX_LINES} premières lignes codées sont lues.")
     if not lines:
         return None
-    at = day_of(report.header[9].strip()[:15].strip())
+    at = _issued(report)
     return ImportedEntry(
         payload=ResultReceived(
             status=_status(lines),

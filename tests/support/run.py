@@ -20,14 +20,18 @@ STATIC: list[tuple[str, list[str | Path]]] = [
 ]
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 BOTH_CORES = ["-n", "auto", "--dist", "loadfile"]  # a file's tests share its server
+SEARCH = "--hypothesis-profile=search"
 QUICK = ["tests/unit", "tests/stored", "tests/property"]
 PROFILES: dict[str, list[tuple[str, list[str | Path]]]] = {
     "full": [*STATIC, ("tests", [*PYTEST, *BOTH_CORES, "-m", "not long", "--durations=15"])],
     "quick": [
         *STATIC,
-        ("tests", [*PYTEST, *BOTH_CORES, *QUICK, "-m", "not long and not slow and not postgres"]),
+        (
+            "tests",
+            [*PYTEST, *BOTH_CORES, SEARCH, *QUICK, "-m", "not long and not slow and not postgres"],
+        ),
     ],
-    "long": [("tests", [*PYTEST, "-m", "long"])],
+    "long": [("tests", [*PYTEST, SEARCH, "-m", "long"])],
 }
 
 

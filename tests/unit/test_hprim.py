@@ -148,6 +148,17 @@ def test_a_blank_first_name_or_birth_date_leaves_the_results_read() -> None:
         assert len(document.results) == len(read_hprim(TEXT).results)
 
 
+@pytest.mark.parametrize("lost", [4, 9])
+def test_a_header_that_has_slipped_names_nobody_and_gives_no_line(lost: int) -> None:
+    """Where the sender should stand there may be a result: the desk is not to read it."""
+    lines = TEXT.split("\n")
+    document = read_document("\n".join([*lines[:1], *lines[1 + lost :]]).encode())
+    assert document.format == "hprim"
+    assert (document.identity, document.entries) == (None, ())
+    assert (document.system, document.author, document.source_id) == (None, None, None)
+    assert any("En-tête" in one for one in document.warnings)
+
+
 def test_a_segment_message_is_kept_and_said_unread() -> None:
     document = read_document(b"H|~^\\&|123||LABO|||ORU||||||2.1|202610141500\rP|1||0001\r")
     assert document.format == "hprim"
