@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from releve.domain.aggregates.deciding import Context
-from releve.domain.aggregates.inbox_document import Compared, compare
+from releve.domain.aggregates.inbox_document import Compared, compare, identity_traits
 from releve.domain.aggregates.patient.imports import import_record
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import (
@@ -330,19 +330,7 @@ def holders(services: Services, said: IdentityTraits) -> set[UUID]:
 
 def traits_of(summary: PatientSummary) -> IdentityTraits | None:
     """The identity that a summary shows; None where there is none."""
-    who = summary.identity
-    if who is None:
-        return None
-    return IdentityTraits(
-        birth_name=who.birth_name,
-        first_names=who.first_names,
-        used_name=who.used_name,
-        used_first_name=who.used_first_name,
-        birth_date=who.birth_date,
-        sex=who.sex,
-        birth_place=who.birth_place,
-        identifiers=who.identifiers,
-    )
+    return None if summary.identity is None else identity_traits(summary.identity)
 
 
 # To the record

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from releve.domain.commands import RegisterPatient
-from releve.domain.values import IdentityTraits
+from releve.domain.aggregates.inbox_document import identity_traits
 from releve.fhir import exact_json
 from releve.fhir.document_content import ReadDocument, glance
 from releve.fhir.import_bundle import plan
@@ -43,7 +42,7 @@ def read_bundle(raw: bytes) -> ReadDocument:
         title=glance(patient.document.title),
         one_liner=glance(f"{patient.document.title} : {lines if count else 'sans ligne codée'}"),
         issued_at=_issued_at(raw),
-        identity=_traits(patient.registration),
+        identity=identity_traits(patient.registration),
         system=patient.system,
         source_id=patient.document.source_id,
         entries=patient.entries,
@@ -68,16 +67,3 @@ def _issued_at(raw: bytes) -> str | None:
         if resource.get("resourceType") == "Composition" and resource.get("date"):
             return str(resource["date"])
     return bundle.get("timestamp")
-
-
-def _traits(registration: RegisterPatient) -> IdentityTraits:
-    return IdentityTraits(
-        birth_name=registration.birth_name,
-        first_names=registration.first_names,
-        used_name=registration.used_name,
-        used_first_name=registration.used_first_name,
-        birth_date=registration.birth_date,
-        sex=registration.sex,
-        birth_place=registration.birth_place,
-        identifiers=registration.identifiers,
-    )

@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool
 
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.patient.documents import holds_document
-from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.identity import identity_of
 from releve.domain.commands import ImportRecord
 from releve.domain.continuity import Claimed, CommandContext, Continuity, Outcome
 from releve.domain.errors import Invalid, NotFound, Refused, Reused
@@ -244,8 +244,8 @@ def _differences(
     planned: PatientPlan, record: Patient
 ) -> tuple[tuple[Unmapped, ...], tuple[Issue, ...]]:
     """What the file says of the identity and the record does not: told, not taken over."""
-    known = record.registered.payload if record.registered else None
-    if not isinstance(known, Registered):
+    known = identity_of(record)
+    if known is None:
         return (), ()
     said = planned.registration
     held = {identifier_value(one) for one in known.identifiers}

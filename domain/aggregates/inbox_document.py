@@ -14,24 +14,29 @@ from typing import ClassVar
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse, require_stint
-from releve.domain.aggregates.patient.documents import DocumentAttached
-from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.documents import DocumentAttached, read_original
+from releve.domain.aggregates.patient.identity import Registered, identity_of
 from releve.domain.aggregates.patient.imports import IMPORTED
 from releve.domain.aggregates.patient.ins import InsStatusChanged
 from releve.domain.aggregates.patient.record import Patient
-from releve.domain.commands import Command, MatchDocument, ReceiveDocument, RejectDocument
+from releve.domain.commands import (
+    Command,
+    MatchDocument,
+    ReceiveDocument,
+    RegisterPatient,
+    RejectDocument,
+)
 from releve.domain.commands.command import DOCTORS
 from releve.domain.errors import Invalid, NotFound, Refused
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
     INS_SYSTEMS,
     DocumentFormat,
+    Identifier,
     IdentityTraits,
     InboxDoor,
-    Loinc,
     ResultLine,
     ResultStatus,
-    Sha256,
     Unmapped,
     one_line,
     readable,
@@ -136,25 +141,30 @@ def by_the_desk(event: Event) -> bool:
 # Whose it is
 
 
-def identity_of(patient: Patient) -> IdentityTraits | None:
+def known_traits(patient: Patient) -> IdentityTraits | None:
     """The traits that a record holds today, its matricules among the identifiers."""
-    known = patient.registered.payload if patient.registered else None
-    if not isinstance(known, Registered):
+    known = identity_of(patient)
+    if known is None:
         return None
     told = [
         event.payload.matricule
         for event in patient.told(InsStatusChanged)
         if isinstance(event.payload, InsStatusChanged) and event.payload.matricule is not None
     ]
+    return identity_traits(known, *told)
+
+
+def identity_traits(identity: Registered | RegisterPatient, *more: Identifier) -> IdentityTraits:
+    """The traits of an identity, with ``more`` identifiers after its own."""
     return IdentityTraits(
-        birth_name=known.birth_name,
-        first_names=known.first_names,
-        used_name=known.used_name,
-        used_first_name=known.used_first_name,
-        birth_date=known.birth_date,
-        sex=known.sex,
-        birth_place=known.birth_place,
-        identifiers=(*known.identifiers, *told),
+        birth_name=identity.birth_name,
+        first_names=identity.first_names,
+        used_name=identity.used_name,
+        used_first_name=identity.used_first_name,
+        birth_date=identity.birth_date,
+        sex=identity.sex,
+        birth_place=identity.birth_place,
+        identifiers=(*identity.identifiers, *more),
     )
 
 
@@ -361,15 +371,9 @@ def decide(document: InboxDocument | None, command: Command, ctx: Context) -> tu
 
 
 def _receive(command: ReceiveDocument, ctx: Context) -> tuple[Fact, ...]:
-    sha256 = str(Sha256(command.sha256))
     if ctx.centre is None:
         raise Invalid("missing-field", field="centre", why="Un document arrive dans un centre.")
-    if sha256 not in ctx.originals:
-        raise Invalid("missing-field", field="original", why="Les octets du document manquent.")
-    if command.size < 0:
-        raise Invalid("invalid-field", field="size")
-    if command.kind is not None:
-        Loinc(command.kind, field="kind")
+    sha256 = read_original(command, ctx)
     if command.format == "phone":
         _phoned(command)
     return (
@@ -421,7 +425,7 @@ def _match(document: InboxDocument, command: MatchDocument, ctx: Context) -> tup
     if document.patient is not None:
         _withdrawn(document, command, ctx)
     record = ctx.candidate
-    known = identity_of(record) if record is not None else None
+    known = known_traits(record) if record is not None else None
     if known is None:
         raise NotFound
     compared = compare(document.received.identity or IdentityTraits(), known)

@@ -9,6 +9,8 @@ import msgspec
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.entries import (
+    amended,
+    from_source,
     past_date,
     revised,
     something,
@@ -272,8 +274,7 @@ def refuse_second_active(
         return
     known: list[Payload] = [
         allergy_in_force(patient, event)
-        for event in patient.standing(patient.allergies)
-        if event.envelope.source.system == system and event is not but
+        for event in from_source(patient, patient.allergies, system, but=but)
     ]
     for other in [*known, *earlier]:
         if (
@@ -311,8 +312,7 @@ def revise_allergy(patient: Patient, command: ReviseAllergy, ctx: Context) -> tu
         reactions=command.reactions,
     )
     something(*msgspec.structs.astuple(revision))
-    said = {name: v for name, v in msgspec.structs.asdict(revision).items() if v not in (None, ())}
-    after = msgspec.structs.replace(allergy_in_force(patient, event), **said)
+    after = amended(allergy_in_force(patient, event), revision)
     refuse_second_active(
         patient, after, event.envelope.source.system, but=event, field="clinical_status"
     )

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.patient.entries import optional_text
 from releve.domain.aggregates.patient.record import Fold, Patient, file_version
 from releve.domain.commands import NoticeAppointment
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import Mode, instant, readable
+from releve.domain.values import Mode, instant
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -74,13 +75,13 @@ def notice_appointment(
     starts = instant(command.starts_at, field="starts_at")
     if not 1 <= command.minutes <= LONGEST:
         raise Invalid("invalid-field", field="minutes", why=f"De 1 à {LONGEST} minutes.")
-    reference = readable(command.reference or "", field="reference", limit=100) or None
+    reference = optional_text(command.reference, field="reference", limit=100)
     noticed = AppointmentNoticed(
         starts_at=command.starts_at,
         minutes=command.minutes,
         status=command.status,
         mode=command.mode,
-        site=readable(command.site or "", field="site", limit=160) or None,
+        site=optional_text(command.site, field="site", limit=160),
         reference=reference,
     )
     older = next(

@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.aggregates.patient.entries import past_date
-from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.identity import lived_date
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.clinical_time import moment
 from releve.domain.commands import (
@@ -26,9 +25,8 @@ from releve.domain.commands import (
     SetIllnessSeverity,
     StartMedication,
 )
-from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import PartialDate, instant, span, words
+from releve.domain.values import instant, span, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -98,11 +96,7 @@ def record_death(patient: Patient, command: RecordDeath, ctx: Context) -> tuple[
             "Une personne meurt une fois.",
             "Si la date est fausse, marquer l'entrée erronée, puis enregistrer la bonne.",
         )
-    day = past_date(command.date, ctx, field="date")
-    identity = None if patient.registered is None else patient.registered.payload
-    born = identity.birth_date if isinstance(identity, Registered) else None
-    if born is not None and day.last_day < PartialDate(born).first_day:
-        raise Invalid("before-birth", field="date", why="Cette date précède la naissance.")
+    lived_date(patient, command.date, ctx, field="date")
     source = words(command.source, field="source", limit=160)
     return (Fact(DeathRecorded(date=command.date, source=source)),)
 

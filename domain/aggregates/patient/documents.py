@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact
 from releve.domain.aggregates.patient.record import Fold, Patient
-from releve.domain.commands import AttachDocument
+from releve.domain.commands import AttachDocument, ReceiveDocument
 from releve.domain.errors import Invalid
 from releve.domain.events import Payload
 from releve.domain.values import Loinc, Sha256, Unmapped, readable, words
@@ -49,8 +49,8 @@ def holds_document(patient: Patient, sha256: str, source_id: str | None) -> bool
 # Decisions
 
 
-def attach_document(patient: Patient, command: AttachDocument, ctx: Context) -> tuple[Fact, ...]:
-    """The same bytes under the same source id make one document; the second time, no event."""
+def read_original(command: AttachDocument | ReceiveDocument, ctx: Context) -> str:
+    """Hex SHA-256 of the original that came with the command. Raises Invalid."""
     sha256 = str(Sha256(command.sha256))
     if sha256 not in ctx.originals:
         raise Invalid("missing-field", field="original", why="Les octets du document manquent.")
@@ -58,6 +58,12 @@ def attach_document(patient: Patient, command: AttachDocument, ctx: Context) -> 
         raise Invalid("invalid-field", field="size")
     if command.kind is not None:
         Loinc(command.kind, field="kind")
+    return sha256
+
+
+def attach_document(patient: Patient, command: AttachDocument, ctx: Context) -> tuple[Fact, ...]:
+    """The same bytes under the same source id make one document; the second time, no event."""
+    sha256 = read_original(command, ctx)
     if holds_document(patient, sha256, ctx.source.source_id):
         return ()
     return (

@@ -1,8 +1,8 @@
-"""The entry a command speaks of, and what it says after its revisions."""
+"""The entry a command speaks of, what it says after its revisions, and how fields are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from releve.domain.aggregates.deciding import Context, refuse
 from releve.domain.aggregates.patient.record import Patient
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import PartialDate
+from releve.domain.values import PartialDate, readable
 
 P = TypeVar("P", bound=Payload)
 
@@ -57,10 +57,29 @@ def revised(patient: Patient, entry: UUID, first: P, kind: type[Payload]) -> P:
     """
     changes = sorted(about(patient, kind, entry), key=lambda event: event.recency)
     for event in changes:
-        said = msgspec.structs.asdict(event.payload)
-        given = {name: value for name, value in said.items() if value not in (None, ())}
-        first = msgspec.structs.replace(first, **given)
+        first = amended(first, event.payload)
     return first
+
+
+def amended(entry: P, revision: Payload) -> P:
+    """``entry`` with what ``revision`` says; what it leaves out (None, or an empty list) stays."""
+    said = msgspec.structs.asdict(revision)
+    given = {name: value for name, value in said.items() if value not in (None, ())}
+    return msgspec.structs.replace(entry, **given)
+
+
+def from_source(
+    patient: Patient, events: Iterable[Event], system: str | None, *, but: Event | None = None
+) -> Iterator[Event]:
+    """Standing ones of ``events`` that the source ``system`` told, less ``but``.
+
+    A source is asked not to say the same twice; what two sources say stands side by side.
+    """
+    return (
+        event
+        for event in patient.standing(events)
+        if event.envelope.source.system == system and event is not but
+    )
 
 
 def past_date(value: str, ctx: Context, *, field: str) -> PartialDate:
@@ -79,6 +98,11 @@ def in_order(since: str | None, until: str | None, *, field: str) -> None:
         and PartialDate(until).last_day < PartialDate(since).first_day
     ):
         raise Invalid("invalid-field", field=field, why="La fin vient après le début.")
+
+
+def optional_text(value: str | None, *, field: str, limit: int) -> str | None:
+    """A field that may be left out, readable; None where nothing but blanks was given."""
+    return readable(value or "", field=field, limit=limit) or None
 
 
 def something(*given: object) -> None:

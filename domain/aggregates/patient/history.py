@@ -7,8 +7,8 @@ from datetime import date
 from typing import ClassVar, Literal
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.aggregates.patient.entries import in_order, past_date
-from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.entries import from_source, in_order, optional_text, past_date
+from releve.domain.aggregates.patient.identity import lived_date
 from releve.domain.aggregates.patient.problems import read_concept, same_concept
 from releve.domain.aggregates.patient.record import Fold, Patient, file_version
 from releve.domain.commands import (
@@ -25,7 +25,6 @@ from releve.domain.values import (
     PartialDate,
     Quantity,
     measured,
-    readable,
 )
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
@@ -141,7 +140,7 @@ def record_immunization(
 ) -> tuple[Fact, ...]:
     """Given, with its day where it is known, or not done, with the reason; not twice."""
     vaccine = read_concept(command.vaccine, "vaccine")
-    reason = _text(command.reason, "reason")
+    reason = optional_text(command.reason, field="reason", limit=400)
     if command.status == "not-done":
         if reason is None:
             raise Invalid(
@@ -154,25 +153,24 @@ def record_immunization(
                 why="Un vaccin non fait n'a ni date ni lot.",
             )
     elif command.given_on is not None:
-        _lived(patient, command.given_on, ctx, field="given_on")
+        lived_date(patient, command.given_on, ctx, field="given_on")
     if command.dose_number is not None and not 1 <= command.dose_number <= 20:
         raise Invalid("invalid-field", field="dose_number", why="Un rang va de 1 à 20.")
     given = ImmunizationRecorded(
         vaccine=vaccine,
         status=command.status,
         given_on=command.given_on,
-        lot=_text(command.lot, "lot", 40),
-        site=_text(command.site, "site", 80),
+        lot=optional_text(command.lot, field="lot", limit=40),
+        site=optional_text(command.site, field="site", limit=80),
         dose_number=command.dose_number,
         reason=reason,
     )
-    for event in patient.standing(patient.told(ImmunizationRecorded)):
+    for event in from_source(patient, patient.told(ImmunizationRecorded), ctx.source.system):
         known = event.payload
         if (
             isinstance(known, ImmunizationRecorded)
             and given.given_on is not None
             and (known.status, known.given_on) == (given.status, given.given_on)
-            and event.envelope.source.system == ctx.source.system
             and same_concept(known.vaccine, given.vaccine)
         ):
             raise _known("vaccine")
@@ -182,20 +180,19 @@ def record_immunization(
 def record_procedure(patient: Patient, command: RecordProcedure, ctx: Context) -> tuple[Fact, ...]:
     """An act that took place, as precisely dated as is known; not twice on the same day."""
     if command.performed is not None:
-        _lived(patient, command.performed, ctx, field="performed")
+        lived_date(patient, command.performed, ctx, field="performed")
     done = ProcedureRecorded(
         concept=read_concept(command.concept, "concept"),
         performed=command.performed,
-        body_site=_text(command.body_site, "body_site"),
-        outcome=_text(command.outcome, "outcome"),
+        body_site=optional_text(command.body_site, field="body_site", limit=400),
+        outcome=optional_text(command.outcome, field="outcome", limit=400),
     )
-    for event in current_procedures(patient):
+    for event in from_source(patient, current_procedures(patient), ctx.source.system):
         known = event.payload
         if (
             isinstance(known, ProcedureRecorded)
             and done.performed is not None
             and (known.performed, known.body_site) == (done.performed, done.body_site)
-            and event.envelope.source.system == ctx.source.system
             and same_concept(known.concept, done.concept)
         ):
             raise _known("concept")
@@ -205,7 +202,7 @@ def record_procedure(patient: Patient, command: RecordProcedure, ctx: Context) -
 def record_device(patient: Patient, command: RecordDevice, ctx: Context) -> tuple[Fact, ...]:
     """What the patient carries; one whose end is past is told as completed."""
     if command.since is not None:
-        _lived(patient, command.since, ctx, field="since")
+        lived_date(patient, command.since, ctx, field="since")
     over = command.until is not None and (
         PartialDate(command.until, field="until").last_day < ctx.today
     )
@@ -217,8 +214,8 @@ def record_device(patient: Patient, command: RecordDevice, ctx: Context) -> tupl
                 status="completed" if over else "active",
                 since=command.since,
                 until=command.until,
-                body_site=_text(command.body_site, "body_site"),
-                udi=_text(command.udi, "udi", 200),
+                body_site=optional_text(command.body_site, field="body_site", limit=400),
+                udi=optional_text(command.udi, field="udi", limit=200),
             )
         ),
     )
@@ -226,7 +223,7 @@ def record_device(patient: Patient, command: RecordDevice, ctx: Context) -> tupl
 
 def record_history(patient: Patient, command: RecordHistory, ctx: Context) -> tuple[Fact, ...]:
     """One line of its slot; a family's history says whose, and no other line does."""
-    relationship = _text(command.relationship, "relationship", 80)
+    relationship = optional_text(command.relationship, field="relationship", limit=80)
     if command.slot == "family-history" and relationship is None:
         raise Invalid(
             "missing-field", field="relationship", why="Un antécédent familial dit de qui il est."
@@ -256,15 +253,6 @@ def record_history(patient: Patient, command: RecordHistory, ctx: Context) -> tu
     )
 
 
-def _lived(patient: Patient, value: str, ctx: Context, *, field: str) -> None:
-    """Refuse a date to come, or one surely before the patient's birth."""
-    day = past_date(value, ctx, field=field)
-    identity = None if patient.registered is None else patient.registered.payload
-    born = identity.birth_date if isinstance(identity, Registered) else None
-    if born is not None and day.last_day < PartialDate(born).first_day:
-        raise Invalid("before-birth", field=field, why="Cette date précède la naissance.")
-
-
 def _known(field: str) -> Refused:
     return refuse(
         "already-recorded",
@@ -273,7 +261,3 @@ def _known(field: str) -> Refused:
         "Rien à faire ; si elle est fausse, la marquer erronée.",
         field=field,
     )
-
-
-def _text(value: str | None, field: str, limit: int = 400) -> str | None:
-    return None if value is None else readable(value, field=field, limit=limit) or None

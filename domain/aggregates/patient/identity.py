@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.aggregates.patient.entries import past_date
+from releve.domain.aggregates.patient.entries import optional_text, past_date
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.clinical_time import recency
 from releve.domain.commands import DeclareMedecinTraitant, EndMedecinTraitant, RegisterPatient
@@ -21,7 +21,6 @@ from releve.domain.values import (
     Nir,
     PartialDate,
     Sex,
-    readable,
     words,
 )
 
@@ -107,6 +106,12 @@ def medecin_traitant_entry(patient: Patient) -> Event | None:
     return max(declared, key=lambda one: one[0])[1] if declared else None
 
 
+def identity_of(patient: Patient) -> Registered | None:
+    """The traits as they were registered; None while no identity was opened."""
+    payload = None if patient.registered is None else patient.registered.payload
+    return payload if isinstance(payload, Registered) else None
+
+
 def missing_traits(identity: Registered) -> tuple[str, ...]:
     """Strict identity traits that are not known; a patient with some is "identité incomplète"."""
     traits = {
@@ -162,13 +167,13 @@ def read_identity(command: RegisterPatient, ctx: Context) -> Registered:
         if identifier.system in INS_SYSTEMS:
             Nir(identifier.value, field=f"identifiers[{place}].value")
     identity = Registered(
-        birth_name=_name(command.birth_name, "birth_name"),
+        birth_name=optional_text(command.birth_name, field="birth_name", limit=160),
         first_names=tuple(
             words(name, field=f"first_names[{place}]", limit=80)
             for place, name in enumerate(command.first_names)
         ),
-        used_name=_name(command.used_name, "used_name"),
-        used_first_name=_name(command.used_first_name, "used_first_name"),
+        used_name=optional_text(command.used_name, field="used_name", limit=160),
+        used_first_name=optional_text(command.used_first_name, field="used_first_name", limit=160),
         birth_date=command.birth_date,
         sex=None if command.sex == "unknown" else command.sex,
         birth_place=command.birth_place,
@@ -190,6 +195,16 @@ def read_identity(command: RegisterPatient, ctx: Context) -> Registered:
     return identity
 
 
+def lived_date(patient: Patient, value: str, ctx: Context, *, field: str) -> PartialDate:
+    """A date that may have come, and is not surely before the birth. Raises Invalid."""
+    day = past_date(value, ctx, field=field)
+    identity = identity_of(patient)
+    born = None if identity is None else identity.birth_date
+    if born is not None and day.last_day < PartialDate(born).first_day:
+        raise Invalid("before-birth", field=field, why="Cette date précède la naissance.")
+    return day
+
+
 def declare_medecin_traitant(
     patient: Patient, command: DeclareMedecinTraitant, ctx: Context
 ) -> tuple[Fact, ...]:
@@ -208,7 +223,7 @@ def declare_medecin_traitant(
         centre=centre if command.kind == "centre" else None,
         finess=None if command.finess is None else str(Finess(command.finess)),
         practitioner=command.practitioner if command.kind == "person" else None,
-        name=_name(command.practitioner_name, "practitioner_name"),
+        name=optional_text(command.practitioner_name, field="practitioner_name", limit=160),
     )
     active = medecin_traitant(patient)
     if active is not None and (active.kind, active.centre, active.practitioner, active.name) == (
@@ -244,13 +259,10 @@ def end_medecin_traitant(
     return (
         Fact(
             MedecinTraitantEnded(
-                ended=command.ended, successor=_name(command.successor, "successor")
+                ended=command.ended,
+                successor=optional_text(command.successor, field="successor", limit=160),
             ),
             target=entry.event_id,
             reason=words(command.reason, field="reason", limit=400),
         ),
     )
-
-
-def _name(value: str | None, field: str) -> str | None:
-    return None if value is None else readable(value, field=field, limit=160) or None

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.aggregates.patient.identity import Registered, missing_traits
+from releve.domain.aggregates.patient.entries import optional_text
+from releve.domain.aggregates.patient.identity import Registered, identity_of, missing_traits
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.commands import ChangeInsStatus
 from releve.domain.errors import Invalid
@@ -69,17 +70,12 @@ def exportable(
 
 def ins_status(patient: Patient) -> tuple[IdentityStatus, Identifier | None]:
     """The patient's status and the matricule held under it (:func:`ins_of`)."""
-    return ins_of(_identity(patient), _changes(patient))
+    return ins_of(identity_of(patient), _changes(patient))
 
 
 def exportable_ins(patient: Patient) -> Identifier | None:
     """The only form in which a matricule leaves this product (:func:`exportable`)."""
-    return exportable(_identity(patient), _changes(patient))
-
-
-def _identity(patient: Patient) -> Registered | None:
-    payload = None if patient.registered is None else patient.registered.payload
-    return payload if isinstance(payload, Registered) else None
+    return exportable(identity_of(patient), _changes(patient))
 
 
 def _changes(patient: Patient) -> Iterator[InsStatusChanged]:
@@ -98,7 +94,7 @@ def change_ins_status(patient: Patient, command: ChangeInsStatus, ctx: Context) 
     no matricule, a qualifiée one both, with all five strict traits. A matricule whose digits
     contradict the known traits is refused.
     """
-    identity = _identity(patient) or Registered()
+    identity = identity_of(patient) or Registered()
     before, held = ins_status(patient)
     reason = readable(command.reason or "", field="reason", limit=400)
     if RANK[command.status] < RANK[before] and not reason:
@@ -109,7 +105,7 @@ def change_ins_status(patient: Patient, command: ChangeInsStatus, ctx: Context) 
             "Dire en quelques mots pourquoi.",
             field="reason",
         )
-    proof = readable(command.proof or "", field="proof", limit=160) or None
+    proof = optional_text(command.proof, field="proof", limit=160)
     if command.status in ("validee", "qualifiee") and proof is None:
         raise refuse(
             "proof-missing",

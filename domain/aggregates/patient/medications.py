@@ -11,7 +11,9 @@ import msgspec
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.entries import (
     about,
+    amended,
     in_order,
+    optional_text,
     past_date,
     something,
     standing_entry,
@@ -132,9 +134,7 @@ def _after(line: MedicationStarted, change: MedicationChanged) -> MedicationStar
     """A new dose replaces the old one in words and in figures: one left over would mislead."""
     if change.dose is not None or change.dose_text is not None:
         line = msgspec.structs.replace(line, dose=None, dose_text=None)
-    said = msgspec.structs.asdict(change)
-    given = {name: value for name, value in said.items() if value is not None}
-    return msgspec.structs.replace(line, **given)
+    return amended(line, change)
 
 
 def current_medication(patient: Patient, entry: UUID) -> MedicationStarted | None:
@@ -179,11 +179,11 @@ def start_medication(patient: Patient, command: StartMedication, ctx: Context) -
                 status="completed" if over else "active",
                 start=command.start or (None if over else ctx.today.isoformat()),
                 end=command.end,
-                dose_text=_line(command.dose_text, "dose_text"),
+                dose_text=optional_text(command.dose_text, field="dose_text", limit=400),
                 dose=command.dose,
                 route=command.route,
-                frequency=_line(command.frequency, "frequency"),
-                indication=_line(command.indication, "indication"),
+                frequency=optional_text(command.frequency, field="frequency", limit=400),
+                indication=optional_text(command.indication, field="indication", limit=400),
             )
         ),
     )
@@ -207,12 +207,12 @@ def change_medication(
             )
         in_order(before.start, command.end, field="end")
     change = MedicationChanged(
-        dose_text=_line(command.dose_text, "dose_text"),
+        dose_text=optional_text(command.dose_text, field="dose_text", limit=400),
         dose=command.dose,
         route=command.route,
-        frequency=_line(command.frequency, "frequency"),
+        frequency=optional_text(command.frequency, field="frequency", limit=400),
         end=command.end,
-        indication=_line(command.indication, "indication"),
+        indication=optional_text(command.indication, field="indication", limit=400),
     )
     something(*msgspec.structs.astuple(change))
     return (Fact(change, target=command.medication, reason=reason),)
@@ -261,7 +261,3 @@ def _running(patient: Patient, entry: UUID) -> MedicationStarted:
             field="medication",
         )
     return line
-
-
-def _line(value: str | None, field: str) -> str | None:
-    return None if value is None else readable(value, field=field, limit=400) or None

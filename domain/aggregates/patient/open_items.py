@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
-from releve.domain.aggregates.patient.entries import about
+from releve.domain.aggregates.patient.entries import about, optional_text
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.aggregates.stint import Stint
 from releve.domain.commands import CloseItem, OpenItem, ReopenItem, ReviseItem
@@ -216,7 +216,7 @@ def open_item(patient: Patient, command: OpenItem, ctx: Context) -> tuple[Fact, 
                 due=command.due,
                 no_deadline=command.no_deadline,
                 harm_if_late=command.harm_if_late,
-                done_when=readable(command.done_when or "", field="done_when", limit=400) or None,
+                done_when=optional_text(command.done_when, field="done_when", limit=400),
             )
         ),
     )

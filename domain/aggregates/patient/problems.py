@@ -10,7 +10,10 @@ import msgspec
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.entries import (
     about,
+    amended,
+    from_source,
     in_order,
+    optional_text,
     past_date,
     something,
     standing_entry,
@@ -19,7 +22,7 @@ from releve.domain.aggregates.patient.record import Fold, Patient, file, superse
 from releve.domain.commands import RecordProblem, ReviseProblem
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import Concept, readable, words, written_codings
+from releve.domain.values import Concept, words, written_codings
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -117,11 +120,10 @@ def problem_in_force(patient: Patient, event: Event) -> ProblemRecorded:
 
 
 def _after(problem: ProblemRecorded, revision: ProblemRevised) -> ProblemRecorded:
-    said = msgspec.structs.asdict(revision)
-    given = {name: value for name, value in said.items() if value is not None}
+    problem = amended(problem, revision)
     if revision.clinical_status in ACTIVE:
-        given["abatement"] = None
-    return msgspec.structs.replace(problem, **given)
+        return msgspec.structs.replace(problem, abatement=None)
+    return problem
 
 
 def current_problems(patient: Patient) -> Iterator[Event]:
@@ -185,8 +187,7 @@ def refuse_second_active(
         return
     known: list[Payload] = [
         problem_in_force(patient, event)
-        for event in patient.standing(patient.problems)
-        if event.envelope.source.system == system and event is not but
+        for event in from_source(patient, patient.problems, system, but=but)
     ]
     for other in [*known, *earlier]:
         if (
@@ -223,8 +224,8 @@ def revise_problem(patient: Patient, command: ReviseProblem, ctx: Context) -> tu
         verification=command.verification,
         onset=command.onset,
         abatement=command.abatement,
-        severity=_word(command.severity, "severity"),
-        laterality=_word(command.laterality, "laterality"),
+        severity=optional_text(command.severity, field="severity", limit=80),
+        laterality=optional_text(command.laterality, field="laterality", limit=80),
     )
     something(*msgspec.structs.astuple(revision))
     before = problem_in_force(patient, event)
@@ -240,10 +241,6 @@ def revise_problem(patient: Patient, command: ReviseProblem, ctx: Context) -> tu
         patient, after, event.envelope.source.system, but=event, field="clinical_status"
     )
     return (Fact(revision, target=command.problem, reason=reason),)
-
-
-def _word(value: str | None, field: str) -> str | None:
-    return None if value is None else readable(value, field=field, limit=80) or None
 
 
 def read_concept(concept: Concept, field: str) -> Concept:
