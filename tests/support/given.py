@@ -40,6 +40,7 @@ AVAL = Author(role="doctor", name="Dr Aval", person=named("aval"), stint=named("
 REFERENT = Author(role="referent", name="Dr Camille Référent", person=named("referent"))
 NURSE = Author(role="nurse", name="Sacha Infirmier", person=named("nurse"))
 COORDINATOR = Author(role="coordinator", name="Lou Coordinatrice", person=named("coordinator"))
+SECRETARY = Author(role="secretary", name="Dominique Secrétaire", person=named("secretary"))
 SYSTEM = Author(role="system", name="Relève")
 
 

@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from releve.domain.events import PATIENT, SYSTEM_SESSION, Author, Envelope, Event, Payload, Source
+from releve.projections.patient_summary import PatientSummary, fold_all
 
 CENTRE = UUID("00000000-0000-4000-8000-00000000000c")
 STINT = UUID("00000000-0000-4000-8000-00000000005a")
 MONDAY = datetime(2026, 11, 16, 9, 0, tzinfo=UTC)
+LAST_WEEK = "2026-11-09T10:00:00+01:00"
 HERE = Source()
 GARNIER = Author(role="doctor", name="Dr Élise Garnier", stint=STINT)
 
@@ -56,3 +58,8 @@ class Stream:
         )
         self.events.append(event)
         return event
+
+
+def summary_of(stream: Stream) -> PatientSummary:
+    """The summary of a whole stream."""
+    return fold_all(None, stream.events, stream.id)
