@@ -375,7 +375,7 @@ def test_33_and_34_a_matricule_leaves_only_while_the_identity_is_qualified(
 
 
 def test_35_an_export_that_was_touched_says_where(web: Web, tmp_path: Path) -> None:
-    """The attacks one by one are those of ``tests/unit/test_verify.py``; here, one of each."""
+    """The attacks one by one are those of ``tests/unit/test_verify_*.py``; here, one of each."""
     patient = golden(web, "VERDELHAN Roger")
     whole = tmp_path / "preuve.zip"
     told = write_audit_export(

@@ -7,9 +7,7 @@ from uuid import UUID
 
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.events import Author
-from releve.domain.values import (
-    NamedPerson,
-)
+from releve.domain.values import NamedPerson
 from releve.projections.briefing import (
     Card,
     Ranked,

@@ -216,6 +216,17 @@ def record(position: int, header: bytes, body: bytes) -> bytes:
     return struct.pack(">QI", position, 172) + header + struct.pack(">I", len(body)) + body
 
 
+def records(entries: bytes) -> list[tuple[int, bytes, bytes]]:
+    """Position, header and body of each record of ``entries.bin``."""
+    every, at = [], 0
+    while at < len(entries):
+        position, _ = struct.unpack_from(">QI", entries, at)
+        (size,) = struct.unpack_from(">I", entries, at + 184)
+        every.append((position, entries[at + 12 : at + 184], entries[at + 188 : at + 188 + size]))
+        at += 188 + size
+    return every
+
+
 def find_record(entries: bytes, position: int) -> tuple[int, int]:
     """Start and end of a position's record in ``entries.bin``."""
     at = 0

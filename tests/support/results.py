@@ -8,14 +8,7 @@ from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.observations import LOINC, ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.events import Source
-from releve.domain.values import (
-    Coding,
-    Concept,
-    Quantity,
-    ResultLine,
-    ResultStatus,
-    Threshold,
-)
+from releve.domain.values import Coding, Concept, Quantity, ResultLine, ResultStatus, Threshold
 
 K = Concept(text="Potassium", codings=(Coding(system=LOINC, code="2823-3"),))
 NA = Concept(text="Sodium", codings=(Coding(system=LOINC, code="2951-2"),))

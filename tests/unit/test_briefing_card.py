@@ -23,10 +23,7 @@ from releve.domain.aggregates.patient.medications import (
 )
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
-from releve.domain.aggregates.patient.questions import (
-    OpinionRecorded,
-    QuestionAsked,
-)
+from releve.domain.aggregates.patient.questions import OpinionRecorded, QuestionAsked
 from releve.domain.aggregates.patient.results import (
     InvestigationOrdered,
     ResultReceived,
@@ -36,16 +33,8 @@ from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.aggregates.patient.vigilance import VigilancePointSet
 from releve.domain.events import Source
-from releve.domain.values import (
-    Concept,
-    Owner,
-)
-from releve.projections.briefing import (
-    build_card,
-    card_bytes,
-    extract,
-    rank,
-)
+from releve.domain.values import Concept, Owner
+from releve.projections.briefing import build_card, card_bytes, extract, rank
 from releve.projections.briefing_text import (
     allergy_badge,
     banner,

@@ -13,34 +13,10 @@ from releve.domain.aggregates.patient.encounters import EncounterRecorded
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.values import (
-    Concept,
-)
-from releve.projections.briefing import (
-    Card,
-    build_card,
-    card_bytes,
-    extract,
-    rank,
-)
-from releve.projections.briefing_text import (
-    as_text,
-    page,
-    page_row,
-    page_words,
-)
-from support.briefing import (
-    DIRECTORY,
-    HEAD,
-    ME,
-    NEW,
-    OTHER,
-    RULES,
-    back,
-    card_of,
-    person,
-    seen,
-)
+from releve.domain.values import Concept
+from releve.projections.briefing import Card, build_card, card_bytes, extract, rank
+from releve.projections.briefing_text import as_text, page, page_row, page_words
+from support.briefing import DIRECTORY, HEAD, ME, NEW, OTHER, RULES, back, card_of, person, seen
 from support.patient_events import summary_of
 
 

@@ -13,26 +13,11 @@ from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
-from releve.domain.aggregates.patient.results import (
-    ResultReviewed,
-)
+from releve.domain.aggregates.patient.results import ResultReviewed
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.values import (
-    Coding,
-    Concept,
-    Quantity,
-    Threshold,
-)
-from releve.projections.briefing import (
-    build_card,
-    is_needed,
-    rank,
-)
-from releve.projections.briefing_text import (
-    card_text,
-    page,
-    page_row,
-)
+from releve.domain.values import Coding, Concept, Quantity, Threshold
+from releve.projections.briefing import build_card, is_needed, rank
+from releve.projections.briefing_text import card_text, page, page_row
 from support.briefing import (
     DIRECTORY,
     HEAD,

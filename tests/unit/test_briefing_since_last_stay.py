@@ -7,36 +7,15 @@ from uuid import UUID
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.death import DeathRecorded
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteAmended, NoteSigned
-from releve.domain.aggregates.patient.medications import (
-    MedicationStarted,
-    MedicationStopped,
-)
+from releve.domain.aggregates.patient.medications import MedicationStarted, MedicationStopped
 from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
-from releve.domain.aggregates.patient.questions import (
-    QuestionAnswered,
-    QuestionAsked,
-)
-from releve.domain.aggregates.patient.results import (
-    ResultReceived,
-    ResultReviewed,
-)
-from releve.domain.values import (
-    Concept,
-)
-from releve.projections.briefing_text import (
-    around_sections,
-)
+from releve.domain.aggregates.patient.questions import QuestionAnswered, QuestionAsked
+from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
+from releve.domain.values import Concept
+from releve.projections.briefing_text import around_sections
 from releve.projections.since_last_stay import centre_counts
-from support.briefing import (
-    HEAD,
-    ME,
-    NEW,
-    OTHER,
-    back,
-    new_card,
-    person,
-)
+from support.briefing import HEAD, ME, NEW, OTHER, back, new_card, person
 from support.given import SECRETARY
 from support.patient_events import Stream, summary_of
 

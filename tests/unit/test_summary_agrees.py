@@ -8,10 +8,7 @@ import msgspec
 import pytest
 
 from releve.domain.aggregates.patient.ald import AldStatusChanged, alds
-from releve.domain.aggregates.patient.appointments import (
-    AppointmentNoticed,
-    upcoming_appointments,
-)
+from releve.domain.aggregates.patient.appointments import AppointmentNoticed, upcoming_appointments
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.identity import (
     MedecinTraitantDeclared,

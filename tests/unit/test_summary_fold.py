@@ -8,22 +8,14 @@ from uuid import uuid5
 import pytest
 
 from releve.domain.aggregates import CODEC, REGISTRY
-from releve.domain.aggregates.patient.allergies import (
-    AllergyRecorded,
-)
+from releve.domain.aggregates.patient.allergies import AllergyRecorded
 from releve.domain.aggregates.patient.appointments import AppointmentNoticed
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.identity import Registered
-from releve.domain.aggregates.patient.medications import (
-    MedicationStarted,
-    MedicationStopped,
-)
-from releve.domain.aggregates.patient.open_items import (
-    ItemClosed,
-    ItemOpened,
-)
+from releve.domain.aggregates.patient.medications import MedicationStarted, MedicationStopped
+from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.results import (
     Informed,
@@ -32,20 +24,9 @@ from releve.domain.aggregates.patient.results import (
     ResultReviewed,
 )
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.values import (
-    Coding,
-    Concept,
-    Quantity,
-    ResultLine,
-)
+from releve.domain.values import Coding, Concept, Quantity, ResultLine
 from releve.projections import patient_summary, wording
-from releve.projections.patient_summary import (
-    PatientSummary,
-    fold,
-    fold_all,
-    from_bytes,
-    to_bytes,
-)
+from releve.projections.patient_summary import PatientSummary, fold, fold_all, from_bytes, to_bytes
 from releve.projections.ranking import extract
 from releve.projections.timeline import entries_of
 from support.patient_events import LAST_WEEK, MONDAY, Stream, summary_of

@@ -8,20 +8,11 @@ from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.encounters import NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverReadBack, HandoverWritten
 from releve.domain.aggregates.patient.history import HistoryRecorded
-from releve.domain.aggregates.patient.medications import (
-    MedicationStarted,
-)
-from releve.domain.aggregates.patient.open_items import (
-    ItemClosed,
-    ItemOpened,
-)
+from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.values import (
-    Concept,
-)
-from releve.projections.patient_summary import (
-    to_bytes,
-)
+from releve.domain.values import Concept
+from releve.projections.patient_summary import to_bytes
 from support.patient_events import MONDAY, Stream, summary_of
 from support.results import measure
 

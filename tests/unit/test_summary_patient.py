@@ -20,9 +20,7 @@ from releve.domain.aggregates.patient.questions import (
 )
 from releve.domain.aggregates.patient.summary_review import SummaryReviewed
 from releve.domain.events import Author
-from releve.domain.values import (
-    Concept,
-)
+from releve.domain.values import Concept
 from releve.projections.ranking import extract
 from releve.projections.rule_release import load_rules
 from releve.projections.summary_staleness import review_due

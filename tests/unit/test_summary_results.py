@@ -15,11 +15,7 @@ from releve.domain.aggregates.patient.contingencies import (
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.encounters import NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverWritten
-from releve.domain.aggregates.patient.open_items import (
-    ItemClosed,
-    ItemOpened,
-    ItemReopened,
-)
+from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened, ItemReopened
 from releve.domain.aggregates.patient.results import (
     ContactAttempted,
     Informed,
@@ -30,10 +26,7 @@ from releve.domain.aggregates.patient.results import (
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.events import Author, Event, Source
-from releve.domain.values import (
-    Coding,
-    Concept,
-)
+from releve.domain.values import Coding, Concept
 from support.patient_events import LAST_WEEK, Stream, summary_of
 from support.results import IF_THEN, line, measure, phoned, result
 

@@ -20,21 +20,12 @@ from releve.domain.aggregates.patient.medications import (
 )
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.offers import ItemAccepted, ItemDeclined, ItemOffered
-from releve.domain.aggregates.patient.open_items import (
-    ItemOpened,
-    ItemRevised,
-)
+from releve.domain.aggregates.patient.open_items import ItemOpened, ItemRevised
 from releve.domain.aggregates.patient.problems import ProblemRecorded, ProblemRevised
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.aggregates.patient.vigilance import VigilancePointLifted, VigilancePointSet
 from releve.domain.events import Source
-from releve.domain.values import (
-    Coding,
-    Component,
-    Concept,
-    Owner,
-    Quantity,
-)
+from releve.domain.values import Coding, Component, Concept, Owner, Quantity
 from support.patient_events import LAST_WEEK, Stream, summary_of
 from support.results import measure
 
