@@ -191,7 +191,6 @@ class StintLine(msgspec.Struct, frozen=True, kw_only=True, tag="stint"):
         """The domain's own view of it: its rules decide who is in post and who holds what."""
         return Stint(
             id=self.stint,
-            version=0,
             practitioner=self.practitioner,
             practitioner_name=self.practitioner_name,
             centre=self.centre,

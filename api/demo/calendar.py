@@ -1,4 +1,4 @@
-"""The centre's hours, French public holidays, and the weeks with their doctors."""
+"""The centre's hours, and the weeks with their doctors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 
 from releve.api.demo.acts import PARIS
+from releve.domain.aggregates.health_centre import public_holidays
 
 NEXT_STINTS = 3
 MORNING = (time(8, 30), time(12, 30))
@@ -38,29 +39,9 @@ class Week:
         return datetime.combine(self.monday + timedelta(days=self.last_day), time(20), PARIS)
 
 
-def easter(year: int) -> date:
-    """Easter Sunday (Meeus, Jones, Butcher)."""
-    a, b, c = year % 19, year // 100, year % 100
-    d, e = divmod(b, 4)
-    g = (8 * b + 13) // 25
-    h = (19 * a + b - d - g + 15) % 30
-    i, k = divmod(c, 4)
-    m = (32 + 2 * e + 2 * i - h - k) % 7
-    n = (a + 11 * h + 22 * m) // 451
-    month, day = divmod(h + m - 7 * n + 114, 31)
-    return date(year, month, day + 1)
-
-
-def holiday(day: date) -> bool:
-    """Whether a day is a public holiday in mainland France (art. L3133-1 Code du travail)."""
-    fixed = {(1, 1), (5, 1), (5, 8), (7, 14), (8, 15), (11, 1), (11, 11), (12, 25)}
-    moving = {easter(day.year) + timedelta(days=n) for n in (1, 39, 50)}
-    return (day.month, day.day) in fixed or day in moving
-
-
 def sessions(day: date) -> tuple[tuple[time, time], ...]:
     """When the centre is open on a day: none at weekends and on holidays, Thursday mornings."""
-    if day.weekday() >= 5 or holiday(day):
+    if day.weekday() >= 5 or day in public_holidays(day.year):
         return ()
     return (MORNING,) if day.weekday() == 3 else (MORNING, AFTERNOON)
 

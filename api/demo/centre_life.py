@@ -11,6 +11,7 @@ from releve.api.demo.acts import LABORATORY, LATER, PARIS, Author
 from releve.api.demo.calendar import Week, working
 from releve.api.demo.course import EHPADS
 from releve.api.demo.scribe import Scribe
+from releve.domain.aggregates.health_centre import public_holidays
 from releve.domain.commands import (
     ActivateRulesRelease,
     AddSite,
@@ -266,7 +267,7 @@ class CentreLife:
         at = self.began + timedelta(days=1, hours=4)
         for n in range(self.scribe.sizes.weeks * 7 + 60):
             day = self.scribe.first + timedelta(days=n)
-            if calendar.holiday(day) and day.weekday() < 5:
+            if day in public_holidays(day.year) and day.weekday() < 5:
                 self._centre(
                     at + timedelta(seconds=n), f"closure-{day}",
                     RecordClosure(first_day=day.isoformat(), last_day=day.isoformat(), reason="Jour férié"),

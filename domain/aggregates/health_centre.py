@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import ClassVar, Literal
-from uuid import UUID
 
 import msgspec
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.folding import Folded
 from releve.domain.commands import (
     AddSite,
     ChangePolicy,
@@ -119,12 +119,10 @@ class Days(msgspec.Struct, frozen=True):
         return self.first <= day <= self.last
 
 
-@dataclass(slots=True)
-class HealthCentre:
+@dataclass(slots=True, kw_only=True)
+class HealthCentre(Folded):
     """One centre as its events tell it; ``referent`` answers when no doctor is in post."""
 
-    id: UUID
-    version: int
     name: str
     finess: str
     referent: NamedPerson
@@ -136,8 +134,6 @@ class HealthCentre:
     expected_sources: tuple[ExpectedSource, ...] = ()
     closures: tuple[Days, ...] = ()
     gaps: tuple[Days, ...] = ()
-    event_ids: dict[UUID, int] = field(default_factory=dict)
-    last: Event | None = None
 
 
 def fold(centre: HealthCentre | None, events: Iterable[Event]) -> HealthCentre | None:
@@ -147,7 +143,6 @@ def fold(centre: HealthCentre | None, events: Iterable[Event]) -> HealthCentre |
         if isinstance(payload, CentreOpened):
             centre = HealthCentre(
                 id=event.originator_id,
-                version=event.originator_version,
                 name=payload.name,
                 finess=payload.finess,
                 referent=payload.referent,
@@ -172,9 +167,7 @@ def fold(centre: HealthCentre | None, events: Iterable[Event]) -> HealthCentre |
                 centre.gaps = (*centre.gaps, _as_days(payload))
             case _:
                 pass
-        centre.version = event.originator_version
-        centre.event_ids[event.event_id] = event.originator_version
-        centre.last = event
+        centre.passed(event)
     return centre
 
 
@@ -361,17 +354,7 @@ def change_roster(centre: HealthCentre, command: ChangeRoster) -> tuple[Fact, ..
 
 def record_closure(centre: HealthCentre, command: RecordClosure) -> tuple[Fact, ...]:
     """Days that exist, in order, not recorded before."""
-    days = _read_days(command.first_day, command.last_day, command.reason)
-    if days in centre.closures:
-        return ()
-    _apart(days, centre.closures)
-    return (
-        Fact(
-            ClosureRecorded(
-                first_day=days.first.isoformat(), last_day=days.last.isoformat(), reason=days.reason
-            )
-        ),
-    )
+    return _record_days(ClosureRecorded, command, centre.closures)
 
 
 def record_gap(centre: HealthCentre, command: RecordGap) -> tuple[Fact, ...]:
@@ -381,21 +364,28 @@ def record_gap(centre: HealthCentre, command: RecordGap) -> tuple[Fact, ...]:
     follows from stints alone (a doctor found at the last moment fills the gap), and a gap only
     says why nobody was planned.
     """
-    days = _read_days(command.first_day, command.last_day, command.reason)
-    if days in centre.gaps:
+    return _record_days(GapRecorded, command, centre.gaps)
+
+
+def _record_days(
+    kind: type[ClosureRecorded | GapRecorded],
+    command: RecordClosure | RecordGap,
+    known: tuple[Days, ...],
+) -> tuple[Fact, ...]:
+    days = _read_days(command)
+    if days in known:
         return ()
-    _apart(days, centre.gaps)
-    return (
-        Fact(
-            GapRecorded(
-                first_day=days.first.isoformat(), last_day=days.last.isoformat(), reason=days.reason
-            )
-        ),
+    _apart(days, known)
+    first, last = days.first.isoformat(), days.last.isoformat()
+    return (Fact(kind(first_day=first, last_day=last, reason=days.reason)),)
+
+
+def _read_days(command: RecordClosure | RecordGap) -> Days:
+    days = Days(
+        first=_day(command.first_day, "first_day"),
+        last=_day(command.last_day, "last_day"),
+        reason=words(command.reason, field="reason"),
     )
-
-
-def _read_days(first: str, last: str, reason: str) -> Days:
-    days = Days(_day(first, "first_day"), _day(last, "last_day"), words(reason, field="reason"))
     if days.last < days.first:
         raise Invalid("invalid-field", field="last_day", why="Le dernier jour suit le premier.")
     if (days.last - days.first).days >= LONGEST_DAYS:

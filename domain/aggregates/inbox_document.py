@@ -14,6 +14,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse, require_stint
+from releve.domain.aggregates.folding import Folded
 from releve.domain.aggregates.patient.documents import DocumentAttached, read_original
 from releve.domain.aggregates.patient.identity import Registered, identity_of
 from releve.domain.aggregates.patient.imports import IMPORTED
@@ -94,20 +95,16 @@ class DocumentRejected(Payload, frozen=True, kw_only=True, omit_defaults=True):
 # State
 
 
-@dataclass(slots=True)
-class InboxDocument:
+@dataclass(slots=True, kw_only=True)
+class InboxDocument(Folded):
     """One document as its events tell it; ``patient`` once it is matched."""
 
-    id: UUID
-    version: int
     received: DocumentReceived
     centre: UUID | None
     patient: UUID | None = None
     rejected: bool = False
     aside: bool = False
     """Set aside by the desk, and seen by no doctor since."""
-    event_ids: dict[UUID, int] = field(default_factory=dict)
-    last: Event | None = None
 
 
 def fold(document: InboxDocument | None, events: Iterable[Event]) -> InboxDocument | None:
@@ -116,7 +113,7 @@ def fold(document: InboxDocument | None, events: Iterable[Event]) -> InboxDocume
         match event.payload:
             case DocumentReceived() as received:
                 document = InboxDocument(
-                    event.originator_id, event.originator_version, received, event.envelope.centre
+                    id=event.originator_id, received=received, centre=event.envelope.centre
                 )
             case DocumentMatched() as matched if document is not None:
                 document.patient = matched.patient
@@ -127,9 +124,7 @@ def fold(document: InboxDocument | None, events: Iterable[Event]) -> InboxDocume
             case _:
                 pass
         if document is not None:
-            document.version = event.originator_version
-            document.event_ids[event.event_id] = event.originator_version
-            document.last = event
+            document.passed(event)
     return document
 
 

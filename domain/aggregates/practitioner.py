@@ -8,6 +8,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.folding import Folded
 from releve.domain.commands import (
     Command,
     GrantRole,
@@ -73,12 +74,10 @@ class RoleRevoked(Payload, frozen=True, kw_only=True, omit_defaults=True):
 # State
 
 
-@dataclass(slots=True)
-class Practitioner:
+@dataclass(slots=True, kw_only=True)
+class Practitioner(Folded):
     """One member of a team as their events tell it."""
 
-    id: UUID
-    version: int
     name: str
     given: str
     title: str
@@ -88,8 +87,6 @@ class Practitioner:
     suspended: bool = False
     roles: dict[tuple[str, UUID], str | None] = field(default_factory=dict)
     """Standing roles by (role, centre), with their last day."""
-    event_ids: dict[UUID, int] = field(default_factory=dict)
-    last: Event | None = None
 
 
 def fold(practitioner: Practitioner | None, events: Iterable[Event]) -> Practitioner | None:
@@ -99,7 +96,6 @@ def fold(practitioner: Practitioner | None, events: Iterable[Event]) -> Practiti
         if isinstance(payload, PractitionerOnboarded):
             practitioner = Practitioner(
                 id=event.originator_id,
-                version=event.originator_version,
                 name=payload.name,
                 given=payload.given,
                 title=payload.title,
@@ -120,9 +116,7 @@ def fold(practitioner: Practitioner | None, events: Iterable[Event]) -> Practiti
                 practitioner.roles.pop((payload.role, payload.centre), None)
             case _:
                 pass
-        practitioner.version = event.originator_version
-        practitioner.event_ids[event.event_id] = event.originator_version
-        practitioner.last = event
+        practitioner.passed(event)
     return practitioner
 
 

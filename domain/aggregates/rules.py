@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
-from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.folding import Folded
 from releve.domain.commands import ActivateRulesRelease, Command
 from releve.domain.events import Event, Payload
 from releve.domain.values import Sha256, words
@@ -29,18 +29,14 @@ class RulesReleaseActivated(Payload, frozen=True, kw_only=True, omit_defaults=Tr
 # State
 
 
-@dataclass(slots=True)
-class RulesInForce:
+@dataclass(slots=True, kw_only=True)
+class RulesInForce(Folded):
     """The release in force, as its events tell it."""
 
-    id: UUID
-    version: int
     release: str
     sha256: str
     known: dict[str, str] = field(default_factory=dict)
     """Every release that was in force, with the hash of its bytes."""
-    event_ids: dict[UUID, int] = field(default_factory=dict)
-    last: Event | None = None
 
 
 def fold(rules: RulesInForce | None, events: Iterable[Event]) -> RulesInForce | None:
@@ -49,13 +45,13 @@ def fold(rules: RulesInForce | None, events: Iterable[Event]) -> RulesInForce | 
         payload = event.payload
         if isinstance(payload, RulesReleaseActivated):
             if rules is None:
-                rules = RulesInForce(event.originator_id, 0, payload.release, payload.sha256)
+                rules = RulesInForce(
+                    id=event.originator_id, release=payload.release, sha256=payload.sha256
+                )
             rules.release, rules.sha256 = payload.release, payload.sha256
             rules.known[payload.release] = payload.sha256
         if rules is not None:
-            rules.version = event.originator_version
-            rules.event_ids[event.event_id] = event.originator_version
-            rules.last = event
+            rules.passed(event)
     return rules
 
 

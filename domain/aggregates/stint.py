@@ -15,6 +15,7 @@ from releve.domain.aggregates.deciding import (
     Fact,
     refuse,
 )
+from releve.domain.aggregates.folding import Folded
 from releve.domain.commands import (
     CancelStint,
     CloseHandover,
@@ -128,12 +129,10 @@ MOST_COUNTED = 100_000
 """Patients or items that a handover may count: more is a mistyped number."""
 
 
-@dataclass(slots=True)
-class Stint:
+@dataclass(slots=True, kw_only=True)
+class Stint(Folded):
     """One stint as its events tell it."""
 
-    id: UUID
-    version: int
     practitioner: UUID
     practitioner_name: str
     centre: UUID
@@ -147,8 +146,6 @@ class Stint:
     handover: HandoverClosed | None = None
     watch: WatchTaken | None = None
     editions: list[UUID] = field(default_factory=list)
-    event_ids: dict[UUID, int] = field(default_factory=dict)
-    last: Event | None = None
 
     @property
     def window(self) -> tuple[datetime, datetime]:
@@ -173,7 +170,6 @@ def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
         if isinstance(payload, StintPlanned):
             stint = Stint(
                 id=event.originator_id,
-                version=event.originator_version,
                 practitioner=payload.practitioner,
                 practitioner_name=payload.practitioner_name,
                 centre=payload.centre,
@@ -205,9 +201,7 @@ def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
                 stint.editions.append(payload.edition)
             case _:
                 pass
-        stint.version = event.originator_version
-        stint.event_ids[event.event_id] = event.originator_version
-        stint.last = event
+        stint.passed(event)
     return stint
 
 
