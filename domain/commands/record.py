@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
+import msgspec
+
 from releve.domain.commands.command import (
     ANY_ID,
     CLINICIANS,
@@ -35,13 +37,8 @@ POTASSIUM: Mapping[str, Any] = {
 }
 
 
-class SignNote(Command, frozen=True, kw_only=True, omit_defaults=True):
-    """Sign a note outside a consultation: evening typing, a letter, a phone call."""
-
-    name: ClassVar[str] = "sign-note"
-    target: ClassVar[Target] = "patient"
-    roles: ClassVar[frozenset[Role]] = CLINICIANS
-    example: ClassVar[Mapping[str, Any]] = {"one_liner": "Appel de la famille", "plan": "Revoir"}
+class NoteText(Command, frozen=True, kw_only=True, omit_defaults=True):
+    """What a note says: one line for a glance, and S/O/A/P in plain text."""
 
     one_liner: str = ""
     subjective: str = ""
@@ -49,10 +46,19 @@ class SignNote(Command, frozen=True, kw_only=True, omit_defaults=True):
     assessment: str = ""
     plan: str = ""
 
+
+class SignNote(NoteText, frozen=True, kw_only=True, omit_defaults=True):
+    """Sign a note outside a consultation: evening typing, a letter, a phone call."""
+
+    name: ClassVar[str] = "sign-note"
+    target: ClassVar[Target] = "patient"
+    roles: ClassVar[frozenset[Role]] = CLINICIANS
+    example: ClassVar[Mapping[str, Any]] = {"one_liner": "Appel de la famille", "plan": "Revoir"}
+
     encounter_id: UUID | None = None
 
 
-class AmendNote(Command, frozen=True, kw_only=True, omit_defaults=True):
+class AmendNote(NoteText, frozen=True, kw_only=True, omit_defaults=True):
     """Add to a signed note, or replace its text; the first text stays readable."""
 
     name: ClassVar[str] = "amend-note"
@@ -63,12 +69,6 @@ class AmendNote(Command, frozen=True, kw_only=True, omit_defaults=True):
         "text": "Dosage reçu depuis",
         "reason": "Résultat arrivé le soir",
     }
-
-    one_liner: str = ""
-    subjective: str = ""
-    objective: str = ""
-    assessment: str = ""
-    plan: str = ""
 
     note: UUID
     reason: str
@@ -475,6 +475,29 @@ class ValidateEntry(Command, frozen=True, kw_only=True, omit_defaults=True):
     verdict: Literal["accepted", "refused"]
     reason: str = ""
     """Required to refuse."""
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a doctor says of one imported line among several."""
+
+    entry: UUID
+    verdict: Literal["accepted", "refused"]
+    reason: str = ""
+    """Required to refuse."""
+
+
+class ValidateEntries(Command, frozen=True, kw_only=True, omit_defaults=True):
+    """Accept or refuse several imported lines, each by name, in one append."""
+
+    name: ClassVar[str] = "validate-entries"
+    target: ClassVar[Target] = "patient"
+    roles: ClassVar[frozenset[Role]] = DOCTORS
+    example: ClassVar[Mapping[str, Any]] = {
+        "judgements": [{"entry": ANY_ID, "verdict": "refused", "reason": "Autre patient"}]
+    }
+
+    judgements: tuple[Judgement, ...]
+    """A line that is not named here is not judged: there is no way to say "all"."""
 
 
 class ReinstateEntry(Command, frozen=True, kw_only=True, omit_defaults=True):

@@ -139,13 +139,16 @@ def test_every_command_takes_its_own_example(
     stray = house.done("import", "pdf", str(letter))["documents"][0]
     reason = examples.pop("reject-document")
     house.command("reject-document", reason, "coordinator", "--document", stray)
-    imported = next(
+    imported, other = [
         each["event_id"]
         for each in house.done("replay", odette)["entries"]
         if each["topic"] == "patient.problem-recorded"
-    )
+    ][:2]
     verdict = {**examples.pop("validate-entry"), "entry": imported}
     house.command("validate-entry", verdict, "present", "--patient", odette)
+    (said,) = examples.pop("validate-entries")["judgements"]
+    verdicts = {"judgements": [{**said, "entry": other}]}
+    house.command("validate-entries", verdicts, "present", "--patient", odette)
     desk("end-medecin-traitant")
     on_patient("record-death")
 

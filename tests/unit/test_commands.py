@@ -110,6 +110,7 @@ BEFORE: dict[str, tuple[Payload | Told, ...]] = {
     "reconcile-medications": (DRUG,),
     "lift-vigilance-point": (VigilancePointSet(text="Anticoagulant"),),
     "validate-entry": (Told(ASTHMA, source=Source(channel="cda", system="urn:oid:2.999")),),
+    "validate-entries": (Told(ASTHMA, source=Source(channel="cda", system="urn:oid:2.999")),),
     "reinstate-entry": (NOTE, Told(EntryMarkedInError(), target=entry(2))),
     "answer-question": (
         Told(QuestionAsked(to=named("amont"), to_name="Dr Amont", text="Pourquoi ?"), AVAL),

@@ -92,6 +92,7 @@ from releve.domain.commands import (
     SignNote,
     StartMedication,
     StopMedication,
+    ValidateEntries,
     ValidateEntry,
     WithdrawContingency,
     WriteHandover,
@@ -282,6 +283,8 @@ def _decided(patient: Patient, command: Command, ctx: Context) -> tuple[Fact, ..
             return summary_review.review_summary(patient, command, ctx)
         case ValidateEntry():
             return validation.validate_entry(patient, command, ctx)
+        case ValidateEntries():
+            return validation.validate_entries(patient, command, ctx)
         case AskQuestion():
             return questions.ask_question(patient, command, ctx)
         case AnswerQuestion():

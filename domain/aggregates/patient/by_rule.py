@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -42,19 +42,24 @@ def consequences(
     ``happened`` is when, for facts that do not say it themselves.
     """
     found = list(activated(patient, facts, ctx, happened=happened))
+    gone: list[UUID] = []
+    back: list[UUID] = []
     for fact in facts:
         if fact.target is None:
             continue
         match fact.payload:
             case EntryMarkedInError() | EntryValidated(verdict="refused"):
-                after = replace(patient, in_error=patient.in_error | {fact.target})
+                gone.append(fact.target)
             case EntryReinstated():
-                after = replace(patient, in_error=patient.in_error - {fact.target})
+                back.append(fact.target)
             case _:
-                continue
+                pass
+    if gone or back:
+        # All of them at once: of two refused results of one order, neither is the other's stand-in.
+        after = replace(patient, in_error=patient.in_error.union(gone).difference(back))
         moved = [
             *_waiting_for_nothing(patient, after),
-            *_awaited_again(patient, after, fact.target),
+            *_awaited_again(patient, after, (*gone, *back)),
         ]
         found += [*moved, *_unanswered_for(patient, after, moved, ctx)]
     return tuple(found)
@@ -80,16 +85,18 @@ def _waiting_for_nothing(patient: Patient, after: Patient) -> list[Fact]:
     return facts
 
 
-def _awaited_again(patient: Patient, after: Patient, result: UUID) -> list[Fact]:
-    """The reopening of an order's item that was done with a result that is no longer in force."""
-    order = order_of(patient, result)
-    ordered = None if order is None else after.entries[order].payload
-    if order is None or not isinstance(ordered, InvestigationOrdered):
-        return []
-    had, has = any(results_of(patient, order)), any(results_of(after, order))
-    if not had or has or ordered.item not in closed_items(after):
-        return []
-    return [_again(ordered.item, "Résultat écarté : il reste attendu")]
+def _awaited_again(patient: Patient, after: Patient, results: Iterable[UUID]) -> list[Fact]:
+    """The reopening of each order's item that was done with results no longer in force."""
+    again: dict[UUID, Fact] = {}
+    for result in results:
+        order = order_of(patient, result)
+        ordered = None if order is None else after.entries[order].payload
+        if order is None or not isinstance(ordered, InvestigationOrdered):
+            continue
+        had, has = any(results_of(patient, order)), any(results_of(after, order))
+        if had and not has and ordered.item in closed_items(after):
+            again.setdefault(order, _again(ordered.item, "Résultat écarté : il reste attendu"))
+    return list(again.values())
 
 
 def _is_idle(patient: Patient, item: object) -> bool:

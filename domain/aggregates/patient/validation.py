@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
+from uuid import UUID
 
-from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.deciding import Context, Fact, refuse, under
 from releve.domain.aggregates.patient.ald import AldStatusChanged
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
 from releve.domain.aggregates.patient.entries import about, standing_entry
@@ -21,7 +22,8 @@ from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.aggregates.patient.vigilance import VigilancePointSet
-from releve.domain.commands import ValidateEntry
+from releve.domain.commands import Judgement, ValidateEntries, ValidateEntry
+from releve.domain.errors import Invalid
 from releve.domain.events import Channel, Event, Payload
 from releve.domain.values import readable
 
@@ -119,7 +121,39 @@ def validate_entry(patient: Patient, command: ValidateEntry, ctx: Context) -> tu
 
     A verdict given by mistake is marked in error, and the line is to be judged again.
     """
-    event = patient.entries.get(command.entry)
+    said = Judgement(entry=command.entry, verdict=command.verdict, reason=command.reason)
+    return _judged(patient, said)
+
+
+def validate_entries(patient: Patient, command: ValidateEntries, ctx: Context) -> tuple[Fact, ...]:
+    """Each line that is named, as :func:`validate_entry`; all of them or none.
+
+    A line that is not named stays as it is, and naming none is refused: nobody accepts a document
+    by sending nothing.
+    """
+    if not command.judgements:
+        raise refuse(
+            "nothing-judged",
+            "Rien n'est enregistré.",
+            "Aucune ligne n'est acceptée ni refusée.",
+            "Choisir, ligne par ligne.",
+            field="judgements",
+        )
+    facts: list[Fact] = []
+    named: set[UUID] = set()
+    for place, judgement in enumerate(command.judgements):
+        path = f"judgements[{place}]"
+        if judgement.entry in named:
+            raise Invalid(
+                "invalid-field", field=f"{path}.entry", why="Cette ligne est jugée deux fois."
+            )
+        named.add(judgement.entry)
+        facts += under(path, _judged, patient, judgement)
+    return tuple(facts)
+
+
+def _judged(patient: Patient, said: Judgement) -> tuple[Fact, ...]:
+    event = patient.entries.get(said.entry)
     if event is not None and _verdict(patient, event) is not None:
         raise refuse(
             "already-validated",
@@ -128,7 +162,7 @@ def validate_entry(patient: Patient, command: ValidateEntry, ctx: Context) -> tu
             "Relire le dossier ; si le jugement est faux, le marquer erroné.",
             field="entry",
         )
-    event, _ = standing_entry(patient, command.entry, Payload, field="entry")
+    event, _ = standing_entry(patient, said.entry, Payload, field="entry")
     if not is_imported(event):
         raise refuse(
             "not-imported",
@@ -137,8 +171,8 @@ def validate_entry(patient: Patient, command: ValidateEntry, ctx: Context) -> tu
             "La compléter, ou la marquer erronée.",
             field="entry",
         )
-    reason = readable(command.reason, field="reason", limit=400)
-    if command.verdict == "refused" and not reason:
+    reason = readable(said.reason, field="reason", limit=400)
+    if said.verdict == "refused" and not reason:
         raise refuse(
             "reason-missing",
             "La ligne n'est pas refusée.",
@@ -146,6 +180,4 @@ def validate_entry(patient: Patient, command: ValidateEntry, ctx: Context) -> tu
             "Dire en quelques mots pourquoi.",
             field="reason",
         )
-    return (
-        Fact(EntryValidated(verdict=command.verdict), target=command.entry, reason=reason or None),
-    )
+    return (Fact(EntryValidated(verdict=said.verdict), target=said.entry, reason=reason or None),)
