@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from starlette.testclient import TestClient
 
 from support.postgres import Database
 from support.web import Web, open_web
@@ -15,3 +16,9 @@ def web(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> 
     """The application on a small demo centre."""
     with open_web(module_database, tmp_path_factory.mktemp("state") / "releve") as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def desk(web: Web) -> TestClient:
+    """A client of the secretary, who sorts by the header and reads nothing."""
+    return web.machine(web.hire("secretary"))
