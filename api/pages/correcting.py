@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.acting import perform
-from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, Submission, authorise, identifier, may, services_of
 from releve.api.pages import forms, views
+from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
-from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.pages.shell import see
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
-from releve.api.reading import patient_at, timeline_of
+from releve.api.reading import timeline_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections.timeline import TimelineEntry
@@ -109,7 +109,6 @@ def _page(
     request: Request, granted: Granted, entry: str, refused: dict[str, Form], status: int = 200
 ) -> Response:
     services, principal = services_of(request), granted.principal
-    at = moment(request, principal)
     wanted = identifier(entry)
 
     def form(place: str, action: Action, position: int) -> Form | None:
@@ -117,31 +116,19 @@ def _page(
             return None
         return refused.get(place) or Form(principal.session.form_token(), forms.new_key(), position)
 
-    def produce() -> tuple[dict[str, Any], int]:
-        summary, position = patient_at(services, granted.patient)
+    def content(record: Opened) -> dict[str, Any]:
         found = _entry(timeline_of(services, granted.patient), wanted)
         stands = correctable(found)
         return {
-            "who": views.identity(
-                summary,
-                at,
-                services.directory.load(),
-                services.records.same_names(granted.centre, summary),
-            ),
-            "entry": views.entry_view(found, at.zone),
+            "entry": views.entry_view(found, record.at.zone),
             "is_note": stands and found.topic == NOTE,
-            "amend_form": form("amend", Action.AMEND_NOTE, position)
+            "amend_form": form("amend", Action.AMEND_NOTE, record.position)
             if stands and found.topic == NOTE
             else None,
-            "mark_form": form("mark", Action.MARK_IN_ERROR, position) if stands else None,
-        }, position
+            "mark_form": form("mark", Action.MARK_IN_ERROR, record.position) if stands else None,
+        }
 
-    disclosed = read_clinical(
-        services, granted, produce, what="page.correction", patients=lambda _: (granted.patient,)
-    )
-    return clinical_page(
-        request, principal, "correction.html", disclosed, here="patients", status=status
-    )
+    return patient_page(request, granted, "correction.html", content, status=status)
 
 
 def _entry(entries: list[TimelineEntry], wanted: UUID | None) -> TimelineEntry:

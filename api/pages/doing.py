@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.acting import ACTIONS, authorise_command, perform
-from releve.api.disclosure import read_clinical
 from releve.api.entry_kinds import kind_of
 from releve.api.gate import (
     Granted,
@@ -21,12 +20,13 @@ from releve.api.gate import (
     services_of,
 )
 from releve.api.pages import forms, result_views, views
+from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.act_data import begun, carried, data_of, options_of, result_of_entry
 from releve.api.pages.acts import ACTS, Act
 from releve.api.pages.forms import Form
-from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.pages.shell import moment, see
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
-from releve.api.reading import patient_at, timeline_of
+from releve.api.reading import timeline_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections.patient_summary import PatientSummary
@@ -146,28 +146,23 @@ def _page(
     fresh: bool = False,
     status: int = 200,
 ) -> Response:
-    services, principal = services_of(request), granted.principal
-    at = moment(request, principal)
 
-    def produce() -> tuple[dict[str, Any], int]:
-        summary, position = patient_at(services, granted.patient)
-        directory = services.directory.load()
+    def content(record: Opened) -> dict[str, Any]:
+        summary, at = record.summary, record.at
         if fresh:
-            form.position = position
+            form.position = record.position
             form.values.update(begun(act, summary, at, entry))
         result = result_of_entry(summary, entry)
         fields = []
         for each in act.fields:
             options = options_of(
-                each, summary, directory, granted.centre, at, principal.person, result
-            )
+                each, summary, record.directory, granted.centre, at, granted.principal.person,
+                result,
+            )  # fmt: skip
             if each.control in ("choice", "radio") and not options:
                 continue
             fields.append({"field": each, "options": options})
         return {
-            "who": views.identity(
-                summary, at, directory, services.records.same_names(granted.centre, summary)
-            ),
             "act": act,
             "word": word,
             "entry": str(entry) if entry else "",
@@ -182,12 +177,9 @@ def _page(
             ],
             "late": late or bool(form.error("late_reason")),
             "back": BOARDS.get(form.value("retour")) or f"/patients/{granted.patient}{act.back}",
-        }, position  # fmt: skip
+        }  # fmt: skip
 
-    disclosed = read_clinical(
-        services, granted, produce, what="page.act", patients=lambda _: (granted.patient,)
-    )
-    return clinical_page(request, principal, "act.html", disclosed, here="patients", status=status)
+    return patient_page(request, granted, "act.html", content, status=status)
 
 
 def _quoted(

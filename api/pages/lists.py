@@ -11,10 +11,10 @@ from starlette.responses import Response
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, allowed, services_of
 from releve.api.pages import forms, record_views, views
+from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment
-from releve.api.reading import patient_at
 from releve.projections import wording
 from releve.projections.dates import french
 from releve.projections.open_items import BoardLine
@@ -33,28 +33,17 @@ OfCentre = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "centre"))]
 @router.get("/patients/{patient}/traitements")
 def treatments(request: Request, granted: OfPatient) -> Response:
     """Treatments that run, how they changed, and those that ended."""
-    services, principal = services_of(request), granted.principal
-    at = moment(request, principal)
 
-    def produce() -> tuple[dict[str, Any], int]:
-        summary, position = patient_at(services, granted.patient)
-        (box,) = (each for each in views.boxes(summary, at) if each["name"] == "medications")
+    def content(record: Opened) -> dict[str, Any]:
+        boxes = views.boxes(record.summary, record.at)
+        actions = allowed(services_of(request), granted, {Action.WRITE_CLINICAL})
         return {
-            "who": views.identity(
-                summary,
-                at,
-                services.directory.load(),
-                services.records.same_names(granted.centre, summary),
-            ),
-            "box": box,
-            "reconciliation": record_views.told(summary.reconciliation),
-            "can": acts_of(principal.role, allowed(services, granted, {Action.WRITE_CLINICAL})),
-        }, position
+            "box": next(each for each in boxes if each["name"] == "medications"),
+            "reconciliation": record_views.told(record.summary.reconciliation),
+            "can": acts_of(granted.principal.role, actions),
+        }
 
-    disclosed = read_clinical(
-        services, granted, produce, what="page.treatments", patients=lambda _: (granted.patient,)
-    )
-    return clinical_page(request, principal, "treatments.html", disclosed, here="patients")
+    return patient_page(request, granted, "treatments.html", content)
 
 
 @router.get("/points")

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.acting import perform
-from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, Submission, authorise, may, services_of
 from releve.api.pages import forms, views
+from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
-from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.pages.shell import see
 from releve.api.problems import problem_for
-from releve.api.reading import patient_at, timeline_of
+from releve.api.reading import timeline_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.security.policy import Action
@@ -75,33 +75,20 @@ def paste(request: Request, granted: Pasting, submitted: Submission) -> Response
 
 def _page(request: Request, granted: Granted, form: Form, status: int = 200) -> Response:
     services, principal = services_of(request), granted.principal
-    at = moment(request, principal)
     reading = authorise(services, principal, Action.READ_CLINICAL, "patient", granted.patient)
 
-    def produce() -> tuple[dict[str, Any], int]:
-        summary, position = patient_at(services, granted.patient)
-        form.position = position if form.position is None else form.position
+    def content(record: Opened) -> dict[str, Any]:
+        form.position = record.position if form.position is None else form.position
         notes = [
             entry
             for entry in timeline_of(services, granted.patient)
             if entry.topic == NOTE and entry.status in ("current", "amended")
         ][:COPIED]
         return {
-            "who": views.identity(
-                summary,
-                at,
-                services.directory.load(),
-                services.records.summaries(granted.centre)[1].values(),
-            ),
             "form": form,
             "late": granted.decision.rule.startswith("grace"),
             "may_sign": may(services, granted, Action.WRITE_NOTE),
-            "notes": [views.entry_view(entry, at.zone) for entry in notes],
-        }, position
+            "notes": [views.entry_view(entry, record.at.zone) for entry in notes],
+        }
 
-    disclosed = read_clinical(
-        services, reading, produce, what="page.paste", patients=lambda _: (granted.patient,)
-    )
-    return clinical_page(
-        request, principal, "paste.html", disclosed, here="patients", status=status
-    )
+    return patient_page(request, reading, "paste.html", content, status=status)

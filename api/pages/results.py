@@ -11,10 +11,11 @@ from starlette.responses import Response
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, allowed, services_of
 from releve.api.pages import result_views, views
+from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.acts import ACTS
 from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment
-from releve.api.reading import patient_at, results_board_of
+from releve.api.reading import results_board_of
 from releve.projections import wording
 from releve.projections.dates import french, zone_of
 from releve.projections.results_board import GROUPS, Group, ResultRow
@@ -35,31 +36,19 @@ _NEXT: dict[Group, tuple[str, str]] = {
 @router.get("/patients/{patient}/resultats")
 def of_patient(request: Request, granted: OfPatient) -> Response:
     """One patient's orders and results: what waits first, versions side by side."""
-    services, principal = services_of(request), granted.principal
-    at = moment(request, principal)
 
-    def produce() -> tuple[dict[str, Any], int]:
-        summary, position = patient_at(services, granted.patient)
-        can = acts_of(principal.role, allowed(services, granted, _ACTIONS))
-        found = result_views.results_of_patient(summary, at)
+    def content(record: Opened) -> dict[str, Any]:
+        can = acts_of(granted.principal.role, allowed(services_of(request), granted, _ACTIONS))
+        found = result_views.results_of_patient(record.summary, record.at)
         for each in found:
             each["acts"] = [(act, verb) for act, verb in each["acts"] if act in can]
         return {
-            "who": views.identity(
-                summary,
-                at,
-                services.directory.load(),
-                services.records.same_names(granted.centre, summary),
-            ),
             "waiting": [each for each in found if each["state"] not in ("done", "cancelled")],
             "over": [each for each in found if each["state"] in ("done", "cancelled")],
             "can": can,
-        }, position
+        }
 
-    disclosed = read_clinical(
-        services, granted, produce, what="page.results", patients=lambda _: (granted.patient,)
-    )
-    return clinical_page(request, principal, "results.html", disclosed, here="patients")
+    return patient_page(request, granted, "results.html", content)
 
 
 @router.get("/resultats")

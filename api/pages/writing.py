@@ -9,13 +9,13 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from releve.api.acting import perform
-from releve.api.disclosure import read_clinical
 from releve.api.entry_kinds import kind_of
 from releve.api.gate import Granted, Guard, Submission, authorise, instant, services_of
 from releve.api.pages import forms, measures, views
+from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import ITEM_KINDS
-from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.pages.shell import moment, see
 from releve.api.problems import Overloaded, Overtaken, RequestRefused, problem_for
 from releve.api.reading import patient_at
 from releve.domain.commands import COMMANDS
@@ -306,32 +306,20 @@ def _shown(
 ) -> Response:
     """Show a form around the record it is about: reading it is a reading, and leaves its entry."""
     services, principal = services_of(request), granted.principal
-    at = moment(request, principal)
     reading = authorise(services, principal, Action.READ_CLINICAL, "patient", granted.patient)
 
-    def produce() -> tuple[dict[str, Any], int]:
-        summary, position = patient_at(services, granted.patient)
+    def around(record: Opened) -> dict[str, Any]:
         if form.version is None:
-            form.version, form.position = summary.version, position
+            form.version, form.position = record.summary.version, record.position
         known = services.records.summaries(granted.centre)[1] if form.flagged else {}
         return {
-            "who": views.identity(
-                summary,
-                at,
-                services.directory.load(),
-                services.records.same_names(granted.centre, summary),
-            ),
             "form": form,
             "flagged": [
                 {"href": f"/patients/{each}/transmission", "name": known[each].full_name()}
                 for each in form.flagged
                 if each in known
             ],
-            **content(summary),
-        }, position
+            **content(record.summary),
+        }
 
-    disclosed = read_clinical(
-        services, reading, produce, what=f"page.{template.removesuffix('.html')}",
-        patients=lambda _: (granted.patient, *form.flagged),
-    )  # fmt: skip
-    return clinical_page(request, principal, template, disclosed, here="patients", status=status)
+    return patient_page(request, reading, template, around, others=form.flagged, status=status)

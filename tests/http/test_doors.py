@@ -204,8 +204,10 @@ def test_everything_that_was_read_has_words_on_the_auditors_page(web: Web) -> No
     assert kept <= set(WHAT)
     source = "".join(path.read_text("utf-8") for path in (ROOT / "api").rglob("*.py"))
     written = set(re.findall(r'what="((?:page|api|fhir)\.[\w-]+)"', source))
+    about_one = re.findall(r'patient_page\(request, \w+, "(\w+)\.html"', source)
+    written |= {f"page.{template}" for template in about_one}
     written |= set(re.findall(r'_trace\(services, "[\w.]+", "(\w+)"', source))
-    assert {"export", "replay", "briefing", "fhir", "page.handovers"} <= written
+    assert {"export", "replay", "briefing", "fhir", "page.handovers", "page.act"} <= written
     assert written <= set(WHAT)
     patient = web.patient()
     web.machine("present").get(f"/api/v1/patients/{patient}/replay")

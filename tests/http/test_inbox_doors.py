@@ -165,7 +165,9 @@ def test_a_consultation_is_pasted_as_a_signed_note(web: Web) -> None:
     note = web.services.continuity.patient(patient).last
     assert note is not None
     assert (note.topic, note.envelope.source.channel) == ("patient.note-signed", "paste")
-    assert FINDING in doctor.get(page).text
+    shown = doctor.get(page).text
+    assert FINDING in shown
+    assert "homonyme" not in shown  # others of the centre are none, whoever they are
     assert web.browser("coordinator").get(page).status_code == 404
 
 
