@@ -9,6 +9,7 @@ from uuid import UUID
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.record import Fold, Patient
 from releve.domain.commands import AmendNote, SignNote
+from releve.domain.commands.record import NoteText
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
 from releve.domain.values import Mode, one_line, readable, words
@@ -131,6 +132,6 @@ def amend_note(patient: Patient, command: AmendNote, ctx: Context) -> tuple[Fact
     )
 
 
-def _texts(command: SignNote | AmendNote) -> tuple[dict[str, str], str]:
+def _texts(command: NoteText) -> tuple[dict[str, str], str]:
     sections = {name: readable(getattr(command, name), field=name) for name in SECTIONS}
     return sections, one_line(command.one_liner, field="one_liner")
