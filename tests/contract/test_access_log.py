@@ -30,11 +30,6 @@ def entry(*patients: UUID, what: str = "patient-page") -> AccessEntry:
 
 
 @pytest.fixture
-def ledger(database: Database, tmp_path: Path) -> Ledger:
-    return Ledger(database, tmp_path / "keys")
-
-
-@pytest.fixture
 def log(ledger: Ledger) -> Iterator[AccessLog]:
     made = AccessLog(ledger.database.service_pool, ledger.data_keys, now)
     yield made

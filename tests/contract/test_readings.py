@@ -1,0 +1,116 @@
+"""What is read from the projections, and a record replayed as it was known."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteSigned
+from releve.domain.aggregates.patient.identity import Registered
+from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
+from releve.domain.aggregates.patient.problems import ProblemRecorded
+from releve.domain.values import Concept
+from releve.projections import directory, records, timeline
+from releve.projections.patient_summary import to_bytes
+from releve.security.errors import KeyDestroyed
+from support.feed_house import NOW, House, destroy
+from support.patient_events import CENTRE, MONDAY, Stream
+
+pytestmark = pytest.mark.postgres
+
+
+class TestReadings:
+    def test_names_are_found_without_accents_by_their_beginnings_and_birth_date(
+        self, house: House
+    ) -> None:
+        house.found()
+        for number, (name, given, born) in enumerate(
+            [("Lefèvre", "Zoé", "1950-03-12"), ("LEFEVRE", "Zoe", "1981-01-01"),
+             ("Saint-Étienne", "Jean-Noël", "1950-03-12")]
+        ):  # fmt: skip
+            stream = Stream(number)
+            house.write(stream, Registered(birth_name=name, first_names=(given,), birth_date=born))
+        house.run()
+
+        def found(words: str) -> list[int]:
+            return [each.patient.int & 0xFF for each in house.records.search(CENTRE, words)]
+
+        assert sorted(found("lefev")) == [0, 1]
+        assert sorted(found("zoé LEFÈ")) == [0, 1]
+        assert found("zoé 12/03/1950") == [0]
+        assert found("noel etien") == [2]
+        assert found("1950-03-12") == [0, 2]
+        assert found("vre") == []
+        assert len(found("")) == 3
+        assert house.records.search(UUID(int=77), "") == []
+        (first, *_) = house.records.search(CENTRE, "12/03/1950 zoe")
+        assert [other.patient.int & 0xFF for other in house.records.same_names(CENTRE, first)] == [
+            1
+        ]
+
+    def test_items_are_counted_and_listed_with_who_answers(self, house: House) -> None:
+        house.found()
+        late = house.person(1, ItemOpened(kind="result", text="NFS", due="2026-11-20"))
+        house.person(2, ItemOpened(kind="call", text="Appeler", no_deadline=True))
+        done = house.person(3, ItemOpened(kind="call", text="Appeler", due="2026-11-20"))
+        house.write(
+            done, ItemClosed(outcome="done", evidence="fait"), target=done.events[1].event_id
+        )
+        house.run()
+        pool, keys = house.database.service_pool, house.ledger.data_keys
+        place = directory.load(pool, keys)
+        assert records.count_items(pool, keys, place, NOW) == (2, 1, 0)
+        lines = records.open_items_of(pool, keys, house.records, place, CENTRE, NOW)
+        assert lines[0].patient == late.id
+        assert [(line.overdue_days, line.owner) for line in lines] == [
+            (3, "Dr Paul Lenoir"), (0, "Dr Paul Lenoir"),
+        ]  # fmt: skip
+        before = records.count_items(pool, keys, place, NOW - timedelta(days=2))
+        assert before.orphans == 0, "with nobody in post the référent answers"
+
+
+class TestReplay:
+    def test_as_known_before_and_after_a_late_entry_differ_by_that_entry(
+        self, house: House
+    ) -> None:
+        stream = house.person(1, NoteSigned(one_liner="HTA"))
+        stream.add(
+            ProblemRecorded(concept=Concept(text="Asthme")),
+            at=MONDAY + timedelta(days=3),
+            occurred_at="2026-11-16",
+        )
+        house.write(stream)
+        house.number()
+        reader = house.ledger.reader
+        before = timeline.replay(reader, stream.id, known_at=MONDAY + timedelta(days=2))
+        after = timeline.replay(reader, stream.id, known_at=MONDAY + timedelta(days=4))
+        told = [entry.to_json() for entry in after.entries]
+        assert [e for e in told if e not in [b.to_json() for b in before.entries]] == told[-1:]
+        assert told[-1]["late"] is True
+        assert before.summary.slot("problems") == []
+        happened = timeline.replay(reader, stream.id, at=MONDAY - timedelta(hours=1))
+        assert [entry.topic for entry in happened.entries] == ["patient.problem-recorded"]
+        assert set(after.to_json()) >= {
+            "patient", "position", "known_at", "at", "entries", "summary", "open_items",
+        }  # fmt: skip
+        assert set(told[0]) >= {
+            "event_id", "position", "topic", "recorded_at", "occurred_at", "author", "role",
+            "text", "status",
+        }  # fmt: skip
+
+    def test_equals_the_projected_summary(self, house: House) -> None:
+        stream = house.person(1, NoteSigned(one_liner="HTA"), EncounterRecorded(mode="visite"))
+        house.run()
+        found = records.read_patient(house.database.service_pool, house.ledger.data_keys, stream.id)
+        assert found is not None
+        again = timeline.replay(house.ledger.reader, stream.id)
+        assert to_bytes(again.summary) == to_bytes(found.summary)
+
+    def test_of_an_erased_record_says_so(self, house: House) -> None:
+        stream = house.person(1)
+        house.number()
+        destroy(house, stream)
+        with pytest.raises(KeyDestroyed):
+            timeline.replay(house.ledger.reader, stream.id)
