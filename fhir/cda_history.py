@@ -73,8 +73,7 @@ def _told(section: Element, gathered: Gathered) -> Iterator[tuple[Element, str]]
     entries = children(section, "entry")
     for entry in entries:
         for statement in entry:
-            concept = concept_of(child(statement, "value"), gathered.narrative)
-            concept = concept or gathered.free(statement)
+            concept = gathered.coded(statement, "value")
             concept = concept or concept_of(child(statement, "code"), gathered.narrative)
             if concept is None:
                 gathered.leave(entry)
@@ -110,8 +109,7 @@ def _observed(slot: HistorySlot, observation: Element, gathered: Gathered) -> No
     if slot == "adverse-reactions":
         _adverse(observation, gathered)
         return
-    code = concept_of(child(observation, "code"), gathered.narrative, original_first=False)
-    code = code or gathered.free(observation)
+    code = gathered.coded(observation, "code", original_first=False)
     if code is None:
         gathered.refuse(observation, "observation sans code ni libellé")
         return
@@ -153,12 +151,10 @@ def _adverse(observation: Element, gathered: Gathered) -> None:
             drug = product_of(given, gathered)
             taken.append(link)
         elif link.get("typeCode") == "MFST" and reaction is not None:
-            said = concept_of(child(reaction, "value"), gathered.narrative)
-            said = said or gathered.free(reaction)
+            said = gathered.coded(reaction, "value")
             shown += [said.text] if said else []
             taken.append(link)
-    kind = concept_of(child(observation, "value"), gathered.narrative)
-    kind = kind or gathered.free(observation)
+    kind = gathered.coded(observation, "value")
     named = drug or kind
     if named is None:
         gathered.refuse(observation, "effet indésirable sans médicament ni réaction")
@@ -198,8 +194,7 @@ def family_history(section: Element, gathered: Gathered) -> None:
         for observation in observations:
             if not gathered.is_fact(observation):
                 continue
-            concept = concept_of(child(observation, "value"), gathered.narrative)
-            concept = concept or gathered.free(observation)
+            concept = gathered.coded(observation, "value")
             if concept is None:
                 gathered.refuse(observation, "antécédent familial sans libellé")
                 continue

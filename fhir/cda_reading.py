@@ -104,6 +104,12 @@ class Gathered:
         said = self.narrative.said(child(statement, "text"))
         return Concept(text=said) if said else None
 
+    def coded(self, statement: Element, *path: str, original_first: bool = True) -> Concept | None:
+        """What the coded element at ``path`` says (:func:`concept_of`), else the words alone."""
+        element = child(statement, *path)
+        said = concept_of(element, self.narrative, original_first=original_first)
+        return said or self.free(statement)
+
     def related(self, statement: Element, code: str, taken: list[Element]) -> Element | None:
         """The value of the observation of that code beside a statement; its link is ``taken``."""
         for link in children(statement, "entryRelationship"):

@@ -134,8 +134,7 @@ def _germ(organizer: Element, gathered: Gathered) -> str:
 
 
 def _line(observation: Element, within: str, gathered: Gathered) -> ResultLine | None:
-    code = concept_of(child(observation, "code"), gathered.narrative, original_first=False)
-    code = code or gathered.free(observation)
+    code = gathered.coded(observation, "code", original_first=False)
     if code is None:
         return None
     if within:

@@ -6,7 +6,7 @@ withdrawn is never taken for a fact, and every part without a place in the recor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded, absence_of
@@ -115,6 +115,22 @@ def _statements(section: Element) -> Iterator[Element]:
         yield from (one for one in entry if name_of(one) != "templateId")
 
 
+def _facts(
+    section: Element,
+    gathered: Gathered,
+    names: Collection[str],
+    *,
+    negation: bool = False,
+    planned: bool = False,
+) -> Iterator[Element]:
+    """The statements called one of ``names`` that :meth:`Gathered.is_fact`; others are listed."""
+    for statement in _statements(section):
+        if name_of(statement) not in names:
+            gathered.leave(statement)
+        elif gathered.is_fact(statement, negation=negation, planned=planned):
+            yield statement
+
+
 def _concerns(section: Element, gathered: Gathered) -> Iterator[tuple[Element, Element | None]]:
     """Each observation of a list of concerns, with the act that holds it where there is one."""
     for statement in _statements(section):
@@ -136,8 +152,7 @@ def _problems(section: Element, gathered: Gathered) -> None:
     for observation, act in _concerns(section, gathered):
         if not gathered.is_fact(observation, negation=True):
             continue
-        value = child(observation, "value")
-        concept = concept_of(value, gathered.narrative) or gathered.free(observation)
+        concept = gathered.coded(observation, "value")
         if concept is None:
             gathered.refuse(observation, "problème sans code ni libellé")
             continue
@@ -278,7 +293,7 @@ def _reactions(
         reaction = child(link, "observation")
         if link.get("typeCode") != "MFST" or reaction is None:
             continue
-        said = concept_of(child(reaction, "value"), gathered.narrative) or gathered.free(reaction)
+        said = gathered.coded(reaction, "value")
         if said is None or not gathered.is_fact(reaction):
             continue
         inner: list[Element] = []
@@ -296,12 +311,7 @@ def _reactions(
 
 
 def _medications(section: Element, gathered: Gathered) -> None:
-    for statement in _statements(section):
-        if name_of(statement) != "substanceAdministration":
-            gathered.leave(statement)
-            continue
-        if not gathered.is_fact(statement, planned=True):
-            continue
+    for statement in _facts(section, gathered, ("substanceAdministration",), planned=True):
         concept = product_of(statement, gathered)
         stated = concept_of(child(statement, "code"), gathered.narrative)
         if stated is not None and (absence_of(stated) or _says_unknown(stated)):
@@ -402,14 +412,9 @@ def _reason(statement: Element, gathered: Gathered, taken: list[Element]) -> str
 
 def _procedures(section: Element, gathered: Gathered) -> None:
     statuses = {"aborted": "stopped", "active": "in-progress", "suspended": "on-hold"}
-    for statement in _statements(section):
-        if name_of(statement) not in ("procedure", "act", "observation"):
-            gathered.leave(statement)
-            continue
-        if not gathered.is_fact(statement, negation=True):
-            continue
-        said = concept_of(child(statement, "code"), gathered.narrative)
-        concept = said or gathered.free(statement)
+    kinds = ("procedure", "act", "observation")
+    for statement in _facts(section, gathered, kinds, negation=True):
+        concept = gathered.coded(statement, "code")
         if concept is None:
             gathered.refuse(statement, "acte sans code ni libellé")
             continue
@@ -443,8 +448,7 @@ def _devices(section: Element, gathered: Gathered) -> None:
         ]
         role = child(participants[0], "participantRole") if participants else None
         said = concept_of(child(role, "playingDevice", "code"), gathered.narrative)
-        concept = said or concept_of(child(statement, "code"), gathered.narrative)
-        concept = concept or gathered.free(statement)
+        concept = said or gathered.coded(statement, "code")
         if not gathered.is_fact(statement):
             continue
         if concept is None:
@@ -473,12 +477,7 @@ def _devices(section: Element, gathered: Gathered) -> None:
 
 
 def _vaccines(section: Element, gathered: Gathered) -> None:
-    for statement in _statements(section):
-        if name_of(statement) != "substanceAdministration":
-            gathered.leave(statement)
-            continue
-        if not gathered.is_fact(statement, negation=True):
-            continue
+    for statement in _facts(section, gathered, ("substanceAdministration",), negation=True):
         vaccine = product_of(statement, gathered) or gathered.free(statement)
         if vaccine is None:
             gathered.refuse(statement, "vaccin sans nom")
