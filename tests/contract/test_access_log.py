@@ -17,7 +17,7 @@ from releve.security.access import EXPORTED, AccessEntry, AccessLog, Accessor, c
 from releve.security.errors import LogUnavailable, Tampered
 from releve.security.keys.data_keys import ACCESS_STREAM, access_generation
 from support.ledger import Ledger, now
-from support.lossy_proxy import LossyProxy
+from support.lossy_proxy import lossy_pool
 from support.postgres import Database
 
 pytestmark = pytest.mark.postgres
@@ -110,27 +110,22 @@ def test_without_a_database_nothing_may_be_shown(ledger: Ledger, tmp_path: Path)
 def test_a_lost_acknowledgement_makes_one_entry(
     ledger: Ledger, database: Database, tmp_path: Path
 ) -> None:
-    proxy = LossyProxy(database.service_url, tmp_path)
-    pool: ConnectionPool[psycopg.Connection[tuple[object, ...]]] = ConnectionPool(
-        proxy.url, min_size=1, max_size=2, open=True, timeout=5
-    )
-    poked: list[int] = []
-    log = AccessLog(pool, ledger.data_keys, now, on_append=lambda: poked.append(1))
-    log.record(entry(uuid4()))
-    asked = entry(uuid4(), what="lost")
-    proxy.losing.set()
-    with ThreadPoolExecutor(1) as other:
-        waiting = other.submit(log.record, asked)
-        while not proxy.lost:
-            time.sleep(0.002)
-        proxy.losing.clear()
-        waiting.result(10)
-    log.record(entry(uuid4(), what="after"))
-    assert [e.what for e in entries(ledger)] == ["patient-page", "lost", "after"]
-    assert len(poked) >= 2
-    log.close()
-    pool.close()
-    proxy.close()
+    with lossy_pool(database.service_url, tmp_path) as (pool, proxy):
+        poked: list[int] = []
+        log = AccessLog(pool, ledger.data_keys, now, on_append=lambda: poked.append(1))
+        log.record(entry(uuid4()))
+        asked = entry(uuid4(), what="lost")
+        proxy.losing.set()
+        with ThreadPoolExecutor(1) as other:
+            waiting = other.submit(log.record, asked)
+            while not proxy.lost:
+                time.sleep(0.002)
+            proxy.losing.clear()
+            waiting.result(10)
+        log.record(entry(uuid4(), what="after"))
+        assert [e.what for e in entries(ledger)] == ["patient-page", "lost", "after"]
+        assert len(poked) >= 2
+        log.close()
 
 
 def test_an_entry_of_another_kind_is_refused() -> None:

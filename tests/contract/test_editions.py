@@ -18,7 +18,7 @@ from releve.projections import directory, editions, rule_release, timeline
 from releve.projections.briefing import build_card, card_bytes, rank
 from releve.projections.rule_release import CURRENT, release_bytes
 from releve.security.signed_release import sign_release
-from support.feed_house import NOW, House, destroy, mend, poison
+from support.feed_house import NOW, House, mend, poison
 from support.patient_events import CENTRE, Stream
 
 pytestmark = pytest.mark.postgres
@@ -158,7 +158,7 @@ class TestEditions:
     def test_leave_a_grey_line_for_an_erased_patient(self, house: House) -> None:
         stream = self.arranged(house)
         first = self.issue(house)
-        destroy(house, stream)
+        house.ledger.destroy_key(stream.id)
         again = house.editions.replay(edition=first.edition)
         assert again is not None
         assert again.cards[0] is None

@@ -16,7 +16,7 @@ from releve.projections import directory, records
 from releve.projections.feed import Feed
 from releve.projections.rebuild import RebuildRunning, _alone
 from releve.security.access import AccessEntry, AccessLog, Accessor
-from support.feed_house import NOW, House, destroy, mend, poison
+from support.feed_house import NOW, House, mend, poison
 from support.patient_events import CENTRE, MONDAY, Stream
 
 pytestmark = pytest.mark.postgres
@@ -155,7 +155,7 @@ def test_an_erased_patient_leaves_every_view_with_the_next_event(house: House) -
     house.write(gone, ProblemRecorded(concept=Concept(text="Asthme")))
     house.number()
     house.feed.run_once(2)
-    destroy(house, gone)
+    house.ledger.destroy_key(gone.id)
     house.feed.run_until_idle()
     assert [house.rows(t) for t in ("patient", "briefing", "open_item")] == [1, 1, 0]
     assert house.feed.rebuild(check=True).identical is True

@@ -32,7 +32,7 @@ from releve.security.ledger.store import (
     VersionConflict,
 )
 from support.ledger import Ledger, count, note, notes, now, unguarded
-from support.lossy_proxy import LossyProxy
+from support.lossy_proxy import LossyProxy, lossy_pool
 from support.postgres import Database, Server
 
 pytestmark = pytest.mark.postgres
@@ -252,16 +252,11 @@ class TestUnknownOutcome:
 
     @pytest.fixture
     def lossy(self, database: Database, tmp_path: Path) -> Iterator[tuple[Ledger, LossyProxy]]:
-        proxy = LossyProxy(database.service_url, tmp_path)
         ledger = Ledger(database, tmp_path / "keys")
-        pool: ConnectionPool[psycopg.Connection[tuple[object, ...]]] = ConnectionPool(
-            proxy.url, min_size=1, max_size=2, open=True, timeout=5
-        )
-        ledger.factory = LedgerFactory(pool, ledger.data_keys, CODEC)
-        ledger.store = ledger.factory.event_store()
-        yield ledger, proxy
-        pool.close()
-        proxy.close()
+        with lossy_pool(database.service_url, tmp_path) as (pool, proxy):
+            ledger.factory = LedgerFactory(pool, ledger.data_keys, CODEC)
+            ledger.store = ledger.factory.event_store()
+            yield ledger, proxy
 
     def test_a_lost_acknowledgement_is_unknown_and_asked_again_makes_one_record(
         self, lossy: tuple[Ledger, LossyProxy]

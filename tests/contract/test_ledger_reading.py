@@ -28,11 +28,7 @@ class TestReading:
     ) -> None:
         erased, kept = ledger.new_stream(2), ledger.new_stream(1)
         ledger.sequencer.run_until_idle()
-        with database.owner_pool.connection() as connection:
-            connection.execute(
-                "UPDATE keys.data_key SET record = NULL, destroyed_at = now() WHERE stream = %s",
-                (erased,),
-            )
+        ledger.destroy_key(erased)
         data_keys = DataKeys(database.service_pool, ledger.key_files)
         reader = LedgerReader(database.service_pool, data_keys, CODEC)
         reads = reader.by_position(-1, 10)

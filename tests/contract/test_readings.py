@@ -15,7 +15,7 @@ from releve.domain.values import Concept
 from releve.projections import directory, records, timeline
 from releve.projections.patient_summary import to_bytes
 from releve.security.errors import KeyDestroyed
-from support.feed_house import NOW, House, destroy
+from support.feed_house import NOW, House
 from support.patient_events import CENTRE, MONDAY, Stream
 
 pytestmark = pytest.mark.postgres
@@ -111,6 +111,6 @@ class TestReplay:
     def test_of_an_erased_record_says_so(self, house: House) -> None:
         stream = house.person(1)
         house.number()
-        destroy(house, stream)
+        house.ledger.destroy_key(stream.id)
         with pytest.raises(KeyDestroyed):
             timeline.replay(house.ledger.reader, stream.id)

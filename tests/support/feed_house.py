@@ -133,12 +133,3 @@ def mend(house: House, stream: Stream, version: int, body: bytes) -> None:
         stream.id,
         version,
     )
-
-
-def destroy(house: House, stream: Stream) -> None:
-    with house.database.worker_pool.connection() as connection:
-        connection.execute(
-            "UPDATE keys.data_key SET record = NULL, destroyed_at = now() WHERE stream = %s",
-            (stream.id,),
-        )
-    house.ledger.data_keys.forget(stream.id)

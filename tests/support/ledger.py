@@ -90,6 +90,15 @@ class Ledger:
     def put(self, events: Sequence[Event]) -> None:
         self.store.put(events)
 
+    def destroy_key(self, stream: UUID) -> None:
+        """Destroy a stream's key, as an erasure would; what was cached of it here is forgotten."""
+        with self.database.worker_pool.connection() as connection:
+            connection.execute(
+                "UPDATE keys.data_key SET record = NULL, destroyed_at = now() WHERE stream = %s",
+                (stream,),
+            )
+        self.data_keys.forget(stream)
+
     def new_stream(self, events: int = 1) -> UUID:
         """A new patient's stream with so many notes."""
         stream = uuid4()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import ConnectionPool
+
+Pool = ConnectionPool[psycopg.Connection[tuple[object, ...]]]
 
 
 class LossyProxy:
@@ -57,3 +62,17 @@ class LossyProxy:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+
+@contextlib.contextmanager
+def lossy_pool(
+    url: str, directory: Path, connections: int = 2
+) -> Iterator[tuple[Pool, LossyProxy]]:
+    """A pool of connections that all go through one proxy."""
+    proxy = LossyProxy(url, directory)
+    pool: Pool = ConnectionPool(proxy.url, min_size=1, max_size=connections, open=True, timeout=5)
+    try:
+        yield pool, proxy
+    finally:
+        pool.close()
+        proxy.close()

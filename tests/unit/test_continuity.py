@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
-from psycopg_pool import ConnectionPool
 
 from releve.domain.aggregates import CODEC
 from releve.domain.aggregates.patient.encounters import NoteSigned
@@ -46,7 +44,7 @@ from releve.security.ledger.connection import LedgerUnreachable
 from releve.security.ledger.store import Claim, LedgerFactory
 from support.given import AMONT, AVAL, CENTRE, COORDINATOR, IDS, SYSTEM, named
 from support.ledger import Ledger, now
-from support.lossy_proxy import LossyProxy
+from support.lossy_proxy import LossyProxy, lossy_pool
 from support.postgres import Database
 
 pytestmark = pytest.mark.postgres
@@ -357,13 +355,8 @@ class TestUnknown:
 
     @pytest.fixture
     def lossy(self, ledger: Ledger, tmp_path: Path) -> Iterator[tuple[LedgerFactory, LossyProxy]]:
-        proxy = LossyProxy(ledger.database.service_url, tmp_path)
-        pool: ConnectionPool[psycopg.Connection[tuple[object, ...]]] = ConnectionPool(
-            proxy.url, min_size=1, max_size=1, open=True, timeout=5
-        )
-        yield LedgerFactory(pool, ledger.data_keys, CODEC), proxy
-        pool.close()
-        proxy.close()
+        with lossy_pool(ledger.database.service_url, tmp_path, 1) as (pool, proxy):
+            yield LedgerFactory(pool, ledger.data_keys, CODEC), proxy
 
     def test_a_lost_acknowledgement_is_asked_about_with_the_same_ids(
         self,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,6 +81,15 @@ class House:
         self.change(
             "UPDATE keys.data_key SET record = NULL, destroyed_at = now() WHERE stream = %s", stream
         )
+
+    @contextmanager
+    def out_of_service(self) -> Iterator[None]:
+        """The key files are away for a while; whoever asks meanwhile asks new ones."""
+        away = self.directory.with_name("away")
+        self.directory.rename(away)
+        self.files = CountedKeyFiles(self.directory)
+        yield
+        away.rename(self.directory)
 
 
 @pytest.fixture
@@ -167,13 +177,10 @@ class TestThreeAnswers:
     def test_out_of_service(self, house: House) -> None:
         stream = uuid4()
         key = house.process().create(stream, PATIENT, CENTRE)
-        away = house.directory.with_name("away")
-        house.directory.rename(away)
-        house.files = CountedKeyFiles(house.directory)
-        keys = house.process()
-        with pytest.raises(KeyServiceDown):
-            keys.get(stream)
-        away.rename(house.directory)
+        with house.out_of_service():
+            keys = house.process()
+            with pytest.raises(KeyServiceDown):
+                keys.get(stream)
         assert keys.get(stream) == key, "an outage is not remembered"
 
     def test_a_database_that_is_gone(self, house: House) -> None:
@@ -335,19 +342,15 @@ class TestKeeping:
     def test_an_outage_reaches_everybody_who_waits_and_is_over_after_it(self, house: House) -> None:
         stream = uuid4()
         key = house.process().create(stream, PATIENT, CENTRE)
-        away = house.directory.with_name("away")
-        house.directory.rename(away)
-        house.files = CountedKeyFiles(house.directory)
-        house.files.gate.clear()
-        keys = house.process()
-        with ThreadPoolExecutor(4) as threads:
+        with house.out_of_service(), ThreadPoolExecutor(4) as threads:
+            house.files.gate.clear()
+            keys = house.process()
             waiting = [threads.submit(keys.get, stream) for _ in range(4)]
             assert house.files.reached.wait(20)
             house.files.gate.set()
             for one in waiting:
                 with pytest.raises(KeyServiceDown):
                     one.result(20)
-        away.rename(house.directory)
         assert keys.get(stream) == key
 
 

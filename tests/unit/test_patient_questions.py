@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 import pytest
 
-from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.encounters import NoteAmended, NoteSigned
-from releve.domain.aggregates.patient.identity import Registered
-from releve.domain.aggregates.patient.medications import (
-    MedicationStarted,
-)
-from releve.domain.aggregates.patient.problems import (
-    ProblemRecorded,
-    ProblemRevised,
-    current_problems,
-)
+from releve.domain.aggregates.patient.problems import ProblemRevised, current_problems
 from releve.domain.aggregates.patient.questions import (
     OpinionRecorded,
     QuestionAnswered,
@@ -27,27 +18,9 @@ from releve.domain.aggregates.patient.questions import (
     open_questions_to,
 )
 from releve.domain.aggregates.patient.record import Patient
-from releve.domain.commands import (
-    AnswerQuestion,
-    AskQuestion,
-    RecordOpinion,
-)
-from releve.domain.values import Concept
+from releve.domain.commands import AnswerQuestion, AskQuestion, RecordOpinion
 from support.given import AMONT, AVAL, NOW, REFERENT, Given, Told, entry, given, named, stint_of
-
-IDENTITY = Registered(birth_name="EXEMPLE", birth_date="1948-03-02")
-ASTHMA = Concept(text="Asthme")
-RAMIPRIL = MedicationStarted(
-    concept=Concept(text="Ramipril"), start="2024-01", dose_text="1 le matin", indication="HTA"
-)
-WRONG = EntryMarkedInError()
-
-
-def active(concept: Concept = ASTHMA, **fields: Any) -> ProblemRecorded:
-    return ProblemRecorded(
-        concept=concept, clinical_status="active", verification="confirmed", **fields
-    )
-
+from support.treated import IDENTITY, RAMIPRIL, WRONG, active
 
 # Questions
 

@@ -15,7 +15,7 @@ from releve.domain.aggregates.patient.allergies import (
     allergy_in_force,
     current_allergies,
 )
-from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
+from releve.domain.aggregates.patient.corrections import EntryReinstated
 from releve.domain.aggregates.patient.death import DeathRecorded
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.encounters import NoteSigned
@@ -26,11 +26,9 @@ from releve.domain.aggregates.patient.history import (
     ProcedureRecorded,
     current_devices,
 )
-from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.medications import (
     MedicationChanged,
     MedicationReconciled,
-    MedicationStarted,
     MedicationStopped,
     current_medication,
     current_medications,
@@ -65,20 +63,9 @@ from releve.domain.commands import (
 from releve.domain.events import Channel, Source
 from releve.domain.values import Concept, Quantity, Reaction
 from support.given import AVAL, Given, Told, entry, given
+from support.treated import ASTHMA, IDENTITY, RAMIPRIL, WRONG, active
 
-IDENTITY = Registered(birth_name="EXEMPLE", birth_date="1948-03-02")
-ASTHMA = Concept(text="Asthme")
 PENICILLIN = Concept(text="Pénicilline")
-RAMIPRIL = MedicationStarted(
-    concept=Concept(text="Ramipril"), start="2024-01", dose_text="1 le matin", indication="HTA"
-)
-WRONG = EntryMarkedInError()
-
-
-def active(concept: Concept = ASTHMA, **fields: Any) -> ProblemRecorded:
-    return ProblemRecorded(
-        concept=concept, clinical_status="active", verification="confirmed", **fields
-    )
 
 
 def allergic(**fields: Any) -> AllergyRecorded:

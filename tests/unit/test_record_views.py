@@ -6,23 +6,17 @@ from datetime import UTC, datetime
 
 from releve.api.pages import record_views, views
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
-from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.medications import MedicationStarted
-from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.summary_review import SummaryReviewed
 from releve.domain.events import Author, Source
-from releve.domain.values import Coding, Concept, Quantity, Sex, Threshold
-from releve.projections.patient_summary import PatientSummary, fold_all
+from releve.domain.values import Concept, Sex
 from releve.projections.rule_release import load_rules
-from support.patient_events import Stream
+from support.patient_events import Stream, summary_of
+from support.results import IF_THEN, measure
 
 AT = views.Moment(datetime(2026, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
-
-
-def summary_of(stream: Stream) -> PatientSummary:
-    return fold_all(None, stream.events, stream.id)
 
 
 def test_a_treatment_past_its_planned_end_is_shown_as_to_be_checked() -> None:
@@ -92,23 +86,11 @@ def test_a_refuted_allergy_is_never_called_active() -> None:
 
 def test_the_newest_old_measure_stands_beside_its_contingency() -> None:
     stream = Stream()
-    stream.add(
-        ContingencySet(
-            condition="Kaliémie > 5,5",
-            action="ECG",
-            threshold=Threshold(loinc="2823-3", comparator=">", value="5.5", unit="mmol/L"),
-        )
-    )
+    stream.add(IF_THEN)
     for value, day in (("6.1", "2026-11-12"), ("5.9", "2026-11-05")):
-        stream.add(
-            ObservationRecorded(
-                code=Concept(text="Kaliémie", codings=(Coding(code="2823-3"),)),
-                value=Quantity(value=value, unit="mmol/L"),
-            ),
-            occurred_at=day,
-        )
+        stream.add(measure(value), occurred_at=day)
     (shown,) = views.contingencies(summary_of(stream), AT)
-    assert shown["older"] == ["Kaliémie 6,1 mmol/L, 12/11/2026"]
+    assert shown["older"] == ["Potassium 6,1 mmol/L, 12/11/2026"]
     assert views.fired(summary_of(stream)) == []
 
 
