@@ -35,7 +35,6 @@ SYSTEMS: Final[Mapping[str, str]] = {
 """FHIR's names of the code systems that CDA calls by OID."""
 
 LOINC_OID: Final = "2.16.840.1.113883.6.1"
-ABSENT_OID: Final = "2.16.840.1.113883.5.1150.1"
 
 Comparator = Literal["<", "<=", ">", ">="]
 

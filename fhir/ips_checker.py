@@ -97,14 +97,6 @@ def shell_of(bundle: JsonObject) -> JsonObject:
     return {**bundle, "entry": [one if one else {"id": "resource"} for one in bare]}
 
 
-def is_summary(index: BundleIndex) -> bool:
-    """Whether a Bundle says that it is a patient summary."""
-    compositions = index.of_type("Composition")
-    return index.bundle.get("type") == "document" and any(
-        _has_code(one.resource.get("type"), IPS_TYPE) for one in compositions[:1]
-    )
-
-
 def entry_issues(bundle: JsonObject) -> list[Issue]:
     """Entries that hold no R4 resource, and fullUrls that are missing, doubled or versioned."""
     document = bundle.get("type") == "document"

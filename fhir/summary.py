@@ -391,10 +391,3 @@ def _author(centre: CentreEntry | None) -> JsonObject:
 
 def _entry(resource: JsonObject) -> JsonObject:
     return {"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource}
-
-
-def resources_of(bundle: JsonObject, *kinds: str) -> Iterable[JsonObject]:
-    """The resources of these types in a Bundle of ours, in its order."""
-    for entry in bundle["entry"]:
-        if entry["resource"]["resourceType"] in kinds:
-            yield entry["resource"]

@@ -29,6 +29,7 @@ from conformance.bundles import (
     summary_of,
 )
 from conformance.test_import_plan import PLACES, SEED, changed, values
+from releve.api.problems import Problem
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.identity import MedecinTraitantDeclared, Registered
@@ -39,7 +40,7 @@ from releve.domain.commands import StartMedication
 from releve.domain.errors import Invalid, Refused
 from releve.domain.values import Coding, Component, Concept, Identifier, Quantity, Sex
 from releve.fhir import exact_json, ips_checker, r4b
-from releve.fhir.answers import operation_outcome, patient_resource
+from releve.fhir.answers import patient_resource
 from releve.fhir.bundle import BundleIndex
 from releve.fhir.capability import capability_statement
 from releve.fhir.exact_json import JsonObject
@@ -438,7 +439,10 @@ def test_capability_statement_and_outcome_are_r4() -> None:
     assert r4b.structure(statement_, "CapabilityStatement") == []
     assert statement_["implementation"]["url"] == "https://ici.example/fhir"
     assert [one["type"] for one in statement_["rest"][0]["resource"]] == ["Patient"]
-    outcome = exact_json.parse(operation_outcome("not-found", "Ce dossier n'est pas disponible."))
+    refused = Problem(
+        404, "not-available", "Ce dossier n'est pas disponible.", fields=(("id", "x"),)
+    )
+    outcome = exact_json.parse(bytes(refused.as_outcome().body))
     assert r4b.structure(outcome, "OperationOutcome") == []
 
 

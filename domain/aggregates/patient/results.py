@@ -144,11 +144,6 @@ class Reading(NamedTuple):
     """The patient is to be told, as the last review has it."""
 
 
-def current_orders(patient: Patient) -> Iterator[Event]:
-    """Orders that stand, oldest first."""
-    return patient.standing(patient.told(InvestigationOrdered))
-
-
 def current_results(patient: Patient) -> Iterator[Event]:
     """The version in force of each result, oldest first."""
     return patient.standing(patient.told(ResultReceived))
