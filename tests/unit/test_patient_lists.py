@@ -38,6 +38,7 @@ from releve.domain.commands import (
 from releve.domain.events import Source
 from releve.domain.values import Coding, Component, Concept, Quantity
 from support.given import NURSE, REFERENT, Told, entry, given
+from support.treated import active
 
 REGISTERED = Registered(birth_name="EXEMPLE")
 ICD10 = "http://hl7.org/fhir/sid/icd-10"
@@ -47,12 +48,6 @@ NO_KNOWN_ALLERGY = Concept(
     text="Aucune allergie connue",
     codings=(Coding(system="http://snomed.info/sct", code="716186003"),),
 )
-
-
-def active(concept: Concept, **fields: Any) -> ProblemRecorded:
-    return ProblemRecorded(
-        concept=concept, clinical_status="active", verification="confirmed", **fields
-    )
 
 
 def measure(loinc: str, value: str, unit: str, **fields: Any) -> RecordObservation:
