@@ -44,7 +44,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for router in (*DOORS, *PAGES):
+    for router in (*PAGES, *DOORS):  # tried one by one: pages first, people wait for them
         app.include_router(router)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(

@@ -1,8 +1,8 @@
 """The one way out for clinical content: trace first, then hand over (design promise 3).
 
-:func:`read_clinical` is the only maker of :class:`Disclosed`; JSON, FHIR and page responders take
-clinical content in no other form. The access entry is durable before the content leaves; when it
-cannot be, nothing leaves.
+:func:`read_clinical` and :func:`show_clinical` alone make :class:`Disclosed`; JSON, FHIR and page
+responders take clinical content in no other form. The access entry is durable before the content
+leaves; when it cannot be, nothing leaves.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Disclosed(Generic[T]):
     proof: object
 
     def __post_init__(self) -> None:
-        """Refuse any maker but :func:`read_clinical`."""
+        """Refuse any maker but this module."""
         if self.proof is not _MADE_HERE:
-            raise TypeError("clinical content is disclosed by read_clinical only")
+            raise TypeError("clinical content is disclosed by read_clinical or show_clinical only")
 
     def mapped(self, change: Callable[[T], U]) -> Disclosed[U]:
         """The same disclosure of a part of its content."""
@@ -59,9 +59,34 @@ def read_clinical(
     Raises:
         LogUnavailable: the entry is not known to be durable; nothing may be shown.
     """
+    return show_clinical(
+        services, granted, produce, lambda content: content,
+        what=what, patients=patients, purpose=purpose, topic=topic,
+    )  # fmt: skip
+
+
+def show_clinical(
+    services: Services,
+    granted: Granted,
+    produce: Callable[[], tuple[T, int]],
+    show: Callable[[T], U],
+    *,
+    what: str,
+    patients: Callable[[T], Sequence[UUID]],
+    purpose: str | None = None,
+    topic: str = RECORD_READ,
+) -> Disclosed[U]:
+    """As :func:`read_clinical`, of what ``show`` makes of the content read.
+
+    ``show`` works while the access entry becomes durable; where it fails, the entry stands for a
+    reading that was shown to nobody.
+
+    Raises:
+        LogUnavailable: as :func:`read_clinical`.
+    """
     content, position = produce()
     named = tuple(patients(content))
-    services.access.record(
+    durable = services.access.begin(
         AccessEntry(
             accessor(granted.principal, granted.decision.stint),
             granted.action.value,
@@ -73,4 +98,6 @@ def read_clinical(
             position=position,
         )
     )
-    return Disclosed(content, position, _MADE_HERE)
+    shown = show(content)
+    durable()
+    return Disclosed(shown, position, _MADE_HERE)

@@ -289,6 +289,8 @@ class Granted:
     target: UUID | None
     centre: UUID
     """The centre in whose name it is done."""
+    resource: Resource
+    """What was asked about, as it stood then: the request's other actions are judged by it."""
 
     @property
     def patient(self) -> UUID:
@@ -385,7 +387,7 @@ def authorise(
         if decision.allowed:
             return Granted(
                 principal, action, decision, kind, target,
-                _centre_of(services, principal, resource, decision),
+                _centre_of(services, principal, resource, decision), resource,
             )  # fmt: skip
     if kind in ("patient", "stint", "inbox"):
         services.access.record(
@@ -424,13 +426,10 @@ def _decided(
 
 def may(services: Services, granted: Granted, action: Action, *, entry: UUID | None = None) -> bool:
     """Say whether the same person may do another action on the same record; asks, does not act."""
-    resource = _resource(services, granted.principal, granted.kind, granted.target)
-    if resource is None:
-        return False
     now = services.clock()
     context = Context(now, occurred_at=late_moment(granted.principal, now))
     return _decided(
-        services, granted.principal, action, resource, granted.target, context, entry
+        services, granted.principal, action, granted.resource, granted.target, context, entry
     ).allowed
 
 
@@ -439,10 +438,7 @@ def allowed(services: Services, granted: Granted, actions: Iterable[Action]) -> 
 
     As :func:`may` for each, with the record looked at once.
     """
-    principal, target = granted.principal, granted.target
-    resource = _resource(services, principal, granted.kind, target)
-    if resource is None:
-        return set()
+    principal, target, resource = granted.principal, granted.target, granted.resource
     now = services.clock()
     context = Context(now, occurred_at=late_moment(principal, now))
     wanted = set(actions)

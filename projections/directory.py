@@ -8,6 +8,7 @@ has to record that it lapsed.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -82,7 +83,8 @@ class Directory:
         self.rules: RulesEntry | None = None
         """The release of the rules that was activated last; None: the one shipped."""
         self._by_centre: dict[UUID, list[StintLine]] = {}
-        self._domain: dict[UUID, dict[UUID, Stint]] = {}
+        self._by_practitioner: dict[UUID, list[StintLine]] = {}
+        self._by_end: dict[UUID, list[StintLine]] = {}
         for entry in entries:
             match entry:
                 case CentreEntry():
@@ -91,14 +93,16 @@ class Directory:
                     self.practitioners[entry.practitioner] = entry
                 case StintLine():
                     self.stints[entry.stint] = entry
+                    self._by_practitioner.setdefault(entry.practitioner, []).append(entry)
                     self._by_centre.setdefault(entry.centre, [])
                     if not entry.cancelled:
                         self._by_centre[entry.centre].append(entry)
                 case RulesEntry():
                     if self.rules is None or entry.since > self.rules.since:
                         self.rules = entry
-        for stints in self._by_centre.values():
+        for centre, stints in self._by_centre.items():
             stints.sort(key=lambda line: (line.starts_at, line.ends_at, line.stint))
+            self._by_end[centre] = sorted(stints, key=lambda line: line.ends_at)
 
     def centre(self, centre: UUID) -> CentreEntry | None:
         """The centre of that id."""
@@ -118,7 +122,7 @@ class Directory:
 
     def stints_of_practitioner(self, practitioner: UUID) -> list[StintLine]:
         """Every stint of a person, whatever the centre, earliest first."""
-        found = [line for line in self.stints.values() if line.practitioner == practitioner]
+        found = self._by_practitioner.get(practitioner, ())
         return sorted(found, key=lambda line: (line.starts_at, line.stint))
 
     def centres_of_practitioner(self, practitioner: UUID) -> frozenset[UUID]:
@@ -176,7 +180,7 @@ class Directory:
 
     def in_post(self, centre: UUID, at: datetime) -> list[StintLine]:
         """Who is in post at a centre at that moment, longest there first; two may overlap."""
-        present = in_post(self._stints_at(centre).values(), centre, at)
+        present = in_post(self._not_over(centre, at).values(), centre, at)
         return [self.stints[stint.id] for stint in present]
 
     def previous(self, stint: UUID) -> StintLine | None:
@@ -236,20 +240,19 @@ class Directory:
         here = self.centres.get(centre) if centre else None
         if here is None:
             return None
-        return owner_at(owner, here.centre, at, self._stints_at(here.centre), here.referent)
+        return owner_at(owner, here.centre, at, self._not_over(here.centre, at), here.referent)
 
-    def _stints_at(self, centre: UUID) -> dict[UUID, Stint]:
-        found = self._domain.get(centre)
-        if found is None:
-            lines = self._by_centre.get(centre, ())
-            found = self._domain[centre] = {line.stint: line.as_stint() for line in lines}
-        return found
+    def _not_over(self, centre: UUID, at: datetime) -> dict[UUID, Stint]:
+        """Stints whose plan ends after that moment: no other can be in post, however many were."""
+        lines = self._by_end.get(centre, [])
+        first = bisect_right(lines, at, key=lambda line: line.ends_at)
+        return {line.stint: line.as_stint() for line in lines[first:]}
 
 
 _STAMP = (
-    "SELECT f.build, count(d.stream), max(d.position) FROM projection.feed f "
-    "LEFT JOIN projection.directory d ON d.build = f.build "
-    "WHERE f.name = 'main' GROUP BY f.build"
+    "SELECT f.build, r.number FROM projection.feed f "
+    "LEFT JOIN projection.revision r ON r.build = f.build "
+    "AND r.scope = '00000000-0000-0000-0000-000000000000' WHERE f.name = 'main'"
 )
 _ROWS = (
     "SELECT d.stream, d.position, d.row FROM projection.directory d "

@@ -494,9 +494,8 @@ _CARDS = "SELECT patient, body FROM ledger.edition_card WHERE edition = %s ORDER
 # Nothing of the centre's patients, and nothing of the directory but this stint's own briefings,
 # was written after the newest edition.
 _UNCHANGED = (
-    "SELECT NOT EXISTS (SELECT FROM projection.patient_centre c "
-    "JOIN projection.briefing b ON b.build = c.build AND b.patient = c.patient "
-    "WHERE c.build = f.build AND c.centre = %s AND b.position > e.position) "
+    "SELECT NOT EXISTS (SELECT FROM projection.revision r "
+    "WHERE r.build = f.build AND r.scope = %s AND r.position > e.position) "
     "AND NOT EXISTS (SELECT FROM projection.directory d "
     "WHERE d.build = f.build AND d.position > e.position AND d.stream <> e.stint) "
     "FROM projection.feed f, ledger.edition e "

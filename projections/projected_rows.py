@@ -8,7 +8,7 @@ and joins need (docs/security.md lists it).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -42,6 +42,8 @@ TABLES: Final = (
     "access",
 )
 """Tables of schema ``projection`` that hold a build."""
+DIRECTORY_SCOPE: Final = UUID(int=0)
+"""Whose revision the directory's is: no centre's."""
 
 Connection = psycopg.Connection[Any]
 Build = int
@@ -123,7 +125,13 @@ def open_briefing(key: bytes, patient: UUID, position: int, row: bytes) -> Patie
 
 def write(connection: Connection, build: Build, batch: Batch) -> None:
     """Write a batch into a build, in the caller's transaction."""
-    _forget(connection, build, batch.gone)
+    gone = list(batch.gone)
+    if gone:
+        # While the rows still tell whose patients they are.
+        connection.execute(_REVISE_CENTRES, (-1, build, gone))
+        connection.execute(_REVISE_DIRECTORY, (build, DIRECTORY_SCOPE, -1))
+        for statement in _FORGET:
+            connection.execute(statement, (build, gone))
     if batch.patients:
         patients = list(batch.patients)
         values = list(batch.patients.values())
@@ -135,6 +143,9 @@ def write(connection: Connection, build: Build, batch: Batch) -> None:
     if batch.centres:
         pairs = sorted(batch.centres)
         connection.execute(_CENTRES, (build, [p for p, _ in pairs], [c for _, c in pairs]))
+    if batch.patients:
+        newest = max(position for position, _, _ in batch.patients.values())
+        connection.execute(_REVISE_CENTRES, (newest, build, list(batch.patients)))
     if batch.closed:
         connection.execute(_CLOSE, (build, list(batch.closed)))
     if batch.items:
@@ -151,6 +162,8 @@ def write(connection: Connection, build: Build, batch: Batch) -> None:
             (build, list(batch.directory), [e[0] for e in entries], [e[1] for e in entries],
              [e[2] for e in entries], [e[3] for e in entries]),
         )  # fmt: skip
+        newest = max(position for _, _, position, _ in entries)
+        connection.execute(_REVISE_DIRECTORY, (build, DIRECTORY_SCOPE, newest))
     if batch.inbox:
         documents = list(batch.inbox.values())
         connection.execute(
@@ -170,14 +183,6 @@ def write(connection: Connection, build: Build, batch: Batch) -> None:
             (FEED, build, list(batch.parked), [p[0] for p in parked], [p[1] for p in parked],
              [p[2] for p in parked]),
         )  # fmt: skip
-
-
-def _forget(connection: Connection, build: Build, streams: Iterable[UUID]) -> None:
-    """Remove every row of streams whose key was destroyed."""
-    gone = list(streams)
-    if gone:
-        for statement in _FORGET:
-            connection.execute(statement, (build, gone))
 
 
 def drop_builds(connection: Connection, keep: Sequence[Build], limit: int = 20_000) -> int:
@@ -207,6 +212,18 @@ _CENTRES: Final = (
     "SELECT %b, * FROM unnest(%b::uuid[], %b::uuid[]) ON CONFLICT DO NOTHING"
 )
 _CLOSE: Final = "DELETE FROM projection.open_item WHERE build = %b AND item = ANY(%b)"
+_REVISE_CENTRES: Final = (
+    "INSERT INTO projection.revision (build, scope, position) "
+    "SELECT DISTINCT c.build, c.centre, %b::bigint FROM projection.patient_centre c "
+    "WHERE c.build = %b AND c.patient = ANY(%b) ORDER BY c.centre "
+    "ON CONFLICT (build, scope) DO UPDATE SET number = revision.number + 1, "
+    "position = greatest(revision.position, excluded.position)"
+)
+_REVISE_DIRECTORY: Final = (
+    "INSERT INTO projection.revision (build, scope, position) VALUES (%b, %b, %b) "
+    "ON CONFLICT (build, scope) DO UPDATE SET number = revision.number + 1, "
+    "position = greatest(revision.position, excluded.position)"
+)
 _UPSERT_ITEM: Final = (
     "INSERT INTO projection.open_item (build, item, patient, centre, position, row) "
     "SELECT %b, * FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::bigint[], %b::bytea[]) "
@@ -247,5 +264,5 @@ _FORGET: Final = (
 _DROP: Final = tuple(
     f"DELETE FROM projection.{table} WHERE ctid = ANY(ARRAY("  # noqa: S608
     f"SELECT ctid FROM projection.{table} WHERE build <> ALL(%b) LIMIT %b))"
-    for table in (*TABLES, "parked")
+    for table in (*TABLES, "parked", "revision")
 )

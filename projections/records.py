@@ -6,15 +6,16 @@ Whoever calls has asked the policy and made the access entry durable; this modul
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -34,6 +35,25 @@ from releve.security.keys.sealed_rows import open_row
 
 KEPT_S: Final = 60.0
 """How long a centre's opened rows stay in memory after they were last read."""
+
+
+_MANY: Final = 200
+"""From so many rows on, what they hold is set aside from the garbage collector."""
+
+
+@contextmanager
+def _set_aside() -> Iterator[None]:
+    """Keep the garbage collector from visiting what is made inside, now and later.
+
+    A centre's opened rows are half a million objects and no cycle: references alone free them,
+    while every full collection would stop the process for half a second to find nothing.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 class PatientAt(NamedTuple):
@@ -74,16 +94,30 @@ def access_positions(pool: ConnectionPool[Any], patient: UUID) -> list[int]:
     return [row[0] for row in rows]
 
 
+class _Opened(NamedTuple):
+    wrote: str
+    """The transaction that wrote the row."""
+    summary: PatientSummary
+    name: str
+    """The patient's name, as :func:`plain_name` gives it."""
+
+
 @dataclass
 class _Centre:
     build: int
     until: float
-    rows: dict[UUID, tuple[str, PatientSummary]] = field(default_factory=dict)
-    """patient: the transaction that wrote the row, and what it holds."""
-    mark: tuple[Any, ...] | None = None
-    """What the rows add up to; the same as long as none of them is written, added or taken."""
+    rows: dict[UUID, _Opened] = field(default_factory=dict)
+    revision: int | None = None
+    """How often the rows had been written; the same while none is written, added or taken."""
     summaries: dict[UUID, PatientSummary] = field(default_factory=dict)
-    shared_names: frozenset[str] | None = None
+
+    @cached_property
+    def namesakes(self) -> dict[str, list[UUID]]:
+        """Names, as :func:`plain_name` gives them, that several patients have, and who they are."""
+        found: dict[str, list[UUID]] = {}
+        for patient, row in self.rows.items():
+            found.setdefault(row.name, []).append(patient)
+        return {name: patients for name, patients in found.items() if len(patients) > 1}
 
 
 class CentreRecords:
@@ -98,8 +132,8 @@ class CentreRecords:
         self._data_keys = data_keys
         self._kept: dict[UUID, _Centre] = {}
         self._lock = threading.Lock()
-        self._held: ContextVar[dict[UUID, tuple[int, dict[UUID, PatientSummary]]] | None] = (
-            ContextVar("records", default=None)
+        self._held: ContextVar[dict[UUID, tuple[int, _Centre]] | None] = ContextVar(
+            "records", default=None
         )
 
     @contextmanager
@@ -120,6 +154,10 @@ class CentreRecords:
             KeyServiceDown: try again.
             Tampered: a row does not open where it stands.
         """
+        position, kept = self._read(centre)
+        return position, kept.summaries
+
+    def _read(self, centre: UUID) -> tuple[int, _Centre]:
         held = self._held.get()
         if held is not None and centre in held:
             return held[centre]
@@ -128,50 +166,47 @@ class CentreRecords:
             held[centre] = read
         return read
 
-    def _newest(self, centre: UUID) -> tuple[int, dict[UUID, PatientSummary]]:
+    def _newest(self, centre: UUID) -> tuple[int, _Centre]:
+        with self._pool.connection() as connection:
+            stand = connection.execute(_STAND, (centre, FEED)).fetchone()
+        if stand is None:
+            return -1, _Centre(0, 0.0)
+        build, reached, revision = stand
+        known = self._of(centre, build)
+        if known.revision is not None and known.revision == revision:
+            known.until = time.monotonic() + KEPT_S
+            return reached, known
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            stand = connection.execute(_STAND, (FEED,)).fetchone()
+            stand = connection.execute(_STAND, (centre, FEED)).fetchone()
             if stand is None:
-                return -1, {}
-            build, reached = stand
-            mark = connection.execute(_MARK, (build, centre)).fetchone()
-            known = self._of(centre, build)
-            if known.mark is not None and known.mark == mark:
-                known.until = time.monotonic() + KEPT_S
-                return reached, known.summaries
+                return -1, _Centre(0, 0.0)
+            build, reached, revision = stand
+            held = self._of(centre, build).rows  # another thread may put another one there
             here = connection.execute(_POSITIONS, (build, centre)).fetchall()
-            held = known.rows  # another thread may put another one there
-            stale = [p for p, wrote in here if p not in held or held[p][0] != wrote]
+            stale = [p for p, wrote in here if p not in held or held[p].wrote != wrote]
             sealed = connection.execute(_ROWS, (build, stale)).fetchall() if stale else []
         keys = self._data_keys.look_up((row[0], GENERATION) for row in sealed)
         reopened = set(stale)
         rows = {p: held[p] for p, _ in here if p not in reopened}
-        for patient, position, wrote, row in sealed:
-            key = keys[patient, GENERATION]
-            if isinstance(key, KeyDestroyed):
-                continue
-            if isinstance(key, SecurityError):
-                raise key
-            rows[patient] = wrote, open_briefing(key, patient, position, row)
-        summaries = {patient: summary for patient, (_, summary) in rows.items()}
-        kept = _Centre(build, time.monotonic() + KEPT_S, rows, mark, summaries)
+        with _set_aside() if len(sealed) > _MANY else nullcontext():
+            for patient, position, wrote, row in sealed:
+                key = keys[patient, GENERATION]
+                if isinstance(key, KeyDestroyed):
+                    continue
+                if isinstance(key, SecurityError):
+                    raise key
+                summary = open_briefing(key, patient, position, row)
+                rows[patient] = _Opened(wrote, summary, plain_name(summary.full_name()))
+        summaries = {patient: row.summary for patient, row in rows.items()}
+        kept = _Centre(build, time.monotonic() + KEPT_S, rows, revision, summaries)
         with self._lock:
             self._kept[centre] = kept
-        return reached, summaries
+        return reached, kept
 
     def shared_names(self, centre: UUID) -> frozenset[str]:
         """Names, as :func:`plain_name` gives them, that several patients of a centre have."""
-        summaries = self.summaries(centre)[1]
-        with self._lock:
-            kept = self._kept.get(centre)
-        if kept is not None and kept.summaries is summaries and kept.shared_names is not None:
-            return kept.shared_names
-        counted = Counter(plain_name(each.full_name()) for each in summaries.values())
-        shared = frozenset(name for name, times in counted.items() if times > 1)
-        if kept is not None and kept.summaries is summaries:
-            kept.shared_names = shared
-        return shared
+        return frozenset(self._read(centre)[1].namesakes)
 
     def search(self, centre: UUID, words: str, limit: int = 50) -> list[PatientSummary]:
         """Patients of a centre whose names begin with each of the words typed, by name.
@@ -196,14 +231,9 @@ class CentreRecords:
 
     def same_names(self, centre: UUID, summary: PatientSummary) -> list[PatientSummary]:
         """Other patients of a centre with the same name: a warning to show."""
-        name = plain_name(summary.full_name())
-        if name not in self.shared_names(centre):
-            return []
-        return [
-            other
-            for other in self.summaries(centre)[1].values()
-            if other.patient != summary.patient and plain_name(other.full_name()) == name
-        ]
+        kept = self._read(centre)[1]
+        same = kept.namesakes.get(plain_name(summary.full_name()), ())
+        return [kept.summaries[other] for other in same if other != summary.patient]
 
     def forget(self, centre: UUID | None = None) -> None:
         """Drop what is kept in memory of one centre, or of all."""
@@ -339,7 +369,10 @@ def _undated(words: str) -> list[str]:
     return [word for word in words.split() if not _date(word)]
 
 
-_STAND = "SELECT build, position FROM projection.feed WHERE name = %s"
+_STAND = (
+    "SELECT f.build, f.position, r.number FROM projection.feed f "
+    "LEFT JOIN projection.revision r ON r.build = f.build AND r.scope = %b WHERE f.name = %b"
+)
 _PATIENT = (
     "SELECT f.position, p.position, p.row FROM projection.feed f "
     "JOIN projection.patient p ON p.build = f.build WHERE f.name = %b AND p.patient = %b"
@@ -351,13 +384,6 @@ _CENTRES = (
 _ACCESS = (
     "SELECT a.position FROM projection.feed f JOIN projection.access a ON a.build = f.build "
     "WHERE f.name = %s AND a.patient = %s ORDER BY a.position"
-)
-# Summing who wrote the rows notices every one that was written again; a record that is read anew
-# keeps its position.
-_MARK = (
-    "SELECT count(*), max(b.position), sum(b.xmin::text::bigint) FROM projection.patient_centre c "
-    "JOIN projection.briefing b ON b.build = c.build AND b.patient = c.patient "
-    "WHERE c.build = %b AND c.centre = %b"
 )
 _POSITIONS = (
     "SELECT b.patient, b.xmin::text FROM projection.patient_centre c "

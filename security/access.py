@@ -131,6 +131,13 @@ class AccessLog:
         Raises:
             LogUnavailable: it is not known to be durable; nothing may be shown.
         """
+        self.begin(entry)()
+
+    def begin(self, entry: AccessEntry) -> Callable[[], None]:
+        """Begin to write one entry; calling what is given returns once the entry is durable.
+
+        Both raise as :meth:`record`. Meanwhile the caller may prepare what it will show.
+        """
         if entry.topic not in TOPICS:
             raise ValueError("not a topic of the access log")
         waiting = _Waiting(entry)
@@ -139,10 +146,14 @@ class AccessLog:
                 raise LogUnavailable("the access log is closed")
             self._waiting.append(waiting)
             self._changed.notify()
-        if not waiting.done.wait(self._patience * 2 + 1):
-            raise LogUnavailable("the access log does not answer")
-        if waiting.failure is not None:
-            raise LogUnavailable("the access entry could not be written") from waiting.failure
+
+        def durable() -> None:
+            if not waiting.done.wait(self._patience * 2 + 1):
+                raise LogUnavailable("the access log does not answer")
+            if waiting.failure is not None:
+                raise LogUnavailable("the access entry could not be written") from waiting.failure
+
+        return durable
 
     def close(self) -> None:
         """Write what is waiting, then end the thread; later entries are refused."""

@@ -50,7 +50,7 @@ _BASELINE_BUILD = 1_000_000
 
 _EMPTY = """
 TRUNCATE projection.patient, projection.briefing, projection.open_item, projection.patient_centre,
-    projection.directory, projection.access, projection.parked"""
+    projection.directory, projection.access, projection.parked, projection.revision"""
 _FROM_THE_START = "UPDATE projection.feed SET position = -1, epoch = epoch + 1 WHERE name = 'main'"
 
 

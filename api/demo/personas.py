@@ -62,7 +62,11 @@ _PURPOSES = {
 def _doctors(
     directory: Directory, centre: CentreEntry, now: datetime, suffix: str
 ) -> Iterable[Persona]:
-    standing = (line for line in directory.stints_of(centre.centre) if not line.cancelled)
+    standing = (
+        line for line in directory.stints_of(centre.centre)
+        # No stint outlasts its plan: years of others need no further look.
+        if line.ends_at > now - SHOWN and not line.cancelled
+    )  # fmt: skip
     stints = sorted(standing, key=lambda line: (line.starts_at, line.mode != "interne"))
     in_post = [line for line in stints if line.active(now)]
     ahead = [line for line in stints if line.starts_at > now]

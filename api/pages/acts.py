@@ -7,7 +7,7 @@ field stands in :mod:`~releve.api.pages.act_data`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -475,4 +475,12 @@ BY_TOPIC: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     ),
     "patient.vigilance-point-set": (("lever-vigilance", "Lever"),),
 }  # fmt: skip
-"""What may be done about a line that stands: act and verb."""
+"""What may be done about a line that stands, by its topic: act and verb."""
+
+
+def line_acts(can: Collection[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """:data:`BY_TOPIC` without what the reader may not do; topics with nothing left are missing."""
+    kept = {
+        topic: tuple(each for each in acts if each[0] in can) for topic, acts in BY_TOPIC.items()
+    }
+    return {topic: acts for topic, acts in kept.items() if acts}

@@ -26,6 +26,11 @@ router = APIRouter(include_in_schema=False)
 SHOWN = 60
 """Open items that the board shows at first."""
 
+_OF_TREATMENTS = (
+    ("changer-traitement", "Changer"), ("arreter-traitement", "Arrêter"),
+    ("second-avis", "Second avis"),
+)  # fmt: skip
+
 OfPatient = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
 OfCentre = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "centre"))]
 
@@ -40,7 +45,10 @@ def treatments(request: Request, granted: OfPatient) -> Response:
         return {
             "box": next(each for each in boxes if each["name"] == "medications"),
             "reconciliation": record_views.told(record.summary.reconciliation),
-            "can": acts_of(granted.principal.role, actions),
+            "can": (can := acts_of(granted.principal.role, actions)),
+            "line_acts": {
+                "patient.medication-started": [each for each in _OF_TREATMENTS if each[0] in can]
+            },
         }
 
     return patient_page(request, granted, "treatments.html", content)

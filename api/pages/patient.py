@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.acting import ACTIONS, perform
-from releve.api.disclosure import read_clinical
+from releve.api.disclosure import show_clinical
 from releve.api.gate import (
     Granted,
     Guard,
@@ -22,7 +22,7 @@ from releve.api.gate import (
     services_of,
 )
 from releve.api.pages import forms, record_views, views
-from releve.api.pages.acts import ACTS, BY_TOPIC
+from releve.api.pages.acts import ACTS, line_acts
 from releve.api.pages.correcting import NOTE, correctable
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
@@ -34,6 +34,7 @@ from releve.domain.events import Event
 from releve.projections import wording
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import PatientSummary
+from releve.projections.records import PatientAt
 from releve.projections.timeline import entries_of
 from releve.security.policy import Action
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from releve.api.services import Services
 
 router = APIRouter(include_in_schema=False)
-SHOWN = 30
+SHOWN = 20
 ITEM_KINDS = tuple((kind, word.capitalize()) for kind, word in wording.ITEM_KIND.items())
 
 Reading = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
@@ -68,12 +69,15 @@ def _page(
     """The page, with a refused form in the place it came from."""
     services = services_of(request)
 
-    def produce() -> tuple[dict[str, Any], int]:
-        summary, position = patient_at(services, granted.patient)
-        return _content(request, granted, summary, position, refused, whole), position
+    def show(read: PatientAt) -> dict[str, Any]:
+        return _content(request, granted, read.summary, read.position, refused, whole)
 
-    disclosed = read_clinical(
-        services, granted, produce, what="page.patient", patients=lambda _: (granted.patient,)
+    def produce() -> tuple[PatientAt, int]:
+        read = patient_at(services, granted.patient)
+        return read, read.position
+
+    disclosed = show_clinical(
+        services, granted, produce, show, what="page.patient", patients=lambda _: (granted.patient,)
     )
     answer = clinical_page(
         request, granted.principal, "patient.html", disclosed, here="patients", status=status
@@ -119,7 +123,7 @@ def _content(
             "hand_over": Action.WRITE_HANDOVER in may_do,
         },
         "can": can,
-        "line_acts": BY_TOPIC,
+        "line_acts": line_acts(can),
         "last_contact": record_views.last_contact(summary),
         "encounter_count": summary.encounter_count,
         "one_liner": views.one_liner(summary, at),

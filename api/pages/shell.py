@@ -43,6 +43,7 @@ DONE: Final[Mapping[str, str]] = {
     "synthese-relue": "Relecture de la synthèse enregistrée.",
     "ligne-acceptee": "Ligne acceptée.",
     "ligne-refusee": "Ligne refusée ; elle reste barrée dans le fil.",
+    "lignes-jugees": "Vos choix sont enregistrés ; une ligne sans choix reste à valider.",
     "retablie": "Entrée rétablie.",
     "prescription": "Examen prescrit ; un point reste ouvert jusqu’au patient prévenu.",
     "resultat-lu": "Lecture signée.",
@@ -121,9 +122,17 @@ async def static_file(name: str) -> Response:
     return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
+class _Pages(jinja2.Environment):
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """The key of that name where there is one: what pages are given are maps, nearly all."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
+    environment = _Pages(
         loader=jinja2.FunctionLoader(_source),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
