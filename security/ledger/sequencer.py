@@ -180,14 +180,6 @@ class Appended(NamedTuple):
     manifest: bytes
 
 
-class Horizon(NamedTuple):
-    """The oldest transaction that keeps later commits from getting a position."""
-
-    age_s: float
-    pid: int
-    database: str
-
-
 @dataclass(frozen=True, slots=True)
 class _Lease:
     """The head row as this sequencer holds it, and the horizon it saw when it took it."""
@@ -235,7 +227,6 @@ class Sequencer:
         self._heads = heads_stream(cell)
         self._clock = clock
         self._on_positions = on_positions
-        self._held: tuple[str, float] | None = None
         self._announced_at = 0.0
         self._announce_later: int | None = None
 
@@ -337,28 +328,6 @@ class Sequencer:
             (),
         )
         return int(rows[0][0])
-
-    def horizon(self) -> Horizon | None:
-        """Which open transaction holds positions back, None if none does.
-
-        Its age counts from when this sequencer was first asked about it: a role that may not see
-        other roles' activity sees its number, not its start.
-        """
-        rows = read(
-            self._pool,
-            "SELECT a.pid, a.backend_xid::text, coalesce(a.datname, '')::text "
-            "FROM pg_stat_activity a WHERE a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid() "
-            "ORDER BY age(a.backend_xid) DESC LIMIT 1",
-            (),
-        )
-        if not rows:
-            self._held = None
-            return None
-        pid, number, database = rows[0]
-        now = time.monotonic()
-        if self._held is None or self._held[0] != number:
-            self._held = (number, now)
-        return Horizon(now - self._held[1], pid, database)
 
     def _is_settled(self) -> bool:
         """False while a restored tail is waiting for its turn."""
