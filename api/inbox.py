@@ -452,20 +452,31 @@ def delivery_key(services: Services, line: InboxLine, suffix: bytes = b"") -> by
     )
 
 
+def delivery_of(services: Services, line: InboxLine) -> UUID | None:
+    """The first entry that the document's lines came with; None where the record has none of it."""
+    firsts = _written(services, line, b"")
+    return firsts[0] if firsts else None
+
+
 def written(services: Services, line: InboxLine) -> bool:
     """Whether the record holds the delivery's first event: one look-up, nothing is folded."""
+    return bool(_written(services, line, b"", _ALONE))
+
+
+def _written(services: Services, line: InboxLine, *suffixes: bytes) -> list[UUID]:
+    """Which of these deliveries were written, by their first events."""
     if line.patient is None:
-        return False
+        return []
     firsts = [
         derive_event_id(line.patient, _ACTOR, delivery_key(services, line, suffix), 0)
-        for suffix in (b"", _ALONE)
+        for suffix in suffixes
     ]
     with services.pool.connection() as connection:
         found = connection.execute(
-            "SELECT FROM ledger.event WHERE stream = %s AND event_id = ANY(%s)",
+            "SELECT event_id FROM ledger.event WHERE stream = %s AND event_id = ANY(%s)",
             (line.patient, firsts),
-        ).fetchone()
-    return found is not None
+        ).fetchall()
+    return [row[0] for row in found]
 
 
 def undelivered(services: Services, line: InboxLine) -> str:

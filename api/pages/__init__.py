@@ -22,6 +22,7 @@ from releve.api.pages import (
     shell,
     sign_in,
     stint,
+    validating,
     writing,
 )
 
@@ -37,6 +38,7 @@ PAGES = (
     writing.router,
     correcting.router,
     doing.router,
+    validating.router,
     lists.router,
     results.router,
     questions.router,

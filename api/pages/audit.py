@@ -275,6 +275,7 @@ WHAT = {
     "page.patient": "dossier", "page.patients": "liste des patients", "page.briefing": "relève",
     "page.consultation": "formulaire de consultation", "page.correction": "correction d’une entrée",
     "page.handover": "formulaire de transmission",
+    "page.validating": "lignes à valider d’un patient",
     "page.act": "geste sur un dossier", "page.results": "résultats d’un patient",
     "page.results-board": "résultats du centre", "page.items": "points ouverts du centre",
     "page.questions": "questions entre confrères", "page.treatments": "traitements",

@@ -15,6 +15,7 @@ from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
+from releve.domain.commands import COMMANDS
 from releve.projections.briefing import Card
 from releve.projections.briefing_text import SINCE, alarm_line, around_sections, substance
 from releve.projections.dates import french_day, french_hour, zone_of
@@ -113,6 +114,9 @@ class _Shown:
         self.at = moment(request, granted.principal)
         self.directory: Directory = self.services.directory.load()
         self.may_answer = may(self.services, granted, Action.READ_BACK)
+        self.may_judge = granted.principal.role in COMMANDS["validate-entries"].roles and may(
+            self.services, granted, Action.WRITE_CLINICAL
+        )
         self.names = self.services.records.shared_names(line.centre)
 
     def content(self) -> dict[str, Any]:
@@ -153,6 +157,7 @@ class _Shown:
             "beside": self._beside(cards, rules),
             "delta": self._delta(),
             "alarms": self._alarms(),
+            "may_judge": self.may_judge,
             "issued": self._issued(),
             "rules": rules.release,
             "reviewed_by": rules.reviewed_by,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -27,7 +27,7 @@ from releve.api.gate import (
     services_of,
     uploads_of,
 )
-from releve.api.inbox import receive
+from releve.api.inbox import delivery_of, receive
 from releve.api.inbox_views import Sorting, content, patients_in, reread, senders
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
@@ -41,6 +41,9 @@ from releve.domain.values import IdentityTraits
 from releve.projections.dates import french
 from releve.projections.inbox import InboxLine
 from releve.security.policy import Action
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
 
 router = APIRouter(include_in_schema=False)
 
@@ -266,6 +269,7 @@ def _one(
             "may_reject": (line.state == "waiting" or (line.aside and reads))
             and may(services, granted, Action.REJECT_DOCUMENT),
             "may_open": reads and line.patient is not None,
+            "to_judge": _to_judge(services, granted, line),
             "form": form,
         }, position
 
@@ -276,6 +280,16 @@ def _one(
     return clinical_page(
         request, principal, "inbox_document.html", disclosed, here="arrivees", status=status
     )
+
+
+def _to_judge(services: Services, granted: Granted, line: InboxLine) -> str:
+    """Where the lines that it brought are accepted or refused, for who may; empty for others."""
+    if granted.principal.role not in COMMANDS["validate-entries"].roles or not may(
+        services, granted, Action.WRITE_CLINICAL
+    ):
+        return ""
+    first = delivery_of(services, line)
+    return f"/patients/{line.patient}/a-valider/{first}" if first else ""
 
 
 def _proposal(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def boxes(summary: PatientSummary, at: Moment, *, whole: bool = False) -> list[d
                 "state": presence.state if presence.state != "not-asked" or not lines else "past",
                 "lines": [box_line(line, summary, at) for line in current[:most]],
                 "rest": max(0, len(current) - most),
-                "past": [line_view(line, past=_state(line), why=line.why)
+                "past": [line_view(line, past=state_word(line), why=line.why)
                          for line in lines if not line.current],
                 "none_text": wording.ABSENCE.get(name, ""),
                 "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",
@@ -238,7 +238,8 @@ def box_line(line: Line, summary: PatientSummary, at: Moment) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _state(line: Line) -> str:
+def state_word(line: Line) -> str:
+    """Why a line that is not current does not stand, in one word of its slot."""
     words = {"past": "passé", "refuted": "réfuté", "in-error": "saisi par erreur",
              "superseded": "remplacé"}  # fmt: skip
     known = {**wording.MEDICATION_STATUS, **wording.CLINICAL_STATUS}

@@ -9,7 +9,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # no stubs
 from playwright.sync_api import Page
 
+from releve.api.acting import settle
 from releve.api.inbox import receive
+from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
+from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.commands import ImportedEntry, ImportRecord
+from releve.domain.continuity import CommandContext
+from releve.domain.events import Author, Payload, Source
+from releve.domain.values import Concept
 from support.browser import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -46,6 +53,30 @@ def unread(site: Site) -> str:
     raise AssertionError("the demo centre has a result to read")
 
 
+def to_judge(site: Site) -> str:
+    """The page of lines of another system, one of which the record contradicts."""
+    services, patient = site.web.services, site.web.patient()
+    lines: tuple[Payload, ...] = (
+        AllergyRecorded(substance=Concept(text="Iode"), clinical_status="active"),
+        AbsenceAsserted(slot="allergies"),
+        MedicationStarted(concept=Concept(text="Ramipril 5 mg")),
+    )
+    context = CommandContext(
+        author=Author(role="ehr", name="Centre hospitalier"),
+        now=services.clock.for_write(),
+        key=b"to-judge",
+        actor=b"browser",
+        centre=services.persona("present").centre,
+        source=Source(channel="cda", system="Centre hospitalier"),
+    )
+    entries = tuple(ImportedEntry(payload=each) for each in lines)
+    settle(
+        services,
+        services.continuity.execute(ImportRecord(entries=entries), context, target=patient),
+    )
+    return f"/patients/{patient}/a-valider"
+
+
 PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "sign-in": (None, lambda site: "/connexion"),
     "briefing": ("present", lambda site: f"/sejours/{site.web.stint('present')}/briefing"),
@@ -69,6 +100,7 @@ PAGES: dict[str, tuple[str | None, Callable[[Site], str]]] = {
     "treatments": ("present", lambda site: f"/patients/{site.web.patient()}/traitements"),
     "an act": ("present", lambda site: f"/patients/{site.web.patient()}/gestes/prescrire"),
     "an act about a result": ("present", unread),
+    "lines to judge": ("present", to_judge),
     "new record": ("present", lambda site: "/patients/nouveau"),
     "deadlines": ("coordinator", lambda site: "/echeances"),
     "patients of the office": ("coordinator", lambda site: "/patients"),
