@@ -1,36 +1,36 @@
 """``bench briefing`` and ``bench patient-page``: what a doctor waits for, over HTTP on loopback.
 
-The real application answers on a socket of this process; sessions, policy, access entries and
-rendering are all inside the figure. History grows from one year to ten, the number of patients
-does not: a page must not cost more because a record is old.
+``releve serve`` answers in a process of its own; sessions, policy, access entries and rendering are
+all inside the figure. While one centre is asked the other servers are stopped, as no centre shares
+its machine with its own past. History grows from one year to ten, the number of patients does not:
+a page must not cost more because a record is old.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import logging
-import threading
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-import uvicorn
-
-from releve.api.app import create_app
 from releve.api.bench.measure import Case, Report, measure, percentile, temporary_directory, timed
 from releve.api.bench.writers import server_version
 from releve.api.database.supervisor import stop
 from releve.api.demo.generator import Sizes
 from releve.api.demo.running import build
 from releve.api.logs import configure_logs
-from releve.api.server import bind
 from releve.api.services import Services, open_services
 from releve.api.settings import Settings
-from releve.api.worker import working
 from releve.projections.briefing import build_card, rank, viewpoint
 from releve.projections.patient_summary import PatientSummary, fold_all
 from releve.projections.rule_release import load_rules
@@ -47,61 +47,101 @@ _BRIEFING_MS, _PATIENT_MS, _GROWTH = 60.0, 30.0, 1.2
 FRESH_FOLD = "fresh fold"
 
 
+class _Server:
+    """``releve serve`` on a state directory, stopped while it is not asked."""
+
+    def __init__(self, state: Path, persona: str) -> None:
+        words = [sys.executable, "-m", "releve", "serve", "--port", "0", "--json"]
+        self._process = subprocess.Popen(  # noqa: S603 - ourselves, no shell
+            [*words, "--state-dir", str(state)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        try:
+            self._sign_in(persona)
+        except BaseException:
+            self.close()
+            raise
+
+    def _sign_in(self, persona: str) -> None:
+        told = self._process.stdout
+        if told is None:
+            raise RuntimeError("the server's output is not read")
+        address = json.loads(told.readline())["address"]
+        self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+        form = urlencode({"persona": persona, "retour": "/"})
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": address}
+        self._connection.request("POST", "/connexion", form, headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        self._cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
+        if answer.status != 303 or not self._cookie:
+            raise RuntimeError(f"signing in answered {answer.status}")
+
+    def ask(self, path: str) -> float:
+        """GET a path as the doctor in post; gives seconds to the last byte."""
+        began = time.perf_counter()
+        self._connection.request("GET", path, headers={"Cookie": self._cookie})
+        answer = self._connection.getresponse()
+        answer.read()
+        seconds = time.perf_counter() - began
+        if answer.status != 200:
+            raise RuntimeError(f"the page answered {answer.status}")
+        return seconds
+
+    def sleep(self) -> None:
+        """Stop the process where it stands."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let the process run inside."""
+        self._process.send_signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.sleep()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.send_signal(signal.SIGCONT)
+        self._process.terminate()
+        self._process.communicate()
+
+
 @dataclass(frozen=True)
 class _Centre:
     """A served demo centre: whose stint it is, and the patients with the longest records."""
 
     services: Services
-    ask: Callable[[str], float]
-    """GET a path as the doctor in post; gives seconds to the last byte."""
+    server: _Server
     stint: UUID
     patients: Sequence[UUID]
+
+    def p95(self, paths: Sequence[str]) -> float:
+        """Milliseconds within which 95 % of the paths are answered, after all were asked once."""
+        with self.server.awake():
+            for path in dict.fromkeys(paths):
+                self.server.ask(path)
+            return percentile([self.server.ask(path) for path in paths], 0.95) * 1_000
 
 
 @contextmanager
 def _served(state: Path, sizes: Sizes) -> Iterator[_Centre]:
-    configure_logs(logging.WARNING)  # a line a request would be measured too
+    configure_logs(logging.WARNING)
     with ExitStack() as stack:
         stack.callback(stop, state)
         services = stack.enter_context(open_services(Settings(state_dir=state)))
         build(services, sizes, lambda share, said: None)
         services.settled()
-        stack.enter_context(working(services))
-        listening = bind("127.0.0.1", 0)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(services), access_log=False, log_config=None, timeout_keep_alive=3_600
-            )
-        )
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-
-        def ended() -> None:
-            server.should_exit = True
-            thread.join(timeout=10)
-
-        stack.callback(ended)
         persona = services.persona("present")
         if persona.stint is None:
             raise RuntimeError("the doctor in post has no stint")
-        cookie = services.identity.sessions.open(persona.persona)
-        port = listening.getsockname()[1]
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        stack.callback(connection.close)
-
-        def ask(path: str) -> float:
-            began = time.perf_counter()
-            connection.request("GET", path, headers={"Cookie": f"releve={cookie}"})
-            answer = connection.getresponse()
-            answer.read()
-            seconds = time.perf_counter() - began
-            if answer.status != 200:
-                raise RuntimeError(f"the page answered {answer.status}")
-            return seconds
-
         summaries = services.records.summaries(persona.centre)[1].values()
         longest = sorted(summaries, key=lambda each: -each.version)[:50]
-        yield _Centre(services, ask, persona.stint, [each.patient for each in longest])
+        services.records.forget()
+        server = _Server(state, persona.persona)
+        stack.callback(server.close)
+        server.sleep()
+        yield _Centre(services, server, persona.stint, [each.patient for each in longest])
 
 
 def _centres(stack: ExitStack, directory: Path, *, quick: bool) -> dict[str, _Centre]:
@@ -123,13 +163,7 @@ def bench_briefing(*, quick: bool) -> Report:
 
         def page(label: str) -> Callable[[], float]:
             centre = centres[label]
-            path = f"/sejours/{centre.stint}/briefing"
-            centre.ask(path)
-
-            def run() -> float:
-                return percentile([centre.ask(path) for _ in range(times)], 0.95) * 1_000
-
-            return run
+            return lambda: centre.p95([f"/sejours/{centre.stint}/briefing"] * times)
 
         pages = {label: page(label) for label in centres}
         fresh = centres[ISSUE_SIZE]
@@ -157,14 +191,7 @@ def bench_patient_page(*, quick: bool) -> Report:
 
         def page(label: str) -> Callable[[], float]:
             centre = centres[label]
-            paths = [f"/patients/{patient}" for patient in centre.patients]
-            for path in paths[:5]:
-                centre.ask(path)
-
-            def run() -> float:
-                return percentile([centre.ask(path) for path in paths], 0.95) * 1_000
-
-            return run
+            return lambda: centre.p95([f"/patients/{patient}" for patient in centre.patients])
 
         pages = {label: page(label) for label in centres}
         return measure(
