@@ -5,7 +5,7 @@ One entry a stream, folded event by event; :mod:`releve.projections.directory` a
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,7 @@ from releve.domain.aggregates.health_centre import (
     PolicyChanged,
     RosterChanged,
     SiteAdded,
+    days_of,
     is_open,
 )
 from releve.domain.aggregates.practitioner import (
@@ -328,17 +329,11 @@ def _centre_after(entry: CentreEntry, event: Event) -> CentreEntry:
                 coordinators=payload.coordinators,
             )
         case ClosureRecorded() as payload:
-            return replace(entry, closures=(*entry.closures, _days(payload)))
+            return replace(entry, closures=(*entry.closures, days_of(payload)))
         case GapRecorded() as payload:
-            return replace(entry, gaps=(*entry.gaps, _days(payload)))
+            return replace(entry, gaps=(*entry.gaps, days_of(payload)))
         case _:
             raise _out_of_place(event)
-
-
-def _days(payload: ClosureRecorded | GapRecorded) -> Days:
-    return Days(
-        date.fromisoformat(payload.first_day), date.fromisoformat(payload.last_day), payload.reason
-    )
 
 
 def _practitioner_after(entry: PractitionerEntry, event: Event) -> PractitionerEntry:

@@ -177,7 +177,7 @@ def unmatched_verdicts(line: InboxLine, rules: Rules) -> set[str]:
     """What the centre-wide critical values say of a document that is nobody's yet."""
     found: set[str] = set()
     for each in line.received.results:
-        detail = wording.map_of(each)
+        detail = wording.detail_of(each)
         if flagged(rules, detail):
             found.add("critical")
         for rule in rules.critical:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from releve.domain.events import Payload
 from releve.projections.dates import first_instant, french, french_hour, zone_of
 from releve.projections.vocabulary import (
     ABSENCE,
@@ -58,7 +57,7 @@ __all__ = [
     "RESULT_STATUS", "ROLE", "SEVERITY", "SEX", "STANCE", "UNIT", "VALIDATION", "VERDICT",
     "VERIFICATION", "absence_text", "ald_text", "allergy_text", "appointment_text",
     "concept_text", "contingency_text", "detail_of", "device_text", "entry_text", "history_text",
-    "immunization_text", "line_text", "map_of", "medication_text", "observation_text", "on",
+    "immunization_text", "line_text", "medication_text", "observation_text", "on",
     "owner_text", "problem_text", "procedure_text", "quantity_text", "result_line_text",
     "result_text", "since", "until", "vigilance_text",
 ]  # fmt: skip
@@ -70,14 +69,12 @@ _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
-def detail_of(payload: Payload) -> dict[str, Any]:
-    """A payload as the map that is stored: ids as strings, lists as lists, defaults left out."""
-    return _DECODE(_ENCODE(payload))
+def detail_of(said: msgspec.Struct) -> dict[str, Any]:
+    """A payload, or a value inside one, as the map that is stored.
 
-
-def map_of(value: msgspec.Struct) -> dict[str, Any]:
-    """A value object as the map that it is inside a stored payload."""
-    return _DECODE(_ENCODE(value))
+    Ids are strings, lists are lists, and defaults are left out.
+    """
+    return _DECODE(_ENCODE(said))
 
 
 def concept_text(concept: Mapping[str, Any] | None) -> str:

@@ -162,16 +162,17 @@ def fold(centre: HealthCentre | None, events: Iterable[Event]) -> HealthCentre |
                 centre.on_call_chain = payload.on_call_chain
                 centre.coordinators = payload.coordinators
             case ClosureRecorded():
-                centre.closures = (*centre.closures, _as_days(payload))
+                centre.closures = (*centre.closures, days_of(payload))
             case GapRecorded():
-                centre.gaps = (*centre.gaps, _as_days(payload))
+                centre.gaps = (*centre.gaps, days_of(payload))
             case _:
                 pass
         centre.passed(event)
     return centre
 
 
-def _as_days(payload: ClosureRecorded | GapRecorded) -> Days:
+def days_of(payload: ClosureRecorded | GapRecorded) -> Days:
+    """The days that a closure or a gap names."""
     return Days(
         date.fromisoformat(payload.first_day), date.fromisoformat(payload.last_day), payload.reason
     )

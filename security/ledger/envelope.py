@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from releve.security.errors import Malformed, Tampered
 from releve.security.keys.derivation import hkdf_expand, length_prefixed
+from releve.security.ledger import merkle
 
 Content = tuple[str, int, dict[str, Any], dict[str, Any]]
 """What a body says: topic, schema version, envelope, payload."""
@@ -321,7 +322,7 @@ def check_body(header: bytes, body: bytes) -> None:
 
 def leaf_hash(header: bytes) -> bytes:
     """Give the event's leaf in the log, which is also ``prev`` of the next event of its stream."""
-    return hashlib.sha256(b"\x00" + header).digest()
+    return merkle.leaf(header)
 
 
 def event_keys(data_key: bytes, event_id: UUID, stream: UUID, version: int) -> tuple[bytes, bytes]:

@@ -281,10 +281,7 @@ class LedgerReader:
         """A purged body is passed over; a destroyed key ends the reading of its stream."""
         for found in reads:
             if found.gone:
-                header = found.header
-                self._data_keys.get(
-                    *key_of(header.event_class, header.stream, header.key_generation)
-                )
+                self._data_keys.get(*_key_name(found.header))
 
 
 def _key_name(header: Header) -> KeyId:

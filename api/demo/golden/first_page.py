@@ -9,12 +9,12 @@ from releve.api.demo.golden.story import (
     Golden,
     Step,
     allergy,
-    analyte,
     drug,
     measure,
     none_known,
     problem,
 )
+from releve.api.demo.tables.laboratory import concept
 from releve.domain.commands import (
     CloseItem,
     OpenItem,
@@ -63,7 +63,7 @@ def first_page(monday: date) -> tuple[Golden, ...]:
                               measure("59408-5", "Saturation en oxygène", "94", "%")))),
             Step(-3, time(16, 55), OrderInvestigation(
                 kind="laboratory", text="Lire créatinine et potassium prélevés lundi 8 h", expected_by=day(0),
-                codes=(analyte("Potassium", "2823-3"), analyte("Créatinine", "14682-9")),
+                codes=(concept("Potassium", "2823-3"), concept("Créatinine", "14682-9")),
                 why="Furosémide doublé", criticality="urgent", harm_if_late=True)),
             Step(-3, time(17, 45), WriteHandover(
                 severity="unstable", severity_reason="Décompensation cardiaque, +3 kg en six jours", review_by=day(0),
@@ -136,7 +136,7 @@ def first_page(monday: date) -> tuple[Golden, ...]:
                 allergies=(allergy("Produit de contraste iodé", "urticaire", "low", "2012"),),
                 observations=(measure("6301-6", "INR", "2.9", "{INR}"),))),
             Step(-40, time(15, 30), OrderInvestigation(
-                kind="laboratory", text="INR mensuel à recevoir", expected_by=day(-6), codes=(analyte("INR", "6301-6"),),
+                kind="laboratory", text="INR mensuel à recevoir", expected_by=day(-6), codes=(concept("INR", "6301-6"),),
                 why="Prothèse valvulaire mécanique sous warfarine", harm_if_late=True)),
         )),
         # T2: watcher, diabetic heel wound.
@@ -211,7 +211,7 @@ def first_page(monday: date) -> tuple[Golden, ...]:
                                               evidence="Appelée : bonne tolérance, TSH à prélever six semaines après la hausse."),
                  about={"item": ("dose", "patient.item-opened", 0)}),
             Step(-11, time(12, 15), OrderInvestigation(
-                kind="laboratory", text="Lire la TSH (six semaines)", expected_by=day(3), codes=(analyte("TSH", "3016-3"),),
+                kind="laboratory", text="Lire la TSH (six semaines)", expected_by=day(3), codes=(concept("TSH", "3016-3"),),
                 why="Lévothyroxine augmentée")),
         )),
         # A stable patient with a renewal, for the rest of the list.

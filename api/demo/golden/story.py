@@ -14,8 +14,9 @@ from datetime import date, time
 from releve.api.demo import people
 from releve.api.demo.acts import LATER, Author
 from releve.api.demo.background import ATC, CIM10
-from releve.api.demo.course import LOINC, measure
+from releve.api.demo.course import measure
 from releve.api.demo.paper import Fate
+from releve.api.demo.tables.laboratory import concept
 from releve.domain.commands import (
     AssertAbsence,
     Command,
@@ -31,7 +32,6 @@ __all__ = [
     "Golden",
     "Step",
     "allergy",
-    "analyte",
     "drug",
     "measure",
     "none_known",
@@ -98,15 +98,10 @@ def drug(
     )
 
 
-def analyte(label: str, loinc: str) -> Concept:
-    """What an order asks for, with its LOINC code."""
-    return Concept(text=label, codings=(Coding(system=LOINC, code=loinc, display=label),))
-
-
 def value(label: str, loinc: str, number: str, unit: str, flag: str = "N") -> ResultLine:
     """One line of a laboratory's report."""
     return ResultLine(
-        code=analyte(label, loinc),
+        code=concept(label, loinc),
         value=Quantity(value=number, unit=unit, code=unit),
         interpretation=flag,
     )

@@ -146,18 +146,17 @@ def part_of(absence: AbsenceAsserted) -> str | None:
 
 def is_active_allergy(allergy: AllergyRecorded) -> bool:
     """True for what may hurt the patient now: neither refuted nor resolved; no status is active."""
-    return not is_denied(allergy.verification) and allergy.clinical_status not in (
-        "inactive",
-        "resolved",
-    )
+    return _holds(allergy)
 
 
 def is_current_absence(absence: AbsenceAsserted) -> bool:
     """True unless the source itself denies or ended it."""
-    return not is_denied(absence.verification) and absence.clinical_status not in (
-        "inactive",
-        "resolved",
-    )
+    return _holds(absence)
+
+
+def _holds(said: AllergyRecorded | AbsenceAsserted) -> bool:
+    ended = said.clinical_status in ("inactive", "resolved")
+    return not ended and not is_denied(said.verification)
 
 
 def contradicts(allergy: AllergyRecorded, absence: AbsenceAsserted) -> bool:
