@@ -14,8 +14,7 @@ import logging
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +54,14 @@ class _Server:
         self._process = subprocess.Popen(  # noqa: S603 - ourselves, no shell
             [*words, "--state-dir", str(state)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
+        self._connection: http.client.HTTPConnection | None = None
         try:
-            self._sign_in(persona)
+            self._cookie = self._sign_in(persona)
         except BaseException:
             self.close()
             raise
 
-    def _sign_in(self, persona: str) -> None:
+    def _sign_in(self, persona: str) -> str:
         told = self._process.stdout
         if told is None:
             raise RuntimeError("the server's output is not read")
@@ -69,23 +69,24 @@ class _Server:
         self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
         form = urlencode({"persona": persona, "retour": "/"})
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": address}
-        self._connection.request("POST", "/connexion", form, headers)
-        answer = self._connection.getresponse()
-        answer.read()
-        self._cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
-        if answer.status != 303 or not self._cookie:
-            raise RuntimeError(f"signing in answered {answer.status}")
+        answer = self._answered(303, "POST", "/connexion", form, headers)
+        return (answer.getheader("Set-Cookie") or "").partition(";")[0]
 
     def ask(self, path: str) -> float:
         """GET a path as the doctor in post; gives seconds to the last byte."""
-        began = time.perf_counter()
-        self._connection.request("GET", path, headers={"Cookie": self._cookie})
+        return timed(lambda: self._answered(200, "GET", path, None, {"Cookie": self._cookie}))
+
+    def _answered(
+        self, status: int, method: str, path: str, body: str | None, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        if self._connection is None:
+            raise RuntimeError("the server told no address")
+        self._connection.request(method, path, body, dict(headers))
         answer = self._connection.getresponse()
         answer.read()
-        seconds = time.perf_counter() - began
-        if answer.status != 200:
+        if answer.status != status:
             raise RuntimeError(f"the page answered {answer.status}")
-        return seconds
+        return answer
 
     def sleep(self) -> None:
         """Stop the process where it stands."""
@@ -102,6 +103,8 @@ class _Server:
 
     def close(self) -> None:
         """End the process."""
+        if self._connection is not None:
+            self._connection.close()
         self._process.send_signal(signal.SIGCONT)
         self._process.terminate()
         self._process.communicate()
