@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -273,21 +273,31 @@ class Loinc(str):
         return super().__new__(cls, value)
 
 
-class Atc(str):
+class _Code(str):
+    """A text that is all in its form: ``FORM`` is what it matches, ``WHY`` what is said if not."""
+
+    __slots__ = ()
+    FIELD: ClassVar[str]
+    FORM: ClassVar[str]
+    WHY: ClassVar[str]
+
+    def __new__(cls, value: str, *, field: str | None = None) -> Self:
+        """Raises Invalid naming ``field``, which is ``FIELD`` where none is given."""
+        if not re.fullmatch(cls.FORM, value, re.ASCII):
+            raise _invalid(field or cls.FIELD, cls.WHY)
+        return super().__new__(cls, value)
+
+
+class Atc(_Code):
     """A code of the Anatomical Therapeutic Chemical classification (WHO), of any of its levels.
 
     A substance has all five, in seven characters: C09AA05. A class has fewer: J01C.
     """
 
     __slots__ = ()
-
-    def __new__(cls, value: str, *, field: str = "atc") -> Atc:
-        """Raises Invalid naming ``field``."""
-        if not re.fullmatch(
-            r"[A-DGHJL-NPRSV](?:\d{2}(?:[A-Z](?:[A-Z](?:\d{2})?)?)?)?", value, re.ASCII
-        ):
-            raise _invalid(field, "Un code ATC s'écrit comme C09AA05, ou J01C pour une classe.")
-        return super().__new__(cls, value)
+    FIELD = "atc"
+    FORM = r"[A-DGHJL-NPRSV](?:\d{2}(?:[A-Z](?:[A-Z](?:\d{2})?)?)?)?"
+    WHY = "Un code ATC s'écrit comme C09AA05, ou J01C pour une classe."
 
     @property
     def substance(self) -> bool:
@@ -295,43 +305,34 @@ class Atc(str):
         return len(self) == 7
 
 
-class Cim10(str):
+class Cim10(_Code):
     """A CIM-10 code: a letter, two digits, then the French or WHO subdivision: I50, E66.06, B24.+9.
 
     ``†`` and ``*`` of a double coding may follow. Whether the code is in an edition is not checked.
     """
 
     __slots__ = ()
-
-    def __new__(cls, value: str, *, field: str = "cim10") -> Cim10:
-        """Raises Invalid naming ``field``."""
-        if not re.fullmatch(r"[A-Z]\d{2}(?:\.?(?:\d{1,3}|\d?\+\d{1,2}))?[*†+]?", value, re.ASCII):
-            raise _invalid(field, "Un code CIM-10 s'écrit comme I50 ou E66.06.")
-        return super().__new__(cls, value)
+    FIELD = "cim10"
+    FORM = r"[A-Z]\d{2}(?:\.?(?:\d{1,3}|\d?\+\d{1,2}))?[*†+]?"
+    WHY = "Un code CIM-10 s'écrit comme I50 ou E66.06."
 
 
-class Cisp2(str):
+class Cisp2(_Code):
     """A CISP-2 (ICPC-2) code: a chapter and two digits (K77), or a process of any chapter (-45)."""
 
     __slots__ = ()
-
-    def __new__(cls, value: str, *, field: str = "cisp2") -> Cisp2:
-        """Raises Invalid naming ``field``."""
-        if not re.fullmatch(r"[ABDFHKLNPRSTUWXYZ]\d{2}|-[3-6]\d", value, re.ASCII):
-            raise _invalid(field, "Un code CISP-2 s'écrit comme K77, ou -45 pour une procédure.")
-        return super().__new__(cls, value)
+    FIELD = "cisp2"
+    FORM = r"[ABDFHKLNPRSTUWXYZ]\d{2}|-[3-6]\d"
+    WHY = "Un code CISP-2 s'écrit comme K77, ou -45 pour une procédure."
 
 
-class Cis(str):
+class Cis(_Code):
     """The French number of a proprietary medicine (code identifiant de spécialité): 8 digits."""
 
     __slots__ = ()
-
-    def __new__(cls, value: str, *, field: str = "cis") -> Cis:
-        """Raises Invalid naming ``field``."""
-        if not re.fullmatch(r"[1-9]\d{7}", value, re.ASCII):
-            raise _invalid(field, "Un code CIS a 8 chiffres.")
-        return super().__new__(cls, value)
+    FIELD = "cis"
+    FORM = r"[1-9]\d{7}"
+    WHY = "Un code CIS a 8 chiffres."
 
 
 class Cip13(str):
@@ -381,16 +382,13 @@ def written_codings(codings: tuple[Coding, ...], *, field: str) -> tuple[Coding,
     return codings
 
 
-class Sha256(str):
+class Sha256(_Code):
     """A SHA-256 in lower-case hexadecimal."""
 
     __slots__ = ()
-
-    def __new__(cls, value: str, *, field: str = "sha256") -> Sha256:
-        """Raises Invalid naming ``field``."""
-        if not re.fullmatch(r"[0-9a-f]{64}", value, re.ASCII):
-            raise _invalid(field, "Une empreinte SHA-256 a 64 chiffres hexadécimaux minuscules.")
-        return super().__new__(cls, value)
+    FIELD = "sha256"
+    FORM = r"[0-9a-f]{64}"
+    WHY = "Une empreinte SHA-256 a 64 chiffres hexadécimaux minuscules."
 
 
 def words(value: str, *, field: str, limit: int = TEXT_LIMIT) -> str:
@@ -439,6 +437,41 @@ class ExactDecimal(str):
     def number(self) -> Decimal:
         """The exact number."""
         return Decimal(self)
+
+
+_STORED_DECIMAL = re.compile(r"([+-]?)(\d*)(?:[.,](\d+))?([eE][+-]?\d{1,3})?", re.ASCII)
+
+
+def stored_decimal(written: str) -> str | None:
+    """A number that is stored as its source wrote it, as JSON writes it; None for what is none.
+
+    Every digit after the point stays. A source's comma, its plus sign and its leading zeros are
+    read, so that a value is never lost to a reader for how it was typed.
+    """
+    found = _STORED_DECIMAL.fullmatch(written.strip())
+    if found is None or not (found[2] or found[3]):
+        return None
+    sign = "-" if found[1] == "-" else ""
+    part = f".{found[3]}" if found[3] else ""
+    return f"{sign}{found[2].lstrip('0') or '0'}{part}{found[4] or ''}"
+
+
+def stored_number(written: str) -> Decimal | None:
+    """The exact number of :func:`stored_decimal`; None for what is none."""
+    text = stored_decimal(written)
+    return None if text is None else Decimal(text)
+
+
+def with_point(quantity: Quantity) -> Quantity:
+    """A quantity as it is stored from now on: the same digits, a decimal comma a point.
+
+    What is no plain decimal stays as it was received.
+    """
+    try:
+        exact = str(ExactDecimal(quantity.value))
+    except Invalid:
+        return quantity
+    return quantity if exact == quantity.value else msgspec.structs.replace(quantity, value=exact)
 
 
 _UNITS = """
