@@ -29,6 +29,10 @@ CHOICE: Final = "choix."
 REASON: Final = "motif."
 """What a line's two fields are called, before its id."""
 
+MOST: Final = 200
+"""Lines on one page: a form of more would not be taken whole. The others come once these are judged
+or left out of it, document by document."""
+
 _TITLES: Final = {slot.name: slot.title for slot in SLOTS}
 _OTHER: Final = "results"
 """Where a line stands that has no slot of its own: a report, whose lines have one."""
@@ -68,7 +72,12 @@ class Waiting:
         self.summary: PatientSummary = fold_all(None, events, record.id)
         self.position = max((e.position for e in events if e.position is not None), default=-1)
         self._at = at
-        self._events = events
+        self._told_of: dict[UUID, list[Event]] = {}
+        for event in events:
+            self._told_of.setdefault(event.event_id, []).append(event)
+            if event.envelope.target is not None:
+                self._told_of.setdefault(event.envelope.target, []).append(event)
+        self._held = {line.entry_id: line for line in _lines_of(self.summary)}
         self._alarms: dict[UUID, Alarm] = {}
         for alarm in reversed(alarms(self.summary, rules)):
             self._alarms[alarm.entry] = alarm
@@ -89,7 +98,8 @@ class Waiting:
     def documents(self, entry: UUID | None = None) -> list[dict[str, Any]]:
         """What waits, one group for each document that came in, the newest first.
 
-        With ``entry``, the document that brought that entry alone.
+        With ``entry``, the document that brought that entry alone. Of all groups together no more
+        than :data:`MOST` lines are given; ``number`` counts what waits in a group.
 
         Raises:
             NotFound: the record has no such entry.
@@ -105,7 +115,11 @@ class Waiting:
             key = _import_of(self.record.entries[line.entry_id])
             if wanted in (None, key):
                 groups.setdefault(key, []).append(line)
-        return [self._document(key, lines) for key, lines in reversed(groups.items())]
+        found, room = [], MOST
+        for key, lines in reversed(groups.items()):
+            found.append(self._document(key, lines, lines[:room]))
+            room = max(0, room - len(lines))
+        return found
 
     def judged_meanwhile(self, entries: Iterable[UUID]) -> list[dict[str, Any]]:
         """Those of ``entries`` that wait no more: what became of each, by whom."""
@@ -123,12 +137,12 @@ class Waiting:
             found.append({"text": self._text(self._line(event)), "became": became})
         return found
 
-    def _document(self, key: UUID, lines: list[Line]) -> dict[str, Any]:
+    def _document(self, key: UUID, lines: list[Line], shown: list[Line]) -> dict[str, Any]:
         """One document with its lines by slot, in the order of the patient's page."""
         first = lines[0]
         original = self._original(key, first)
         by_slot: dict[str, list[dict[str, Any]]] = {}
-        for line in lines:
+        for line in shown:
             by_slot.setdefault(line.slot or _OTHER, []).append(self._row(line))
         order = {name: place for place, name in enumerate(views.ORDER)}
         return {
@@ -142,6 +156,7 @@ class Waiting:
             else [],
             "warnings": list(original.warnings) if original else [],
             "number": len(lines),
+            "rest": len(lines) - len(shown),
             "slots": [
                 {"name": name, "title": _TITLES.get(name, name), "lines": by_slot[name]}
                 for name in sorted(by_slot, key=lambda each: order.get(each, len(order)))
@@ -202,18 +217,21 @@ class Waiting:
 
     def _line(self, event: Event) -> Line:
         """An entry as the summary has it; one that the summary forgot, from its own events."""
-        held = (*self.summary.lines, *self.summary.absences)
-        found = next((each for each in held if each.entry_id == event.event_id), None)
+        found = self._held.get(event.event_id)
         if found is None:
-            own = [each for each in self._events
-                   if event.event_id in (each.event_id, each.envelope.target)]  # fmt: skip
-            alone = fold_all(None, own, self.record.id)
-            held = (*alone.lines, *alone.absences, *(each.line for each in alone.results))
-            found = next(each for each in held if each.entry_id == event.event_id)
+            alone = fold_all(None, self._told_of[event.event_id], self.record.id)
+            found = next(each for each in _lines_of(alone) if each.entry_id == event.event_id)
         return found
 
     def _text(self, line: Line) -> str:
         return views.without_label(wording.line_text(line, self._at.day))
+
+
+def _lines_of(summary: PatientSummary) -> Iterable[Line]:
+    """One line for each coded entry; for a report its own, not those of its tests."""
+    yield from (line for line in summary.lines if line.ordinal is None)
+    yield from summary.absences
+    yield from (each.line for each in summary.results)
 
 
 def _standing(line: Line) -> str:

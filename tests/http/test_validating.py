@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,9 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from releve.api.acting import settle
+from releve.api.pages.validation_views import MOST
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
+from releve.domain.aggregates.patient.history import HistoryRecorded
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
@@ -24,7 +27,7 @@ from releve.domain.continuity import CommandContext
 from releve.domain.events import Author, Payload, Source
 from releve.domain.values import Concept, Quantity
 from releve.projections.records import read_patient
-from support.web import FORM, Web, hidden, key
+from support.web import FORM, PARIS, Web, hidden, key
 
 pytestmark = pytest.mark.postgres
 
@@ -276,6 +279,49 @@ class TestSending:
         assert f"/gestes/relire/{result}" in shown
         assert 'value="accepted"' not in shown
         assert 'value="refused"' in shown
+
+    def test_what_does_not_fit_on_one_page_is_said(
+        self, web: Web, doctor: TestClient, patient: UUID
+    ) -> None:
+        many = [HistoryRecorded(slot="lifestyle", concept=Concept(text=f"Habitude {each}"))
+                for each in range(MOST + 3)]  # fmt: skip
+        lines = imported(web, patient, *many)
+        to = address(patient)
+        page = doctor.get(to)
+        assert page.text.count("<fieldset") == MOST
+        assert "3 lignes de ce document ne tiennent pas" in page.text
+        assert f"{MOST + 3} à valider" in page.text
+        whole: dict[str, str] = {}
+        for entry in lines[:MOST]:
+            whole |= {f"choix.{entry}": "refused", f"motif.{entry}": "Dossier d’un autre patient"}
+        assert send(doctor, page, to, **whole).status_code == 303
+        assert waiting(web, patient) == lines[MOST:]
+
+
+def test_after_the_stint_it_is_a_late_entry(web: Web) -> None:
+    browser = web.browser("previous")
+    listed = browser.get(browser.get("/transmissions").headers["location"]).text
+    treated = re.search(r'href="/patients/([0-9a-f-]{36})/transmission"', listed)
+    assert treated is not None
+    patient = UUID(treated[1])
+    (entry,) = imported(web, patient, RAMIPRIL)
+    to = address(patient, entry)
+    page = browser.get(to)
+    assert page.status_code == 200
+    chosen = {f"choix.{entry}": "accepted", "late_reason": "Courrier lu le soir"}
+    now = send(browser, page, to, **chosen)
+    assert now.status_code == 422
+    assert 'id="occurred_at-erreur"' in now.text
+    assert 'value="accepted" checked' in line(now.text, entry)
+    stint = web.services.directory.load().stint(web.stint("previous"))
+    assert stint is not None
+    then = (stint.over_at - timedelta(hours=2)).astimezone(PARIS)
+    typed = then.replace(tzinfo=None).isoformat(timespec="minutes")
+    without = send(browser, page, to, occurred_at=typed, **{f"choix.{entry}": "accepted"})
+    assert without.status_code == 422
+    assert 'id="late_reason-erreur"' in without.text
+    assert send(browser, page, to, occurred_at=typed, **chosen).status_code == 303
+    assert verdicts(web, patient)[-1] == (entry, "accepted", "Courrier lu le soir")
 
 
 class TestBesideALine:
