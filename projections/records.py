@@ -33,8 +33,8 @@ from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
 
-KEPT_S: Final = 60.0
-"""How long a centre's opened rows stay in memory after they were last read."""
+KEPT_S: Final = 300.0
+"""How long a centre's opened rows stay in memory after they were last read: as their keys do."""
 
 
 _MANY: Final = 200
@@ -121,7 +121,7 @@ class _Centre:
 
 
 class CentreRecords:
-    """A centre's bounded summaries, opened, kept for a minute; only what changed is opened again.
+    """A centre's bounded summaries, opened, kept for five minutes; only what changed is opened again.
 
     Erased patients disappear with their rows. Safe to use from several threads.
     """

@@ -19,6 +19,7 @@ from support.feed_house import NOW, House
 from support.patient_events import CENTRE, MONDAY, Stream
 
 pytestmark = pytest.mark.postgres
+ELSEWHERE = UUID("7d3f0c52-7c1e-8d0a-9a54-2f6e3c1d0b77")
 
 
 class TestReadings:
@@ -69,6 +70,58 @@ class TestReadings:
         ]  # fmt: skip
         before = records.count_items(pool, keys, place, NOW - timedelta(days=2))
         assert before.orphans == 0, "with nobody in post the référent answers"
+
+
+class TestKeptRows:
+    """What stays opened in memory is what the database holds, whatever wrote it."""
+
+    def test_a_row_written_added_or_erased_is_noticed(self, house: House) -> None:
+        house.found()
+        first, second = house.person(1), house.person(2)
+        house.run()
+        kept = house.records.summaries(CENTRE)[1]
+        assert house.records.summaries(CENTRE)[1] is kept, "nothing was written"
+        house.write(first, ProblemRecorded(concept=Concept(text="Asthme")))
+        house.run()
+        read = house.records.summaries(CENTRE)[1]
+        assert [line.text for line in read[first.id].slot("problems")] == ["Asthme"]
+        assert read[second.id] is kept[second.id], "only what changed is opened again"
+        third = house.person(3)
+        house.run()
+        assert third.id in house.records.summaries(CENTRE)[1]
+        house.write(second, ProblemRecorded(concept=Concept(text="Goutte")))
+        house.number()
+        house.ledger.destroy_key(second.id)
+        house.feed.run_until_idle()
+        assert second.id not in house.records.summaries(CENTRE)[1]
+        house.write(third, ProblemRecorded(concept=Concept(text="Migraine")))
+        house.run()
+        house.feed.rebuild()
+        assert set(house.records.summaries(CENTRE)[1]) == {first.id, third.id}
+
+    def test_another_centres_patient_changes_nothing_here(self, house: House) -> None:
+        house.found()
+        house.person(1)
+        house.run()
+        kept = house.records.summaries(CENTRE)[1]
+        elsewhere = Stream(9)
+        house.write(elsewhere, Registered(birth_name="AILLEURS"), centre=ELSEWHERE)
+        house.run()
+        assert house.records.summaries(CENTRE)[1] is kept
+        assert set(house.records.summaries(ELSEWHERE)[1]) == {elsewhere.id}
+
+    def test_the_directory_is_opened_again_when_one_of_its_rows_was_written(
+        self, house: House
+    ) -> None:
+        cache = directory.DirectoryCache(house.database.service_pool, house.ledger.data_keys)
+        assert cache.load().centres == {}
+        house.found()
+        house.run()
+        known = cache.load()
+        assert CENTRE in known.centres
+        house.person(1)
+        house.run()
+        assert cache.load() is known, "a patient is not of the directory"
 
 
 class TestReplay:
