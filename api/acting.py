@@ -33,13 +33,14 @@ from releve.domain.commands import (
     ReopenItem,
     ReviewResult,
     ReviseItem,
+    ReviseStint,
     RevokeRole,
     WriteHandover,
 )
 from releve.domain.continuity import CommandContext, Outcome, Written
 from releve.domain.errors import Refused
 from releve.domain.events import Author, Channel, Source
-from releve.domain.values import Identifier, Nir
+from releve.domain.values import Identifier, Nir, StintPeriod
 from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.security.ledger.store import Claim
 from releve.security.policy import Action, Kind
@@ -162,6 +163,7 @@ def perform(
         source=Source(channel=_channel(principal, command, channel)),
         read_backs_requested=len(flagged),
         rivals=_rivals(services, granted, command, target),
+        own_stints=_own_stints(services, command, target),
     )
     try:
         outcome = services.continuity.execute(
@@ -296,6 +298,26 @@ def _rivals(services: Services, granted: Granted, command: Command, target: UUID
     if not isinstance(command, MatchDocument) or target is None:
         return 0
     return inbox.rivals(services, target, granted.centre, command.patient)
+
+
+
+
+def _own_stints(
+    services: Services, command: Command, target: UUID | None
+) -> tuple[StintPeriod, ...]:
+    """The other stints at the centre of the doctor whose stint is planned or moved."""
+    if not isinstance(command, PlanStint | ReviseStint):
+        return ()
+    directory = services.directory.load()
+    moved = directory.stint(target) if target else None
+    about = command if isinstance(command, PlanStint) else moved
+    if about is None:
+        return ()
+    return tuple(
+        StintPeriod(each.starts_at, each.over_at)
+        for each in directory.stints_of(about.centre)
+        if each.practitioner == about.practitioner and each.stint != target
+    )
 
 
 def _flagged(services: Services, granted: Granted, command: Command) -> list[UUID]:

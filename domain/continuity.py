@@ -58,7 +58,7 @@ from releve.domain.events import (
     Event,
     Source,
 )
-from releve.domain.values import time_zone
+from releve.domain.values import StintPeriod, time_zone
 
 State = Patient | Stint | HealthCentre | Practitioner | InboxDocument | RulesInForce
 _S = TypeVar("_S", Patient, Stint, HealthCentre, Practitioner, InboxDocument, RulesInForce)
@@ -144,6 +144,8 @@ class CommandContext:
     """Patients for whom the author's stint has asked for a read-back already."""
     rivals: int = 0
     """Other records of the centre that a document to be matched fits."""
+    own_stints: tuple[StintPeriod, ...] = ()
+    """The other stints at the centre of a doctor whose stint is planned or moved."""
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,7 @@ def propose(
         candidate=candidate,
         former=former,
         rivals=context.rivals,
+        own_stints=context.own_stints,
         stream=stream,
         centre=context.centre,
         zone=context.zone,

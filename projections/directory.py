@@ -184,20 +184,35 @@ class Directory:
         return [self.stints[stint.id] for stint in present]
 
     def previous(self, stint: UUID) -> StintLine | None:
-        """The stint of the same centre that began last before this one."""
+        """The stint of another doctor at the same centre that began last before this one."""
         here = self.stints[stint]
         before = [
             line
             for line in self._by_centre[here.centre]
-            if line.starts_at < here.starts_at and line.stint != stint
+            if line.starts_at < here.starts_at and line.practitioner != here.practitioner
         ]
         return before[-1] if before else None
 
     def next(self, stint: UUID) -> StintLine | None:
-        """The stint of the same centre that begins first after this one began."""
+        """The stint of the same centre that begins first after this one began.
+
+        It may be the same doctor's again, who then continues; :meth:`successor` is somebody else.
+        """
         here = self.stints[stint]
         return next(
             (line for line in self._by_centre[here.centre] if line.starts_at > here.starts_at),
+            None,
+        )
+
+    def successor(self, stint: UUID) -> StintLine | None:
+        """The stint of another doctor at the same centre that begins first after this one began."""
+        here = self.stints[stint]
+        return next(
+            (
+                line
+                for line in self._by_centre[here.centre]
+                if line.starts_at > here.starts_at and line.practitioner != here.practitioner
+            ),
             None,
         )
 
@@ -228,8 +243,8 @@ class Directory:
             line
             for line in self._by_centre[here.centre]
             # No stint outlasts its plan: the plan alone rules out ten years of others.
-            if begins < line.ends_at and line.starts_at < over and line.stint != stint
-            if begins < line.over_at
+            if begins < line.ends_at and line.starts_at < over
+            if begins < line.over_at and line.practitioner != here.practitioner
         ]
 
     def answerable(self, owner: Owner, centre: UUID | None, at: datetime) -> Holder | None:

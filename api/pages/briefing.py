@@ -357,7 +357,7 @@ class _Shown:
         """Whom one replaces, who is there, whom to call."""
         centre: CentreEntry | None = self.directory.centre(self.line.centre)
         before = self.directory.previous(self.line.stint)
-        after = self.directory.next(self.line.stint)
+        after = self.directory.successor(self.line.stint)
         colleagues = [
             f"{each.practitioner_name} ({_presence_of(each.mode)})"
             for each in self.directory.overlapping(self.line.stint)

@@ -112,7 +112,7 @@ def _plan(form: Form, around: Around) -> dict[str, Any]:
     names = dict(_doctors(around))
     if not chosen or chosen not in names:
         form.wrong["practitioner"] = "Choisir un médecin que le centre connaît."
-    return {
+    data = {
         "practitioner": chosen,
         "practitioner_name": names.get(chosen, ""),
         "centre": str(around.centre.centre),
@@ -120,6 +120,31 @@ def _plan(form: Form, around: Around) -> dict[str, Any]:
         "starts_at": _moment(form, "starts_at", around),
         "ends_at": _moment(form, "ends_at", around),
     }
+    _warn_of_others(form, around, data["starts_at"], data["ends_at"], chosen)
+    return data
+
+
+SHARED: Final = "shared"
+"""The box that says that two doctors in post at once is meant; shown only where they would be."""
+
+
+def _warn_of_others(form: Form, around: Around, starts: str, ends: str, doctor: str) -> None:
+    """Ask whether doctors already planned for these days are meant to share the centre."""
+    if form.wrong or form.value(SHARED):
+        return
+    zone = zone_of(around.zone)
+    begins, over = (datetime.fromisoformat(each).astimezone(zone) for each in (starts, ends))
+    there = [
+        f"{each.practitioner_name} (du {each.starts_at.astimezone(zone):%d/%m} "
+        f"au {each.over_at.astimezone(zone):%d/%m})"
+        for each in around.directory.stints_of(around.centre.centre)
+        if each.starts_at < over and begins < each.over_at and str(each.practitioner) != doctor
+    ]
+    if there:
+        form.wrong[SHARED] = (
+            f"Déjà prévu ces jours-là : {', '.join(there)}. Si les deux médecins seront là "
+            "ensemble, cocher la case ; sinon, changer les dates."
+        )
 
 
 def _moment(form: Form, name: str, around: Around) -> str:
@@ -161,6 +186,10 @@ def _revise(form: Form, around: Around) -> dict[str, Any]:
             data[name] = _moment(form, name, around)
     if bool(form.value("confirmed")) != bool(before.get("confirmed")):
         data["confirmed"] = bool(form.value("confirmed"))
+    if around.stint is not None and ("starts_at" in data or "ends_at" in data):
+        starts = data.get("starts_at", around.stint.starts_at.isoformat())
+        ends = data.get("ends_at", around.stint.ends_at.isoformat())
+        _warn_of_others(form, around, starts, ends, str(around.stint.practitioner))
     if len(data) == 1 and not form.wrong:
         form.general.append("Rien n’est changé : confirmer, ou changer une date.")
     return data
@@ -398,6 +427,9 @@ def _page(
     request: Request, granted: Granted, act: Act, around: Around, form: Form, status: int = 200
 ) -> Response:
     form.minimum = {group.name: group.at_least for group in act.rows}
+    fields = act.fields(around)
+    if form.error(SHARED) or form.value(SHARED):
+        fields += (Field(SHARED, "Les deux médecins seront là ensemble", "check", width="w12"),)
     return page(
         request,
         granted.principal,
@@ -406,7 +438,7 @@ def _page(
         status=status,
         act=act,
         action=request.url.path,
-        fields=act.fields(around),
+        fields=fields,
         about=around.stint.practitioner_name if around.stint else around.centre.name,
         form=form,
     )

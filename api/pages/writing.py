@@ -160,7 +160,7 @@ def _handover(
              "checked": kept is None or each["entry_id"] in kept}
             for each in views.contingencies(summary, at)
         ]  # fmt: skip
-        following = directory.next(stint) if stint and directory.stint(stint) else None
+        following = directory.successor(stint) if stint and directory.stint(stint) else None
         return {
             "item_kinds": ITEM_KINDS,
             "replaces": f"le {before['as_of']}" if before else "",

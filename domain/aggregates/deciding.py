@@ -16,7 +16,7 @@ from uuid import UUID
 from releve.domain.commands import COMMANDS, Command
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Payload, Source
-from releve.domain.values import span, time_zone
+from releve.domain.values import StintPeriod, span, time_zone
 
 if TYPE_CHECKING:
     from releve.domain.aggregates.patient.record import Patient
@@ -54,6 +54,8 @@ class Context:
     """The record that the document was matched with before, folded."""
     rivals: int = 0
     """Other records of the centre that the document fits."""
+    own_stints: tuple[StintPeriod, ...] = ()
+    """The doctor's other stints at the centre, of a stint that is planned or moved."""
     stream: UUID | None = None
     centre: UUID | None = None
     zone: str = "Europe/Paris"

@@ -30,7 +30,16 @@ from releve.domain.commands import (
 )
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Event, Payload
-from releve.domain.values import Sha256, StintMode, StintPeriod, instant, readable, span, words
+from releve.domain.values import (
+    Sha256,
+    StintMode,
+    StintPeriod,
+    instant,
+    readable,
+    span,
+    time_zone,
+    words,
+)
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -223,7 +232,7 @@ def _earliest(known: datetime | None, event: Event, zone: str) -> datetime:
 def decide(stint: Stint | None, command: Command, ctx: Context) -> tuple[Fact, ...]:
     """The facts that ``command`` makes of ``stint``, or the reason why it makes none."""
     if isinstance(command, PlanStint):
-        return plan(stint, command)
+        return plan(stint, command, ctx)
     if stint is None:
         raise TypeError(f"{command.name} needs a stint")
     if stint.cancelled and not isinstance(command, CancelStint):
@@ -254,8 +263,11 @@ def decide(stint: Stint | None, command: Command, ctx: Context) -> tuple[Fact, .
             raise TypeError(f"{command.name} is not a stint's command")
 
 
-def plan(stint: Stint | None, command: PlanStint) -> tuple[Fact, ...]:
-    """A period of 1 to 21 days, longer for a salaried doctor or trainee; overlaps are allowed."""
+def plan(stint: Stint | None, command: PlanStint, ctx: Context) -> tuple[Fact, ...]:
+    """A period of 1 to 21 days, longer for a salaried doctor or trainee.
+
+    Two doctors may overlap; one doctor never overlaps themselves at the same centre.
+    """
     if stint is not None:
         raise refuse(
             "already-planned",
@@ -263,7 +275,7 @@ def plan(stint: Stint | None, command: PlanStint) -> tuple[Fact, ...]:
             "Un séjour ne se prévoit qu'une fois.",
             "Prévoir un autre séjour.",
         )
-    StintPeriod.read(command.starts_at, command.ends_at, command.mode)
+    _apart(StintPeriod.read(command.starts_at, command.ends_at, command.mode), ctx)
     return (
         Fact(
             StintPlanned(
@@ -365,8 +377,8 @@ def open_briefing(stint: Stint, command: OpenBriefing, ctx: Context) -> tuple[Fa
 def revise(stint: Stint, command: ReviseStint, ctx: Context) -> tuple[Fact, ...]:
     """Before the stint is over; a beginning that has passed stays, an end lies ahead.
 
-    The period obeys the rules of a planned one; other stints may overlap it. A stint is cut short
-    in the past by ``end-stint``, which says when it really ended.
+    The period obeys the rules of a planned one; stints of others may overlap it. A stint is cut
+    short in the past by ``end-stint``, which says when it really ended.
     """
     reason = words(command.reason, field="reason", limit=400)
     start, end = stint.window
@@ -400,6 +412,8 @@ def revise(stint: Stint, command: ReviseStint, ctx: Context) -> tuple[Fact, ...]
             "Finir le séjour (end-stint), avec la date de sa fin.",
             field="ends_at",
         )
+    if period != planned:
+        _apart(period, ctx)
     revised = StintRevised(
         starts_at=command.starts_at if period.starts_at != planned.starts_at else None,
         ends_at=command.ends_at if period.ends_at != planned.ends_at else None,
@@ -479,6 +493,21 @@ def take_watch(stint: Stint, command: TakeWatch, ctx: Context) -> tuple[Fact, ..
             "Écrire une question à un confrère, ou une note.",
         )
     return (Fact(taken),)
+
+
+def _apart(period: StintPeriod, ctx: Context) -> None:
+    """Refuse a doctor twice at one time and place: they would be their own predecessor."""
+    for other in sorted(ctx.own_stints, key=lambda each: each.starts_at):
+        if other.starts_at < period.ends_at and period.starts_at < other.ends_at:
+            zone = time_zone(ctx.zone)
+            begins, ends = other.starts_at.astimezone(zone), other.ends_at.astimezone(zone)
+            raise refuse(
+                "own-stint-overlaps",
+                "Ce médecin a déjà un séjour ici à ces dates.",
+                f"Du {begins:%d/%m/%Y} au {ends:%d/%m/%Y} : il serait en poste deux fois.",
+                "Choisir d'autres dates, ou modifier le séjour prévu.",
+                field="starts_at",
+            )
 
 
 def _own(stint: Stint, ctx: Context) -> None:

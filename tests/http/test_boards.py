@@ -192,6 +192,17 @@ def test_a_hole_is_filled_or_said(web: Web) -> None:
     assert f'value="{first}T08:00"' in wrong.text
     planned = submit(office, "/coordination/sejour", ends_at=f"{first}T18:00", **typed)
     assert planned.status_code == 303, planned.text
+    again = {**typed, "ends_at": f"{first}T20:00"}
+    twice = submit(office, "/coordination/sejour", **again)
+    assert twice.status_code == 422
+    assert "Ce médecin a déjà un séjour ici à ces dates." in twice.text
+    others = re.findall(r'<option value="([\w-]{36})"', office.get("/coordination/sejour").text)
+    again["practitioner"] = next(each for each in others if each != doctor[1])
+    asked = submit(office, "/coordination/sejour", **again)
+    assert asked.status_code == 422
+    assert "Déjà prévu ces jours-là" in asked.text
+    shared = submit(office, "/coordination/sejour", **again, shared="oui")
+    assert shared.status_code == 303, shared.text
     board = office.get("/coordination").text
     assert f"du={first}&amp;au={holes[1][1]}" not in board
 

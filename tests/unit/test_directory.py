@@ -111,6 +111,18 @@ class TestStints:
         assert directory.last_stint_before(third.stint) == first
         assert directory.last_stint_before(second.stint) is None
 
+    def test_nobody_is_their_own_predecessor_successor_or_colleague(self) -> None:
+        first, again, other = (
+            line(stint(week, doctor)) for week, doctor in ((0, 1), (1, 1), (2, 2))
+        )
+        twice = line(stint(0, 1, days=2))
+        directory = Directory([centre(), first, again, other, twice])
+        assert directory.previous(again.stint) is None
+        assert directory.next(first.stint) == again
+        assert directory.successor(first.stint) == other
+        assert directory.previous(other.stint) == again
+        assert directory.overlapping(first.stint) == []
+
     def test_in_post_follows_from_the_period_alone(self) -> None:
         directory = self.directory()
         first, second, _ = directory.stints_of(CENTRE)

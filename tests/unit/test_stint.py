@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from releve.domain.aggregates.patient.identity import Registered
@@ -32,6 +33,7 @@ from releve.domain.commands import (
     StartStint,
     TakeWatch,
 )
+from releve.domain.values import StintPeriod
 from support.given import AMONT, AVAL, CENTRE, COORDINATOR, SYSTEM, Told, given, named, stint_of
 
 PLANNED = StintPlanned(
@@ -300,3 +302,23 @@ def test_the_watch_is_taken_once_in_post_by_the_stints_own_doctor() -> None:
 
 def _at(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def test_a_doctor_is_never_in_post_twice_at_one_centre() -> None:
+    own = StintPeriod(
+        datetime.fromisoformat("2026-11-25T08:00:00+01:00"),
+        datetime.fromisoformat("2026-11-27T18:00:00+01:00"),
+    )
+    told = given(kind="stint")
+    told.when(plan(), by=COORDINATOR, own_stints=(own,)).refused(
+        "own-stint-overlaps", field="starts_at"
+    )
+    before = plan(ends_at="2026-11-25T08:00:00+01:00")
+    assert told.when(before, by=COORDINATOR, own_stints=(own,)).events
+    planned = given(
+        msgspec.structs.replace(PLANNED, ends_at="2026-11-25T07:00:00+01:00"), kind="stint"
+    )
+    longer = ReviseStint(ends_at="2026-11-25T09:00:00+01:00", reason="prolongé")
+    planned.when(longer, by=COORDINATOR, own_stints=(own,)).refused("own-stint-overlaps")
+    said = ReviseStint(confirmed=True, reason="au téléphone")
+    assert planned.when(said, by=COORDINATOR, own_stints=(own,)).events
