@@ -6,18 +6,22 @@ source wrote them; what has no event is listed under ``unmapped``, never dropped
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from releve.domain.aggregates.patient.results import ResultReceived
-from releve.domain.commands import ImportedEntry
+from releve.domain.commands import ImportedEntry, ReceiveDocument
 from releve.domain.errors import Invalid
+from releve.domain.events import Channel, Source
 from releve.domain.values import (
     ONE_LINER_LIMIT,
     DocumentFormat,
     IdentityTraits,
+    InboxDoor,
     ResultLine,
     ResultStatus,
     Unmapped,
@@ -26,8 +30,15 @@ from releve.domain.values import (
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Largest document that is read, in bytes."""
 
+TITLE_LIMIT: Final = 160
+"""Characters of a title that the inbox keeps."""
+
 MAX_TEXT: Final = 200_000
 """Characters of a document's words that are given beside its bytes; the rest is in the bytes."""
+
+_CHANNELS: Final[Mapping[DocumentFormat, Channel]] = {
+    "pdf": "pdf", "cda": "cda", "fhir": "fhir", "hprim": "hprim", "text": "paste", "phone": "phone",
+}  # fmt: skip
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -104,6 +115,38 @@ class ReadDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             len(entry.payload.lines) or 1 if isinstance(entry.payload, ResultReceived) else 1
             for entry in self.entries
         )
+
+
+def to_receive(
+    read: ReadDocument, raw: bytes, *, door: InboxDoor = "upload"
+) -> tuple[ReceiveDocument, Source]:
+    """The command that keeps ``raw`` with what was read of it, and the source of what it says."""
+    sha256 = hashlib.sha256(raw).hexdigest()
+    command = ReceiveDocument(
+        sha256=sha256,
+        size=len(raw),
+        media_type=read.media_type,
+        format=read.format,
+        door=door,
+        title=read.title[:TITLE_LIMIT],
+        kind=read.kind,
+        one_liner=read.one_liner,
+        identity=read.identity,
+        issued_at=read.issued_at,
+        results=read.results,
+        result_status=read.result_status,
+        coded_lines=read.coded_lines,
+        unmapped=read.unmapped,
+        warnings=read.warnings,
+    )
+    source = Source(
+        channel=_CHANNELS[read.format],
+        system=read.system,
+        source_id=read.source_id,
+        original_sha256=sha256,
+        author=read.author,
+    )
+    return command, source
 
 
 def glance(words: str) -> str:

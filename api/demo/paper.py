@@ -25,17 +25,15 @@ from releve.domain.commands import (
     ImportedDocument,
     ImportRecord,
     MatchDocument,
-    ReceiveDocument,
     RejectDocument,
     ValidateEntry,
 )
-from releve.domain.events import Channel, Source
 from releve.domain.values import IdentityTraits
-from releve.fhir.received_document import ReadDocument, read_document
+from releve.fhir.document_content import to_receive
+from releve.fhir.received_document import read_document
 
 PROBLEM: Final = "patient.problem-recorded"
 Fate = Literal["matched", "rejected", "left"]
-_CHANNELS: Final[dict[str, Channel]] = {"pdf": "pdf", "cda": "cda", "hprim": "hprim"}
 
 LETTERS = (
     ("Compte rendu de cardiologie", "Échographie : fonction conservée, contrôle dans un an."),
@@ -83,21 +81,15 @@ def bring(
             birth_name=person.family, first_names=(person.given,), birth_date=person.born.isoformat(),
             sex=person.sex,  # type: ignore[arg-type] # female or male
         ))  # fmt: skip
-    sha256 = hashlib.sha256(raw).hexdigest()
+    received, source = to_receive(read, raw)
+    sha256 = received.sha256
     inbox = f"{scribe.label}/document-{sha256[:16]}"
-    source = Source(
-        channel=_CHANNELS[read.format],
-        system=read.system,
-        source_id=read.source_id,
-        original_sha256=sha256,
-        author=read.author,
-    )
     made = scribe.write(
         at,
         "received",
         inbox,
         "coordinator",
-        _received(read, raw, sha256),
+        received,
         source=source,
         content=raw,
     )
@@ -141,26 +133,6 @@ def bring(
             entries={"entry": Entry(delivered, PROBLEM)},
         )  # fmt: skip
     return delivered
-
-
-def _received(read: ReadDocument, raw: bytes, sha256: str) -> ReceiveDocument:
-    return ReceiveDocument(
-        sha256=sha256,
-        size=len(raw),
-        media_type=read.media_type,
-        format=read.format,
-        door="upload",
-        title=read.title[:160],
-        kind=read.kind,
-        one_liner=read.one_liner,
-        identity=read.identity,
-        issued_at=read.issued_at,
-        results=read.results,
-        result_status=read.result_status,
-        coded_lines=read.coded_lines,
-        unmapped=read.unmapped,
-        warnings=read.warnings,
-    )
 
 
 # The bytes
