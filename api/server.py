@@ -114,7 +114,7 @@ def serve(
         services = stack.enter_context(open_services(at.settings, host=chosen))
         stack.enter_context(surviving(services))
         if with_worker:
-            stack.enter_context(working(services))
+            stack.enter_context(working(services, beside=workers > 1))
         app = create_app(services)
         with contextlib.suppress(KeyboardInterrupt):  # asked to end as soon as it was reachable
             if inherited is None:

@@ -242,7 +242,6 @@ def _services(
         data_keys,
         clock=clock.for_write,
         skew=None if demo else SKEW,
-        on_append=appended,
     )
     try:
         yield Services(

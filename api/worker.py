@@ -19,7 +19,10 @@ from releve.api.setbacks import Setbacks
 from releve.api.watched import WatchedFolder
 from releve.security.ledger.sequencer_loop import SequencerLoop
 
-FEED_IDLE_S: Final = 0.02
+IDLE_S: Final = 0.25
+"""Longest pause of positions and projections when nobody of this process has anything for them."""
+BESIDE_S: Final = 0.025
+"""The same for positions where processes that cannot wake this one append too."""
 CHECKPOINT_EVERY_S: Final = 1.0
 HOUSEKEEPING_EVERY_S: Final = 600.0
 DELIVERY_EVERY_S: Final = 5.0
@@ -72,15 +75,22 @@ class Loop:
 
 
 @contextlib.contextmanager
-def working(services: Services) -> Iterator[None]:
-    """Run every job in threads of this process for as long as the block runs."""
+def working(services: Services, *, beside: bool = False) -> Iterator[None]:
+    """Run every job in threads of this process for as long as the block runs.
+
+    ``beside``: other processes answer requests, and what they append is looked for more often.
+    """
     state_dir = services.database.state.path
 
     def loop_of(name: str, job: Callable[[], int], pause_s: float) -> Loop:
         return Loop(name, job, pause_s, Setbacks(name, state_dir))
 
-    sequencer = SequencerLoop(services.sequencer, setbacks=Setbacks("sequencer", state_dir))
-    feed = loop_of("feed", services.feed.run_once, FEED_IDLE_S)
+    sequencer = SequencerLoop(
+        services.sequencer,
+        longest_s=BESIDE_S if beside else IDLE_S,
+        setbacks=Setbacks("sequencer", state_dir),
+    )
+    feed = loop_of("feed", services.feed.run_once, IDLE_S)
     loops: list[SequencerLoop | Loop] = [
         sequencer,
         feed,

@@ -83,7 +83,11 @@ class _Waiting:
 
 
 class AccessLog:
-    """Writes access entries; :meth:`record` is safe to call from any thread."""
+    """Writes access entries; :meth:`record` is safe to call from any thread.
+
+    An entry is durable when it is recorded. Its position comes when the sequencer next looks:
+    nobody waits for it, and what numbers a reading is kept out of the readings that follow.
+    """
 
     def __init__(
         self,
@@ -92,7 +96,6 @@ class AccessLog:
         clock: Callable[[], datetime],
         *,
         skew: timedelta | None = SKEW,
-        on_append: Callable[[], None] | None = None,
         patience: timedelta = timedelta(seconds=5),
     ) -> None:
         """Take the service role's pool, the data keys and the record's clock.
@@ -102,13 +105,11 @@ class AccessLog:
             data_keys: gives the month's audit key.
             clock: ``recorded_at`` of entries.
             skew: as for :class:`LedgerFactory`.
-            on_append: called after each durable batch (pokes the sequencer).
             patience: how long an entry is tried before :class:`LogUnavailable`.
         """
         self._recorder = LedgerRecorder(pool, skew)
         self._data_keys = data_keys
         self._clock = clock
-        self._on_append = on_append
         self._patience = patience.total_seconds()
         self._stream = uuid4()
         self._version, self._leaf = 0, GENESIS
@@ -221,8 +222,6 @@ class AccessLog:
             stored.append(StoredEvent(self._stream, version, CLASS_NAMES[_ACCESS], header + body))
         self._recorder.insert_events(stored)
         self._version, self._leaf = self._version + len(batch), leaf
-        if self._on_append is not None:
-            self._on_append()
 
     def _stands(self, batch: Sequence[_Waiting]) -> bool:
         """Take up the stream where the database has it; True if this batch is part of it."""

@@ -170,7 +170,11 @@ def worker(at: Invocation) -> None:
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
-    with open_services(at.settings) as services, surviving(services), working(services):
+    with (
+        open_services(at.settings) as services,
+        surviving(services),
+        working(services, beside=True),
+    ):
         at.tell({"working": True}, "Au travail ; Ctrl-C pour arrêter.")
         stopping.wait()
 

@@ -94,8 +94,7 @@ class SequencerLoop:
                 continue
             self._setbacks.worked()
             if given:
-                pause = self._shortest
-                continue
+                continue  # who did not ask for it can wait for the next look too
             if self._poked.wait(pause):
                 self._poked.clear()
                 pause = self._shortest
