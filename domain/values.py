@@ -439,41 +439,6 @@ class ExactDecimal(str):
         return Decimal(self)
 
 
-_STORED_DECIMAL = re.compile(r"([+-]?)(\d*)(?:[.,](\d+))?([eE][+-]?\d{1,3})?", re.ASCII)
-
-
-def stored_decimal(written: str) -> str | None:
-    """A number that is stored as its source wrote it, as JSON writes it; None for what is none.
-
-    Every digit after the point stays. A source's comma, its plus sign and its leading zeros are
-    read, so that a value is never lost to a reader for how it was typed.
-    """
-    found = _STORED_DECIMAL.fullmatch(written.strip())
-    if found is None or not (found[2] or found[3]):
-        return None
-    sign = "-" if found[1] == "-" else ""
-    part = f".{found[3]}" if found[3] else ""
-    return f"{sign}{found[2].lstrip('0') or '0'}{part}{found[4] or ''}"
-
-
-def stored_number(written: str) -> Decimal | None:
-    """The exact number of :func:`stored_decimal`; None for what is none."""
-    text = stored_decimal(written)
-    return None if text is None else Decimal(text)
-
-
-def with_point(quantity: Quantity) -> Quantity:
-    """A quantity as it is stored from now on: the same digits, a decimal comma a point.
-
-    What is no plain decimal stays as it was received.
-    """
-    try:
-        exact = str(ExactDecimal(quantity.value))
-    except Invalid:
-        return quantity
-    return quantity if exact == quantity.value else msgspec.structs.replace(quantity, value=exact)
-
-
 _UNITS = """
     % /min /h /d /uL 10*3/uL 10*6/uL 10*9/L 10*12/L [degF] [in_i] [lb_av] [pH] [iU]/L [iU]/mL
     [ppth] 1 a Cel cm d dB deg fL fmol/L g g/d g/dL g/L g/mol h kat/L kcal kg kg/m2 kPa

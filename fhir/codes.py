@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from releve.domain.exact_numbers import decimal_text
 from releve.domain.values import Coding, Concept, Quantity
 from releve.fhir.exact_json import JsonObject, decimal_from, number_text
 from releve.fhir.moments import UCUM
@@ -154,9 +155,9 @@ def quantity_of(element: Mapping[str, Any] | None) -> Quantity | None:
 
 
 def quantity_element(quantity: Quantity) -> JsonObject:
-    """The Quantity element, its decimal written exactly as it was received."""
+    """The Quantity element: the digits of its decimal as received, a stored comma a point."""
     try:
-        built: JsonObject = {"value": decimal_from(quantity.value)}
+        built: JsonObject = {"value": decimal_from(decimal_text(quantity.value) or "")}
     except ValueError:  # no JSON number: say that there is a value that cannot be given
         built = {"_value": absent("error")}
     if quantity.unit:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, NamedTuple
+from decimal import Decimal
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from releve.domain.aggregates.patient.loinc_families import Kinship, kinship, words_of
 from releve.domain.aggregates.patient.observations import tells_the_past
+from releve.domain.exact_numbers import number_of
 from releve.projections import wording
 from releve.projections.dates import last_day
 from releve.projections.rule_release import CriticalValue, Rules
@@ -68,6 +69,14 @@ def of_result(result: Result, summary: PatientSummary, rules: Rules) -> list[Ala
     if received is None or result.review is not None:
         return []
     return _judged(received, result.lines, summary, rules)
+
+
+def to_tell(result: Result, summary: PatientSummary, rules: Rules) -> list[Alarm]:
+    """What is critical in a result that was read and whose patient has not been told of it."""
+    received = result.received
+    if received is None or result.review is None or result.settled:
+        return []
+    return [each for each in _judged(received, result.lines, summary, rules) if each.critical]
 
 
 def _judged(
@@ -152,21 +161,33 @@ def judge(
     bound = line.get("comparator")
     if rule.rise is not None:
         lowest = min(before, default=None)
-        risen = lowest is not None and value >= lowest * Decimal(rule.rise.ratio)
-        return "critical" if risen else None
-    if rule.above is not None:
-        over = value > Decimal(rule.above) or (bound == ">" and value == Decimal(rule.above))
-        if over and bound not in ("<", "<="):
-            return "critical"
-        if (over and bound in ("<", "<=")) or (not over and bound in (">", ">=")):
-            return "not-comparable"
-    if rule.below is not None:
-        under = value < Decimal(rule.below) or (bound == "<" and value == Decimal(rule.below))
-        if under and bound not in (">", ">="):
-            return "critical"
-        if (under and bound in (">", ">=")) or (not under and bound in ("<", "<=")):
-            return "not-comparable"
-    return None
+        if lowest is None:
+            return None
+        return _over(value, bound, lowest * Decimal(rule.rise.ratio), itself=True)
+    over = None if rule.above is None else _over(value, bound, Decimal(rule.above))
+    # Below a limit is above it with every sign turned round.
+    under = None if rule.below is None else _over(-value, _TURNED.get(bound), -Decimal(rule.below))
+    return next((said for said in ("critical", "not-comparable") if said in (over, under)), None)
+
+
+_TURNED: Final[Mapping[str | None, str]] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _over(
+    value: Decimal, bound: str | None, limit: Decimal, *, itself: bool = False
+) -> Verdict | None:
+    """Whether a value, or what it bounds (``> 6``), is above a limit; at it too with ``itself``.
+
+    A bound that leaves both answers possible cannot be compared.
+    """
+    over = value > limit or (value == limit and (itself or bound == ">"))
+    if bound in (">", ">="):
+        return "critical" if over else "not-comparable"
+    if bound == "<" and value == limit:
+        return None
+    if bound in ("<", "<="):
+        return "not-comparable" if over else None
+    return "critical" if over else None
 
 
 def in_unit(rule: CriticalValue, quantity: Mapping[str, Any] | None) -> Decimal | None:
@@ -179,10 +200,8 @@ def in_unit(rule: CriticalValue, quantity: Mapping[str, Any] | None) -> Decimal 
             factor = rule.units.get(unit)
     if quantity.get("code") is None and quantity.get("unit") is None:
         factor = rule.units.get("")
-    try:
-        return None if factor is None else Decimal(str(quantity["value"])) * Decimal(factor)
-    except InvalidOperation:
-        return None
+    number = number_of(str(quantity["value"]))
+    return None if factor is None or number is None else number * Decimal(factor)
 
 
 def _before(
@@ -221,23 +240,16 @@ def _above_reference(rule: CriticalValue, line: Mapping[str, Any]) -> Verdict | 
     if not quantity:
         return "not-comparable" if _numbered(line) else None
     limit = _upper(line.get("reference_range") or "")
-    try:
-        value = Decimal(str(quantity["value"]))
-    except InvalidOperation:
+    value = number_of(str(quantity["value"]))
+    if limit is None or value is None:
         return "not-comparable"
-    if limit is None:
-        return "not-comparable"
-    if line.get("comparator") in ("<", "<=") and value <= limit:
-        return None
-    return "critical" if value > limit else None
+    return _over(value, line.get("comparator"), limit)
 
 
 def _upper(text: str) -> Decimal | None:
     """The upper end of a reference as written: ``< 14``, ``0 - 14``, ``<= 14 ng/L``."""
-    numbers = []
-    for part in text.replace(",", ".").replace("-", " ").replace("–", " ").split():
-        try:
-            numbers.append(Decimal(part.lstrip("<=≤[(").rstrip("])")))
-        except InvalidOperation:
-            continue
-    return numbers[-1] if numbers else None
+    if text.lstrip().startswith((">", "≥")):
+        return None
+    parts = text.replace("-", " ").replace("–", " ").split()
+    numbers = [number_of(part.lstrip("<=≤[(").rstrip("])")) for part in parts]
+    return next((number for number in reversed(numbers) if number is not None), None)

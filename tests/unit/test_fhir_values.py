@@ -146,6 +146,23 @@ def test_a_quantity_keeps_digits_unit_and_only_ucum_codes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stored", "written"),
+    [("6,8", "6.8"), ("6,80", "6.80"), ("+6.8", "6.8"), ("06.8", "6.8"), ("-0,50", "-0.50"),
+     (".5", "0.5"), ("1e2", "1e2"), ("000", "0")],
+)  # fmt: skip
+def test_a_number_stored_as_it_was_typed_is_sent_with_its_digits(stored: str, written: str) -> None:
+    sent = dump(codes.quantity_element(Quantity(value=stored, unit="mmol/L", code="mmol/L")))
+    assert f'"value":{written},'.encode() in sent
+
+
+@pytest.mark.parametrize("stored", ["", "NaN", "Infinity", "6,8,1", "1_000", "6.8 H", "٦", "."])
+def test_what_is_stored_and_is_no_number_is_said_to_be_absent(stored: str) -> None:
+    sent = dump(codes.quantity_element(Quantity(value=stored, unit="mmol/L")))
+    assert b'"value"' not in sent
+    assert b'"valueCode":"error"' in sent
+
+
+@pytest.mark.parametrize(
     "div",
     [
         "<div><script>alert(1)</script>ok</div>",

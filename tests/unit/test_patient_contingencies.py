@@ -125,6 +125,23 @@ def test_a_bound_is_compared_only_where_it_leaves_one_answer(
     assert matches(limit, Quantity(value=value, unit="mmol/L"), comparator) == match
 
 
+def test_a_comma_in_a_threshold_is_stored_as_a_point() -> None:
+    typed = Threshold(loinc="2823-3", comparator=">", value="5,50", unit="mmol/L")
+    answer = given(REGISTERED).when(
+        SetContingency(condition="Si K > 5,5", action="ECG", threshold=typed)
+    )
+    (stored,) = (event.payload for event in answer.events)
+    assert isinstance(stored, ContingencySet)
+    assert stored.threshold is not None
+    assert stored.threshold.value == "5.50"
+
+
+def test_a_threshold_that_was_stored_with_a_comma_is_met() -> None:
+    stored = Threshold(loinc="2823-3", comparator=">", value="5,5", unit="mmol/L")
+    assert matches(stored, Quantity(value="5,6", unit="mmol/L")) == "met"
+    assert matches(stored, Quantity(value="NaN", unit="mmol/L")) == "unit-error"
+
+
 def test_words_in_the_place_of_a_number_are_never_a_no() -> None:
     haemolysed = ResultLine(code=K, text="hémolysé")
     assert answers(IF_THEN, ResultReceived(status="final", lines=(haemolysed,))) == "unit-error"

@@ -121,6 +121,17 @@ class TestCriticalValues:
             ("5.0", "mmol/L", ">", "not-comparable"),
             ("9.0", "mmol/L", "<", "not-comparable"),
             ("2.8", "mmol/L", "<", "critical"),
+            ("2.0", "mmol/L", "<", "critical"),
+            ("2,0", "mmol/L", "<=", "critical"),
+            ("6,0", "mmol/L", ">", "critical"),
+            ("7,0", "mmol/L", ">", "critical"),
+            ("7,0", "mmol/L", ">=", "critical"),
+            ("0,6", "mmol/L", "<", "critical"),
+            ("6,8", "mmol/L", None, "critical"),
+            ("6,80", "mmol/L", None, "critical"),
+            ("2,7", "mmol/L", None, "critical"),
+            ("4,1", "mmol/L", None, None),
+            ("NaN", "mmol/L", None, "not-comparable"),
         ],
     )
     def test_potassium(self, value: str, unit: str | None, bound: str | None, verdict: str) -> None:
@@ -157,6 +168,35 @@ class TestCriticalValues:
         assert judge(creatinine, line("13.6", "mg/L"), before) == "critical"
         assert judge(creatinine, line("400", "umol/L"), []) is None
         assert in_unit(creatinine, {"value": "10", "unit": "mg/L"}) == Decimal("88.40")
+
+    @pytest.mark.parametrize(
+        ("value", "bound", "verdict"),
+        [("121", ">", "critical"), ("100", ">", "not-comparable"), ("120", "<", None),
+         ("150", "<", "not-comparable"), ("120,0", None, "critical")],
+    )  # fmt: skip
+    def test_creatinine_that_is_only_bounded(
+        self, value: str, bound: str | None, verdict: str | None
+    ) -> None:
+        said = line(value, "umol/L", **({"comparator": bound} if bound else {}))
+        assert judge(rule("Créatininémie"), said, [Decimal("80")]) == verdict
+
+    @pytest.mark.parametrize(
+        ("value", "more", "verdict"),
+        [
+            ("10", {"comparator": ">"}, "not-comparable"),
+            ("14", {"comparator": ">"}, "critical"),
+            ("14", {"comparator": "<"}, None),
+            ("20", {"comparator": "<"}, "not-comparable"),
+            ("14,5", {}, "critical"),
+            ("NaN", {}, "not-comparable"),
+            ("20", {"reference_range": "> 14"}, "not-comparable"),
+        ],
+    )
+    def test_troponin_that_is_only_bounded(
+        self, value: str, more: dict[str, str], verdict: str | None
+    ) -> None:
+        said = line(value, "ng/L", **{"reference_range": "< 14", **more})
+        assert judge(rule("Troponine"), said) == verdict
 
     @pytest.mark.parametrize(
         ("more", "verdict"),

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from releve.domain.aggregates.deciding import RELEVE, Context, Fact, refuse
 from releve.domain.aggregates.patient.loinc_families import kinship, words_of
 from releve.domain.aggregates.patient.observations import (
@@ -17,8 +19,8 @@ from releve.domain.aggregates.patient.observations import (
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_past
 from releve.domain.commands import SetContingency, WithdrawContingency
-from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
+from releve.domain.exact_numbers import number_of
 from releve.domain.values import (
     Concept,
     ExactDecimal,
@@ -94,10 +96,8 @@ def matches(threshold: Threshold, value: Quantity, comparator: str | None = None
     """
     if (value.code or value.unit) != threshold.unit:
         return "unit-error"
-    try:
-        measured = ExactDecimal(value.value).number
-        limit = ExactDecimal(threshold.value).number
-    except Invalid:
+    measured, limit = number_of(value.value), number_of(threshold.value)
+    if measured is None or limit is None:
         return "unit-error"
     # A strict bound lies a hair beyond its number.
     at = (measured, {">": 1, "<": -1}.get(comparator or "", 0))
@@ -243,10 +243,12 @@ def _is_past(measure: Event) -> bool:
 
 def set_contingency(patient: Patient, command: SetContingency, ctx: Context) -> tuple[Fact, ...]:
     """A condition and an action; a threshold has a LOINC code, an exact decimal and a UCUM unit."""
-    if command.threshold is not None:
-        Loinc(command.threshold.loinc, field="threshold.loinc")
-        ExactDecimal(command.threshold.value, field="threshold.value")
-        UcumUnit(command.threshold.unit, field="threshold.unit")
+    threshold = command.threshold
+    if threshold is not None:
+        Loinc(threshold.loinc, field="threshold.loinc")
+        limit = str(ExactDecimal(threshold.value, field="threshold.value"))
+        UcumUnit(threshold.unit, field="threshold.unit")
+        threshold = msgspec.structs.replace(threshold, value=limit)
     if command.valid_until is not None:
         span(command.valid_until, ctx.zone, field="valid_until")
     return (
@@ -254,7 +256,7 @@ def set_contingency(patient: Patient, command: SetContingency, ctx: Context) -> 
             ContingencySet(
                 condition=words(command.condition, field="condition", limit=400),
                 action=words(command.action, field="action", limit=400),
-                threshold=command.threshold,
+                threshold=threshold,
                 who=readable(command.who or "", field="who", limit=160) or None,
                 valid_until=command.valid_until,
             )

@@ -19,6 +19,7 @@ from releve.domain.commands import (
 )
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Event, Payload
+from releve.domain.exact_numbers import with_point
 from releve.domain.values import (
     Concept,
     HistorySlot,
@@ -245,7 +246,7 @@ def record_history(patient: Patient, command: RecordHistory, ctx: Context) -> tu
                 slot=command.slot,
                 concept=read_concept(command.concept, "concept"),
                 relationship=relationship,
-                value=command.value,
+                value=None if command.value is None else with_point(command.value),
                 since=command.since,
                 until=command.until,
             )

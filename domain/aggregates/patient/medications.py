@@ -28,6 +28,7 @@ from releve.domain.commands import (
 )
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
+from releve.domain.exact_numbers import with_point
 from releve.domain.values import Concept, Dose, PartialDate, Quantity, readable, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
@@ -180,7 +181,7 @@ def start_medication(patient: Patient, command: StartMedication, ctx: Context) -
                 start=command.start or (None if over else ctx.today.isoformat()),
                 end=command.end,
                 dose_text=optional_text(command.dose_text, field="dose_text", limit=400),
-                dose=command.dose,
+                dose=None if command.dose is None else with_point(command.dose),
                 route=command.route,
                 frequency=optional_text(command.frequency, field="frequency", limit=400),
                 indication=optional_text(command.indication, field="indication", limit=400),
@@ -208,7 +209,7 @@ def change_medication(
         in_order(before.start, command.end, field="end")
     change = MedicationChanged(
         dose_text=optional_text(command.dose_text, field="dose_text", limit=400),
-        dose=command.dose,
+        dose=None if command.dose is None else with_point(command.dose),
         route=command.route,
         frequency=optional_text(command.frequency, field="frequency", limit=400),
         end=command.end,

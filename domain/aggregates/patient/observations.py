@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+import msgspec
+
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.plausible import RANGES
 from releve.domain.aggregates.patient.problems import read_concept
@@ -13,6 +15,7 @@ from releve.domain.clinical_time import moment
 from releve.domain.commands import RecordObservation
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
+from releve.domain.exact_numbers import with_point
 from releve.domain.values import Component, Concept, Loinc, Quantity, measured
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
@@ -107,8 +110,11 @@ def record_observation(
         Fact(
             ObservationRecorded(
                 code=read_concept(command.code, "code"),
-                value=command.value,
-                components=command.components,
+                value=None if command.value is None else with_point(command.value),
+                components=tuple(
+                    msgspec.structs.replace(part, value=with_point(part.value))
+                    for part in command.components
+                ),
                 method=command.method,
                 interpretation=command.interpretation,
                 confirmed=unusual,
