@@ -26,7 +26,11 @@ from releve.domain.aggregates.patient.open_items import (
     open_items,
 )
 from releve.domain.aggregates.patient.problems import ProblemRecorded, ProblemRevised
-from releve.domain.aggregates.patient.results import InvestigationOrdered, ResultReceived
+from releve.domain.aggregates.patient.results import (
+    InvestigationOrdered,
+    ResultReceived,
+    ResultReviewed,
+)
 from releve.domain.aggregates.patient.validation import (
     EntryValidated,
     awaiting_validation,
@@ -108,8 +112,10 @@ class TestJudgingSeveralLines:
             sent(ResultReceived(status="final", title="Ionogramme", report=each, order=entry(2)))
             for each in ("R1", "R2")
         )
+        read = ResultReviewed(verdict="normal", inform_patient=False)
+        reviews = (Told(read, target=entry(4)), Told(read, target=entry(5)))
         done = Told(ItemClosed(outcome="done", evidence="Lu"), target=entry(3))
-        told = (order, item, first, second, done)
+        told = (order, item, first, second, *reviews, done)
         judge(no(4), told=told).then(REFUSED)
         both = judge(no(4), no(5), told=told)
         assert [type(each.payload) for each in both.events].count(ItemReopened) == 1
