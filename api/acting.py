@@ -164,6 +164,7 @@ def perform(
         read_backs_requested=len(flagged),
         rivals=_rivals(services, granted, command, target),
         own_stints=_own_stints(services, command, target),
+        corrects=_corrected(services, command, target),
     )
     try:
         outcome = services.continuity.execute(
@@ -300,6 +301,11 @@ def _rivals(services: Services, granted: Granted, command: Command, target: UUID
     return inbox.rivals(services, target, granted.centre, command.patient)
 
 
+def _corrected(services: Services, command: Command, target: UUID | None) -> UUID | None:
+    """The match that stood when another one was asked for: only that one is corrected."""
+    if not isinstance(command, MatchDocument) or target is None:
+        return None
+    return inbox.corrected(services, target)
 
 
 def _own_stints(

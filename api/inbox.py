@@ -2,7 +2,8 @@
 
 Nothing that came in is lost: it is durable with its bytes before anything else happens, matching is
 durable before the record is written, and :class:`Repair` finishes what a crash left between the
-two. The same bytes for the same centre are the same document.
+two. The same bytes for the same centre are the same document, unless somebody typed that they are
+about another patient: two letters may say the same words of two people.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
 
 from releve.domain.aggregates.deciding import Context
-from releve.domain.aggregates.inbox_document import Compared, compare, identity_traits
+from releve.domain.aggregates.inbox_document import Compared, compare, identity_traits, plain
 from releve.domain.aggregates.patient.imports import import_record
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import (
@@ -28,8 +30,9 @@ from releve.domain.commands import (
 )
 from releve.domain.continuity import CommandContext, Outcome
 from releve.domain.errors import Invalid, NotFound, Refused, Reused
-from releve.domain.events import Author, Channel, Source
+from releve.domain.events import Author, Source
 from releve.domain.values import IdentityTraits, InboxDoor, ResultLine
+from releve.fhir.document_content import TITLE_LIMIT, to_receive
 from releve.fhir.hprim_parts import parts_by_patient
 from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.fhir.received_document import ReadDocument, read_document
@@ -46,10 +49,6 @@ BOX: Final = Author(role="system", name="Boîte d'arrivée")
 _log: Final = logging.getLogger("releve.inbox")
 _ACTOR: Final = b"inbox"
 _ALONE: Final = b".alone"
-_CHANNELS: Final[Mapping[str, Channel]] = {
-    "pdf": "pdf", "cda": "cda", "fhir": "fhir", "hprim": "hprim", "text": "paste", "phone": "phone",
-}  # fmt: skip
-_TITLE: Final = 160
 
 KINDS: Final[Mapping[str, str]] = {
     "11502-2": "Compte rendu de biologie",
@@ -144,32 +143,16 @@ def _received(
     whole: str,
 ) -> Received:
     read = read_document(raw, media_type=media_type, name_hint=name_hint)
-    sha256 = hashlib.sha256(raw).hexdigest()
-    command = ReceiveDocument(
-        sha256=sha256,
-        size=len(raw),
-        media_type=read.media_type,
-        format=read.format,
-        door=door,
-        title=(title.strip() or read.title)[:_TITLE],
-        kind=read.kind,
-        one_liner=read.one_liner,
+    command, source = to_receive(read, raw, door=door)
+    command = msgspec.structs.replace(
+        command,
+        title=(title.strip() or read.title)[:TITLE_LIMIT],
         identity=_filled(read.identity, identity),
-        issued_at=read.issued_at,
-        results=read.results,
-        result_status=read.result_status,
-        coded_lines=read.coded_lines,
-        unmapped=read.unmapped,
         warnings=(*read.warnings, whole) if whole else read.warnings,
     )
-    source = Source(
-        channel=_CHANNELS[read.format],
-        system=read.system,
-        source_id=read.source_id,
-        original_sha256=sha256,
-        author=read.author,
+    document, known, outcome = _kept(
+        services, command, raw, centre, author, source, zone, typed=identity is not None
     )
-    document, known, outcome = _kept(services, command, raw, centre, author, source, zone)
     return Received(document, known, outcome, read)
 
 
@@ -225,8 +208,13 @@ def _kept(
     author: Author,
     source: Source,
     zone: str,
+    *,
+    typed: bool = False,
 ) -> tuple[UUID, bool, Outcome | None]:
-    """The document's stream is named by its centre and bytes: sent twice, it is found again."""
+    """The document's stream is named by its centre and bytes: sent twice, it is found again.
+
+    Where another identity was ``typed`` than the one it first came with, that names it too.
+    """
     actor = _ACTOR + centre.bytes
     context = CommandContext(
         author=author,
@@ -240,8 +228,54 @@ def _kept(
     try:
         outcome = services.continuity.execute(command, context, attachments=[raw])
     except Reused:  # the same bytes, with another identity typed or read by another release
-        return services.continuity.stream_of(context), True, None
+        document = services.continuity.stream_of(context)
+        said = command.identity
+        if not typed or said is None or _says(line_of(services, document).received.identity, said):
+            return document, True, None
+    else:
+        return outcome.stream, outcome.replayed, outcome
+    named = replace(
+        context,
+        key=services.blind_index.import_key(bytes.fromhex(command.sha256), actor + _named_by(said)),
+    )
+    told = msgspec.structs.replace(command, warnings=(*command.warnings, _SAME_WORDS))
+    try:
+        outcome = services.continuity.execute(told, named, attachments=[raw])
+    except Reused:  # read by another release
+        return services.continuity.stream_of(named), True, None
     return outcome.stream, outcome.replayed, outcome
+
+
+_SAME_WORDS: Final = (
+    "Le même contenu est arrivé ici pour une autre identité : vérifier à qui il est."
+)
+
+
+def _plainly(traits: IdentityTraits) -> dict[str, object]:
+    """The traits that are given, each as it is compared."""
+    given = {
+        "birth_name": plain(traits.birth_name),
+        "first_names": " ".join(plain(name) for name in traits.first_names),
+        "used_name": plain(traits.used_name),
+        "used_first_name": plain(traits.used_first_name),
+        "birth_date": traits.birth_date,
+        "sex": traits.sex,
+        "birth_place": plain(traits.birth_place),
+        "identifiers": sorted(identifier_value(each) for each in traits.identifiers),
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _says(first: IdentityTraits | None, now: IdentityTraits) -> bool:
+    """True when a document came with every trait that it is now said to have."""
+    known = {} if first is None else _plainly(first)
+    return all(known.get(name) == value for name, value in _plainly(now).items())
+
+
+def _named_by(identity: IdentityTraits) -> bytes:
+    """What an identity adds to the name of a document: the same traits, the same bytes."""
+    form = msgspec.json.encode(_plainly(identity), order="sorted")
+    return b"|" + hashlib.sha256(form).digest()
 
 
 def _filled(said: IdentityTraits | None, typed: IdentityTraits | None) -> IdentityTraits | None:
@@ -382,6 +416,23 @@ def deliver(
         return _delivered(services, line, ImportRecord(document=alone), raw, _ALONE)
 
 
+def corrected(services: Services, document: UUID) -> UUID | None:
+    """The match that stands on a document, whose delivery is over when this returns; else None.
+
+    Nothing of it can reach the record where it was once this is known: a second match may judge
+    what stands there.
+
+    Raises:
+        NotFound: there is no such document.
+    """
+    line = line_of(services, document)
+    if line.patient is None:
+        return None
+    with suppress(Invalid, Refused):  # then the record takes none of it, now as later
+        deliver(services, document)
+    return line.matched_at
+
+
 def _command(line: InboxLine, raw: bytes, reader: Reader) -> ImportRecord:
     return _phoned(line) if line.received.format == "phone" else _import(line, raw, reader)
 
@@ -409,13 +460,19 @@ def _import(line: InboxLine, raw: bytes, reader: Reader) -> ImportRecord:
             sha256=told.sha256,
             size=told.size,
             media_type=told.media_type,
-            title=" : ".join(part for part in (title, told.one_liner) if part)[:_TITLE],
+            title=_titled(title, told.one_liner),
             kind=told.kind,
             source_id=line.source.source_id,
             unmapped=told.unmapped,
             warnings=told.warnings,
         ),
     )
+
+
+def _titled(title: str, one_liner: str) -> str:
+    """A document's title on its record: a one-liner that begins with the title says both."""
+    parts = (one_liner,) if title and one_liner.startswith(title) else (title, one_liner)
+    return " : ".join(part for part in parts if part)[:TITLE_LIMIT]
 
 
 def name_hint(line: InboxLine) -> str | None:
@@ -435,6 +492,7 @@ def _delivered(
         source=line.source,
         entered_by=line.matched_by,
         causation_id=line.event,
+        delivers=line.document,
     )
     return services.continuity.execute(
         command, context, target=line.patient, attachments=[raw] if command.document else []

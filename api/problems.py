@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from releve.domain import errors as domain
-from releve.domain.continuity import Claimed, Written
+from releve.domain.continuity import Claimed, MatchedMeanwhile, Written
 from releve.fhir.document_content import Unreadable
 from releve.security import errors as security
 from releve.security.ledger.connection import LedgerUnreachable
@@ -164,6 +164,7 @@ STATUS: dict[type[domain.ReleveError], int] = {
     domain.Conflict: 409,
     Written: 409,
     Overtaken: 409,
+    MatchedMeanwhile: 409,
     Overloaded: 422,
     Claimed: 409,
     domain.Reused: 422,
@@ -309,7 +310,7 @@ def _from_domain(error: domain.ReleveError) -> Problem:
         more["version"] = error.version
         if error.by is not None:
             more["by"] = {"name": error.by.name, "role": error.by.role}
-            why = f"{error.by.name} a écrit sur ce dossier depuis sa lecture."
+            why = error.why_by(error.by.name)
     if isinstance(error, Overtaken):
         more["arrived"] = list(error.arrived)
     if isinstance(error, Overloaded):

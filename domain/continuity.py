@@ -146,6 +146,10 @@ class CommandContext:
     """Other records of the centre that a document to be matched fits."""
     own_stints: tuple[StintPeriod, ...] = ()
     """The other stints at the centre of a doctor whose stint is planned or moved."""
+    corrects: UUID | None = None
+    """The match that stood, delivered, when this one was asked for; None for a first match."""
+    delivers: UUID | None = None
+    """The document that is being delivered; its record takes it only while it is matched there."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,22 @@ class Written(Conflict):
         super().__init__(code)
         self.by = by
         self.version = version
+
+    def why_by(self, name: str) -> str:
+        """Why the request is refused, where it is known who was first."""
+        return f"{name} a écrit sur ce dossier depuis sa lecture."
+
+
+class MatchedMeanwhile(Written):
+    """Somebody else said whose a document is since it was read."""
+
+    what = "Ce document vient d'être rattaché par quelqu'un d'autre."
+    why = "Quelqu'un l'a rattaché depuis sa lecture."
+    do = "Rouvrir le document : s'il n'est pas dans le bon dossier, un médecin l'en retire d'abord."
+
+    def why_by(self, name: str) -> str:
+        """Who matched it."""
+        return f"{name} l'a rattaché depuis sa lecture."
 
 
 class Claimed(Conflict):
@@ -417,7 +437,9 @@ class Continuity(Application[UUID]):
             Invalid, Refused: the request or a rule; nothing was written.
             NotFound: no such stream.
             Reused: the key named another request before.
-            Written: the version is not the expected one, or others kept writing first.
+            Written: the version is not the expected one, or others kept writing first; or the
+                document has a match that ``context.corrects`` does not name, or is to be delivered
+                to a record that it is no longer matched with.
             Claimed: another record holds an identifier of this one.
             Unavailable: the store does not say whether it was kept; send the same request again.
         """
@@ -497,7 +519,11 @@ class Continuity(Application[UUID]):
                 author_stint = loaded if isinstance(loaded, Stint) else None
         candidate: Patient | None = None
         former: Patient | None = None
+        if context.delivers is not None:
+            self._still_matched(context.delivers, stream)
         if isinstance(command, MatchDocument):
+            if isinstance(state, InboxDocument) and state.match not in (None, context.corrects):
+                raise _matched_meanwhile(state)
             record = self._load("patient", command.patient)
             candidate = record if isinstance(record, Patient) else None
             if isinstance(state, InboxDocument) and state.patient is not None:
@@ -516,6 +542,12 @@ class Continuity(Application[UUID]):
             originals=[hashlib.sha256(content).hexdigest() for content in attachments],
             digest=digest,
         )
+
+    def _still_matched(self, document: UUID, patient: UUID) -> None:
+        """Refuse to deliver what was matched with another record meanwhile."""
+        state = self._load("inbox", document)
+        if isinstance(state, InboxDocument) and state.patient != patient:
+            raise _matched_meanwhile(state)
 
     def _done_before(
         self, state: State | None, context: CommandContext, digest: str
@@ -564,6 +596,15 @@ def _written(code: str, state: State | None) -> Written:
         code,
         by=None if last is None else last.envelope.author,
         version=0 if state is None else state.version,
+    )
+
+
+def _matched_meanwhile(document: InboxDocument) -> MatchedMeanwhile:
+    last = document.last
+    return MatchedMeanwhile(
+        "matched-meanwhile",
+        by=None if last is None else last.envelope.author,
+        version=document.version,
     )
 
 

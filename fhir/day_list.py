@@ -180,7 +180,16 @@ _SEXES: Final[Mapping[str, Sex]] = {
     "monsieur": "male",
     "mr": "male",
 }
-_CANCELLED: Final = re.compile(r"(?i)\b(?:annul[ée]e?|cancell?ed|supprim[ée]e?)\b")
+_CANCELLED: Final = re.compile(
+    r"(?i)(?P<before>\b(?:non|not|pas|jamais)(?:\s+|-)(?:(?:encore|été|been)\s+)?)?"
+    r"\b(?:annul[ée]e?|cancell?ed|supprim[ée]e?)\b"
+    r"(?P<after>\s*[:=]\s*(?:non|no|faux|false|0)\b)?"
+)
+
+
+def _cancelled(said: str) -> bool:
+    """Whether an appointment is said to be cancelled, and not that it is not."""
+    return any(not (one["before"] or one["after"]) for one in _CANCELLED.finditer(said))
 
 
 def _folded(text: str) -> str:
@@ -252,7 +261,7 @@ def _row(row: Mapping[str, str], number: int, there: ZoneInfo, day: str | None) 
         minutes=_minutes(row, hour),
         identity=identity,
         reference=row.get("reference"),
-        status="cancelled" if _CANCELLED.search(row.get("status", "")) else "booked",
+        status="cancelled" if _cancelled(row.get("status", "")) else "booked",
         raw_line_number=number,
     )
 
@@ -309,7 +318,7 @@ def _appointment(
         starts_at=_at(day, hour_of(hour), there),
         minutes=USUAL_MINUTES,
         identity=patient.traits,
-        status="cancelled" if _CANCELLED.search(said) else "booked",
+        status="cancelled" if _cancelled(said) else "booked",
         raw_line_number=number,
     )
 
@@ -397,7 +406,7 @@ def _event(event: Event, number: int, there: ZoneInfo) -> DayListLine:
         minutes=minutes,
         identity=patient.traits,
         reference=event.get("UID", ("", ""))[1].strip()[:200] or None,
-        status="cancelled" if status == "CANCELLED" or _CANCELLED.search(said) else "booked",
+        status="cancelled" if status == "CANCELLED" or _cancelled(said) else "booked",
         raw_line_number=number,
     )
 

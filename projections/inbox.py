@@ -158,9 +158,13 @@ def sources(
     silent: nobody can tell a link that was never made from one that broke.
     """
     found = []
+    heard: dict[str, datetime] = {}
+    for system, moment in last.items():
+        named = sender_key(system)
+        heard[named] = max(moment, heard.get(named, moment))
     for source in expected:
         within = timedelta(hours=source.within_hours)
-        seen = last.get(source.system)
+        seen = heard.get(sender_key(source.system))
         found.append(SourceState(source.system, within, seen, seen is None or at - seen > within))
     return sorted(
         found,
@@ -170,6 +174,11 @@ def sources(
             each.system,
         ),
     )
+
+
+def sender_key(system: str) -> str:
+    """One sender is one sender whatever the capitals and spaces of its name."""
+    return " ".join(system.split()).casefold()
 
 
 def last_by_system(lines: Iterable[InboxLine]) -> dict[str, datetime]:

@@ -100,6 +100,7 @@ def _overview(found: PatientSummary, at: Moment) -> dict[str, Any]:
         "identity_incomplete": found.identity_incomplete,
         "incomplete": found.incomplete,
         "severity": line_json(severity) if severity else None,
+        "death": line_json(found.death) if found.death else None,
         "one_liner": _one_liner(found, spoken, at) if spoken else None,
         "presence": {
             name: {"state": presence.state, "asked_on": presence.asked_on}

@@ -115,12 +115,19 @@ def _asked(each: Asked) -> dict[str, Any]:
 
 
 def result_json(result: Result) -> dict[str, Any]:
-    """One result: its order, its versions oldest first, and what was done about it."""
+    """One result: its order, its versions oldest first, and what was done about it.
+
+    A version that the one in force replaced is "superseded", however it stands otherwise.
+    """
+    replaced = {each.entry_id for each in result.earlier}
     return {
         "entry": str(result.entry_id),
         "title": result.title,
         "order": _line(result.order),
-        "versions": [line_json(each) for each in result.versions],
+        "versions": [
+            line_json(each) | ({"state": "superseded"} if each.entry_id in replaced else {})
+            for each in result.versions
+        ],
         "review": _line(result.review),
         "informed": _line(result.informed),
         "attempts": [line_json(each) for each in result.attempts if not each.wrong],

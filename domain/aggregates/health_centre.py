@@ -416,15 +416,36 @@ def _chain(people: tuple[NamedPerson, ...], what: str) -> tuple[NamedPerson, ...
     chain = tuple(
         _reachable(person, f"on_call_chain[{place}]") for place, person in enumerate(people)
     )
-    if len({person.name.casefold() for person in chain}) < SHORTEST_CHAIN:
+    if _different(chain) < SHORTEST_CHAIN:
         raise refuse(
             "chain-too-short",
             what,
-            "La chaîne d'astreinte compte au moins deux personnes nommées.",
-            "Ajouter une personne à la chaîne.",
+            "La chaîne d'astreinte compte au moins deux personnes, chacune avec son téléphone.",
+            "Ajouter une autre personne, avec un autre numéro.",
             field="on_call_chain",
         )
     return chain
+
+
+def _different(chain: tuple[NamedPerson, ...]) -> int:
+    """How many people a chain reaches: the same id, name or telephone is the same one."""
+    known: list[set[object]] = []
+    for person in chain:
+        marks: set[object] = {" ".join(person.name.casefold().split()), _digits(person.phone)}
+        if person.person is not None:
+            marks.add(person.person)
+        same = [each for each in known if each & marks]
+        known = [each for each in known if not each & marks] + [marks.union(*same)]
+    return len(known)
+
+
+def _digits(phone: str) -> tuple[str, str]:
+    """A number as it is dialled, whatever its spaces and its country code for France."""
+    dialled = "".join(sign for sign in phone if sign.isdigit() or sign == "+")
+    for prefix in ("+33", "0033"):
+        if dialled.startswith(prefix):
+            dialled = "0" + dialled.removeprefix(prefix).removeprefix("0")
+    return "phone", dialled
 
 
 def _reachable(person: NamedPerson, path: str) -> NamedPerson:

@@ -30,6 +30,7 @@ from releve.domain.commands import (
 from releve.domain.commands.command import DOCTORS
 from releve.domain.errors import Invalid, NotFound, Refused
 from releve.domain.events import Event, Payload
+from releve.domain.exact_numbers import line_with_point
 from releve.domain.values import (
     INS_SYSTEMS,
     DocumentFormat,
@@ -102,6 +103,8 @@ class InboxDocument(Folded):
     received: DocumentReceived
     centre: UUID | None
     patient: UUID | None = None
+    match: UUID | None = None
+    """The event of the match that stands; what a correction says that it corrects."""
     rejected: bool = False
     aside: bool = False
     """Set aside by the desk, and seen by no doctor since."""
@@ -116,7 +119,7 @@ def fold(document: InboxDocument | None, events: Iterable[Event]) -> InboxDocume
                     id=event.originator_id, received=received, centre=event.envelope.centre
                 )
             case DocumentMatched() as matched if document is not None:
-                document.patient = matched.patient
+                document.patient, document.match = matched.patient, event.event_id
                 document.rejected = document.aside = False
             case DocumentRejected() if document is not None:
                 document.rejected = True
@@ -214,7 +217,7 @@ def compare(said: IdentityTraits, known: IdentityTraits) -> Compared:
         if same is not None:
             (agreed if same else differing).append(trait)
 
-    judge("birth_name", _same(_plain(said.birth_name), _plain(known.birth_name)))
+    judge("birth_name", _same(plain(said.birth_name), plain(known.birth_name)))
     judge("first_names", _same_first_name(said.first_names, known.first_names))
     judge("birth_date", _same_date(said.birth_date, known.birth_date))
     judge("sex", _same(_binary(said.sex), _binary(known.sex)))
@@ -241,8 +244,8 @@ def _same_name(
     """Whether the birth names agree, or the name in use is one of the record's."""
     if "birth_name" in agreed:
         return True
-    name = _plain(said.used_name or said.birth_name)
-    names = {_plain(known.birth_name), _plain(known.used_name)} - {""}
+    name = plain(said.used_name or said.birth_name)
+    names = {plain(known.birth_name), plain(known.used_name)} - {""}
     if "birth_name" in differing or not name or not names:
         return None
     return name in names
@@ -254,15 +257,15 @@ def _called(
     """The trait by which first names agree; empty where those in use do not, None where unsaid."""
     if "first_names" in agreed:
         return "first_name"
-    name = _plain(said.used_first_name or next(iter(said.first_names), ""))
+    name = plain(said.used_first_name or next(iter(said.first_names), ""))
     if "first_names" in differing or not name or not (known.first_names or known.used_first_name):
         return None
-    if name == _plain(known.used_first_name) or _same_first_name((name,), known.first_names):
+    if name == plain(known.used_first_name) or _same_first_name((name,), known.first_names):
         return "first_name"
-    return "given_name" if name in {_plain(other) for other in known.first_names} else ""
+    return "given_name" if name in {plain(other) for other in known.first_names} else ""
 
 
-def _plain(text: str | None) -> str:
+def plain(text: str | None) -> str:
     """Lower case without accents; anything that is no letter or digit separates words."""
     flat = unicodedata.normalize("NFKD", text or "")
     kept = "".join(sign for sign in flat if not unicodedata.combining(sign)).casefold()
@@ -296,7 +299,7 @@ def _same_date(said: str | None, known: str | None) -> bool | None:
 
 def _same_first_name(said: tuple[str, ...], known: tuple[str, ...]) -> bool | None:
     """Whether the first given names agree; "Jean-Pierre" is also "Jean", "Pierre", never "Jean"."""
-    here, there = ([_plain(name).split() for name in names] for names in (said, known))
+    here, there = ([plain(name).split() for name in names] for names in (said, known))
     here, there = [n for n in here if n], [n for n in there if n]
     if not here or not there:
         return None
@@ -384,7 +387,7 @@ def _receive(command: ReceiveDocument, ctx: Context) -> tuple[Fact, ...]:
                 one_liner=one_line(command.one_liner, field="one_liner"),
                 identity=command.identity,
                 issued_at=command.issued_at,
-                results=command.results,
+                results=tuple(line_with_point(line) for line in command.results),
                 result_status=command.result_status,
                 coded_lines=command.coded_lines,
                 unmapped=command.unmapped,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from typing import Any
 from uuid import UUID, uuid4
@@ -409,18 +408,6 @@ def test_a_table_is_read_again_as_it_was_read_first(desk: TestClient, web: Web) 
     read = reread(web.services, line)
     assert read is not None
     assert (read.media_type, line.received.media_type) == ("text/csv", "text/csv")
-
-
-def test_the_same_bytes_with_another_identity_are_the_same_document(desk: TestClient) -> None:
-    raw = pdf("twice")
-    document = send(desk, raw, birth_name="Premier")
-    again = desk.post(
-        "/api/v1/inbox",
-        files={"document": ("autre.pdf", raw, "application/pdf")},
-        data={"identity": json.dumps({"birth_name": "Second"})},
-    )
-    assert (again.status_code, again.json()["inbox"]) == (200, document)
-    assert desk.get(f"/api/v1/inbox/{document}").json()["identity"]["birth_name"] == "Premier"
 
 
 def test_an_identifier_proposes_a_record_even_where_a_trait_differs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -44,6 +45,7 @@ from releve.domain.values import ExpectedSource, NamedPerson, OpeningSlot
 from support.given import AMONT, CENTRE, COORDINATOR, OTHER_CENTRE, STREAM, SYSTEM, Told, given
 
 REFERENT = NamedPerson(name="Dr Camille Référent", phone="+33 5 99 00 00 01")
+SOMEBODY = UUID(int=7)
 SECOND = NamedPerson(name="Dr Alix Second", phone="+33 5 99 00 00 02")
 
 
@@ -80,6 +82,15 @@ def test_a_centre_opens_with_a_referent_and_a_chain_of_two_people() -> None:
         (),
         (REFERENT,),
         (REFERENT, NamedPerson(name="dr camille référent", phone="+33 5 99 00 00 09")),
+        (REFERENT, NamedPerson(name="Camille Référent", phone=REFERENT.phone.replace(" ", ""))),
+        (
+            NamedPerson(name="Dr Rose", phone="05 99 00 00 07", person=SOMEBODY),
+            NamedPerson(name="Rose Essai", phone="05 99 00 00 08", person=SOMEBODY),
+        ),
+        (
+            NamedPerson(name="Dr Rose", phone="05 99 00 00 07"),
+            NamedPerson(name="Rose Essai", phone="+33 5 99 00 00 07"),
+        ),
     ],
 )
 def test_a_chain_of_one_person_does_not_open_a_centre(chain: tuple[NamedPerson, ...]) -> None:

@@ -117,6 +117,25 @@ def test_plain_lines_take_their_day_from_a_heading_or_from_the_caller() -> None:
     assert "jour" in pasted("09:15 DUPONT Jeanne", day=None).problems[0].why
 
 
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [
+        ("Annulé", "cancelled"),
+        ("Rendez-vous annulé par la patiente", "cancelled"),
+        ("Ne vient pas : annulé", "cancelled"),
+        ("Non annulé", "booked"),
+        ("non-annulé", "booked"),
+        ("pas encore annulé", "booked"),
+        ("Not cancelled", "booked"),
+        ("Annulé : non", "booked"),
+    ],
+)
+def test_a_status_that_denies_it_cancels_nothing(status: str, wanted: str) -> None:
+    table = f"Heure;Nom;Statut\n09:15;DUPONT;{status}\n"
+    (line,) = read_day_list(table.encode(), zone=ZONE, day="2026-11-24").lines
+    assert line.status == wanted
+
+
 def test_a_reason_that_speaks_of_stopping_cancels_nothing() -> None:
     (line,) = pasted("09:15 DUPONT Jeanne 02/03/1948 annulation du traitement").lines
     assert line.status == "booked"

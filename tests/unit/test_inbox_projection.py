@@ -140,6 +140,12 @@ def test_a_sender_is_silent_after_its_delay_and_if_it_never_spoke() -> None:
     assert [s.silent for s in sources([ExpectedSource(system="A")], exactly, NOW)] == [False]
 
 
+def test_a_sender_is_heard_whatever_the_capitals_of_its_name() -> None:
+    expected = [ExpectedSource(system="laboratoire  des charmes")]
+    last = {"Laboratoire des Charmes": NOW, "LABORATOIRE DES CHARMES": NOW - timedelta(days=9)}
+    assert [(each.silent, each.last) for each in sources(expected, last, NOW)] == [(False, NOW)]
+
+
 def test_a_result_that_came_by_another_door_is_a_sign_of_life() -> None:
     asked = []
 

@@ -27,6 +27,7 @@ from releve.domain.aggregates.patient.identity import (
 )
 from releve.domain.aggregates.patient.ins import InsStatusChanged, exportable_ins, ins_status
 from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.summary_review import (
     SLOT_NAMES,
     SummaryReviewed,
@@ -56,6 +57,7 @@ from releve.domain.commands import (
     SignNote,
     StartMedication,
     StopMedication,
+    WriteHandover,
 )
 from releve.domain.values import Coding, Concept, Identifier, Quantity, RelatedPerson
 from releve.projections import summary_lines
@@ -364,6 +366,19 @@ def test_a_part_of_an_earlier_consultation_does_not_follow_the_death() -> None:
     given(IDENTITY, DIED).when(seen).refused("after-death")
 
 
+def test_a_handover_says_no_new_severity_of_the_dead() -> None:
+    told = WriteHandover(severity="unstable", summary="Décédée dimanche")
+    given(IDENTITY, DIED).when(told).refused("after-death")
+    known = IllnessSeveritySet(severity="unstable", reason="Dyspnée")
+    assert given(IDENTITY, known, DIED).when(told).refusal is None
+    reason = WriteHandover(severity="unstable", severity_reason="Pire", summary="Décédée")
+    given(IDENTITY, known, DIED).when(reason).refused("after-death")
+    early = WriteHandover(
+        severity="unstable", summary="Vue vendredi", occurred_at="2026-11-20T09:00:00+01:00"
+    )
+    assert "after-death" not in str(given(IDENTITY, DIED).when(early).refusal)
+
+
 def test_a_day_of_death_counts_until_it_was_written_down() -> None:
     """Written down at 10:00 the day before ``when`` asks, about that very day."""
     at_noon = NoticeAppointment(starts_at="2026-11-23T12:00:00+01:00")
@@ -454,6 +469,18 @@ def test_the_coordinator_gives_dates_and_never_the_number() -> None:
     )
     (ald,) = active_ald(completed.state, DAY)
     assert (ald.code, ald.starts, ald.ends) == ("8", "2026-11-23", "2031-11-22")
+
+
+def test_dates_alone_complete_the_ald_that_a_doctor_named() -> None:
+    dates = ChangeAldStatus(status="granted", starts="2022-02-01", ends="2028-02-12")
+    answer = given(IDENTITY, DIABETES).when(dates, by=COORDINATOR)
+    (ald,) = active_ald(answer.state, DAY)
+    assert (ald.code, ald.starts, ald.ends) == ("8", "2022-02-01", "2028-02-12")
+    same = ChangeAldStatus(status="granted", starts="2022-02-01", ends="2027-02-12")
+    again = given(IDENTITY, DIABETES)
+    again.when(same, by=COORDINATOR).refused("ald-already-granted", field="starts")
+    renew = ChangeAldStatus(status="renewed", ends="2032-02-12")
+    assert given(IDENTITY, DIABETES).when(renew, by=COORDINATOR).refusal is None
 
 
 def test_a_renewal_by_dates_alone_keeps_the_number_and_the_first_day() -> None:

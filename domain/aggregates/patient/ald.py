@@ -97,7 +97,8 @@ CODES = frozenset(str(number) for number in range(1, 33))
 def change_ald_status(patient: Patient, command: ChangeAldStatus, ctx: Context) -> tuple[Fact, ...]:
     """Granted once, renewed or ended where one is known; the coordinator gives dates only.
 
-    A doctor's grant with the number completes the one a coordinator wrote with the same start.
+    A doctor's grant with the number completes the one a coordinator wrote with the same start, and
+    a coordinator's other end the one a doctor wrote.
     """
     for name, value in (("starts", command.starts), ("ends", command.ends)):
         if value is not None:
@@ -139,15 +140,20 @@ def _granted(patient: Patient, command: ChangeAldStatus, ctx: Context) -> UUID |
     for ald in running:
         if ald.code is None and ald.starts == command.starts and command.code is not None:
             return ald.entry
-    for ald in running:
-        if ald.code == command.code and (ald.code is not None or ald.starts == command.starts):
-            raise refuse(
-                "ald-already-granted",
-                "Cette ALD est déjà enregistrée.",
-                "Le dossier porte la même, qui n'est pas terminée.",
-                "La renouveler, ou la terminer.",
-                field="code" if command.code is not None else "starts",
-            )
+    if command.code is not None:
+        same = [ald for ald in running if ald.code == command.code]
+    else:
+        same = [ald for ald in running if ald.starts == command.starts]
+        if len(same) == 1 and same[0].code and command.ends not in (None, same[0].ends):
+            return same[0].entry
+    if same:
+        raise refuse(
+            "ald-already-granted",
+            "Cette ALD est déjà enregistrée.",
+            "Le dossier porte la même, qui n'est pas terminée.",
+            "La renouveler, ou la terminer.",
+            field="code" if command.code is not None else "starts",
+        )
     return None
 
 

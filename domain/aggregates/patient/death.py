@@ -9,6 +9,7 @@ from typing import ClassVar
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.identity import lived_date
 from releve.domain.aggregates.patient.record import Fold, Patient, file
+from releve.domain.aggregates.patient.severity import current_severity
 from releve.domain.clinical_time import moment
 from releve.domain.commands import (
     ChangeMedication,
@@ -24,6 +25,7 @@ from releve.domain.commands import (
     SetContingency,
     SetIllnessSeverity,
     StartMedication,
+    WriteHandover,
 )
 from releve.domain.events import Event, Payload
 from releve.domain.values import instant, span, words
@@ -107,7 +109,7 @@ def refuse_care_after(patient: Patient, command: Command, ctx: Context) -> None:
     if death is None:
         return
     alive = last_instant(death)
-    for act in _acts(command):
+    for act in _acts(patient, command):
         if _begins(act, ctx.happened(act) or ctx.happened(command), ctx) > alive:
             raise refuse(
                 "after-death",
@@ -117,8 +119,11 @@ def refuse_care_after(patient: Patient, command: Command, ctx: Context) -> None:
             )
 
 
-def _acts(command: Command) -> Iterator[Command]:
-    """The care acts in a command: itself, or the parts of a consultation too."""
+def _acts(patient: Patient, command: Command) -> Iterator[Command]:
+    """The care acts in a command: itself, or the parts of a consultation or handover too.
+
+    A handover repeats the severity that is known; another one, or a new reason, sets it.
+    """
     if isinstance(command, NoticeAppointment) and command.status == "cancelled":
         return
     if type(command) in CARE_ACTS:
@@ -128,6 +133,10 @@ def _acts(command: Command) -> Iterator[Command]:
         for part in (*parts, command.severity):
             if part is not None and part.occurred_at is not None:
                 yield part
+    elif isinstance(command, WriteHandover):
+        yield from command.new_contingencies
+        if command.severity_reason or command.severity != current_severity(patient):
+            yield SetIllnessSeverity(severity=command.severity, reason=command.severity_reason)
 
 
 def _begins(act: Command, happened: str | None, ctx: Context) -> datetime:
