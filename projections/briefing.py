@@ -16,7 +16,7 @@ import msgspec
 from releve.domain.values import Owner
 from releve.projections import wording
 from releve.projections.briefing_text import card_words, clipped, counted
-from releve.projections.critical_values import Alarm
+from releve.projections.critical_values import Alarm, to_tell
 from releve.projections.dates import (
     age_on,
     first_instant,
@@ -212,7 +212,11 @@ _RESULT = "patient.result-received"
 
 
 def _results(ranked: Ranked, view: Viewpoint, rules: Rules) -> list[dict[str, Any]]:
-    """Results to read or to tell, the critical ones first, then those corrected for this reader."""
+    """Results to read or to tell.
+
+    A critical value that was read and not told comes first, with the conduct decided; then what
+    alarms, which stands above as well, then what was corrected for this reader.
+    """
     summary = ranked.summary
     alarming = {alarm.entry for alarm in ranked.alarms}
     found = []
@@ -222,9 +226,11 @@ def _results(ranked: Ranked, view: Viewpoint, rules: Rules) -> list[dict[str, An
         settled = state in ("done", "cancelled") and not corrected
         if result.received is None or settled:
             continue
+        untold = to_tell(result, summary, rules)
+        value = ", ".join(dict.fromkeys(alarm.text for alarm in untold)) or result.title
         said = _sourced(
             result.received,
-            text=f"{result.title} : {result.to_say}" if state == "to-inform" else result.title,
+            text=f"{value} : {result.to_say}" if untold or state == "to-inform" else result.title,
             state=state,
             label=wording.RESULT_STATE[state],
             status=wording.RESULT_STATUS[result.status or "final"],
@@ -234,7 +240,10 @@ def _results(ranked: Ranked, view: Viewpoint, rules: Rules) -> list[dict[str, An
             attempts=len(result.attempts),
             validation=result.validation,
         )
-        found.append(((result.entry_id not in alarming, not corrected, result.line.version), said))
+        if untold:
+            said["critical"] = True
+        order = (not untold, result.entry_id not in alarming, not corrected, result.line.version)
+        found.append((order, said))
     return [said for _, said in sorted(found, key=lambda each: each[0])]
 
 
@@ -555,6 +564,15 @@ def _fitted(card: Card, rules: Rules) -> None:
     while len(allergies["lines"]) > 1 and card_words(card) > limits.words:
         allergies["lines"].pop()  # a substance is named whole, or counted
         allergies["more"] += 1
+    untold = _untold(card)
+    if untold and card_words(card) > limits.words:
+        _clip_lines(card, limits.line_words // 3)
+    for line in reversed(untold):
+        over = card_words(card) - limits.words
+        if over > 0:
+            value, _, conduct = line["text"].partition(" : ")
+            most = max(1, len(conduct.split()) - over)
+            line["text"] = f"{value} : {clipped(conduct, most)}"
     card["more"] = {
         name: count - len(card[name]) for name, count in full.items() if count > len(card[name])
     }
@@ -572,6 +590,8 @@ def _shortened(card: Card, limits: CardLimits) -> int:
         ("actions", 2), ("contingencies", 1), ("changes", 0), ("pending", 0), ("vigilance", 0),
         ("unvalidated", 0), ("questions", 0), ("results", 0), ("actions", 1), ("contingencies", 0),
     ):  # fmt: skip
+        if name == "results":
+            least = max(least, len(_untold(card)))
         while len(card[name]) > least:
             card[name].pop()
             if card_words(card) <= limits.words:
@@ -579,9 +599,16 @@ def _shortened(card: Card, limits: CardLimits) -> int:
     return card_words(card) - limits.words
 
 
+def _untold(card: Card) -> list[dict[str, Any]]:
+    """Critical values to be told: value and conduct give way after everything else."""
+    return [line for line in card["results"] if line.get("critical")]
+
+
 def _clip_lines(card: Card, words: int) -> None:
     for name in _SHORTENED:
         for line in card[name]:
+            if line.get("critical"):
+                continue
             line["text"] = clipped(line["text"], words)
     for line in card["contingencies"]:
         # Half of a condition misleads: other lines give way first.

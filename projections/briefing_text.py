@@ -237,6 +237,8 @@ def page_row(card: Card, words: int) -> str:
         parts.append(clipped(contingency_line(met[0]), words + 6))
     elif alarms:
         pass  # the value is what matters most
+    elif untold := [line for line in card.get("results", ()) if line.get("critical")]:
+        parts.append(clipped(f"à prévenir : {untold[0]['text']}", words + 6))
     elif card["actions"]:
         action = card["actions"][0]
         late = ", en retard" if action["overdue"] else ""

@@ -74,7 +74,7 @@ def of_result(result: Result, summary: PatientSummary, rules: Rules) -> list[Ala
 def to_tell(result: Result, summary: PatientSummary, rules: Rules) -> list[Alarm]:
     """What is critical in a result that was read and whose patient has not been told of it."""
     received = result.received
-    if received is None or result.review is None or result.settled:
+    if not rules.critical or received is None or result.review is None or result.settled:
         return []
     return [each for each in _judged(received, result.lines, summary, rules) if each.critical]
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from releve.projections.critical_values import Alarm, alarms
+from releve.projections.critical_values import Alarm, alarms, to_tell
 from releve.projections.dates import first_instant, last_day, zone_of
 from releve.projections.directory_entries import StintLine
 from releve.projections.patient_summary import Item, Line, PatientSummary, Result
@@ -53,7 +53,7 @@ class Ranked(NamedTuple):
     tier: Tier
     signals: frozenset[Signal]
     summary: PatientSummary
-    key: tuple[int, int, int, int, int, str]
+    key: tuple[int, int, bool, int, int, int, str]
     alarms: tuple[Alarm, ...] = ()
 
 
@@ -242,8 +242,8 @@ def is_corrected_for(result: Result, view: Viewpoint, rules: Rules) -> bool:
 def rank(summaries: Iterable[PatientSummary], view: Viewpoint, rules: Rules) -> list[Ranked]:
     """All patients in briefing order: a total order, the same for the same inputs.
 
-    Inside a tier: a critical value that nobody read, then the more severe, the earlier due, the
-    earlier appointment of this stint, the older open item.
+    Inside a tier: a critical value that nobody read, then the more severe, then one whose patient
+    was not told of it, the earlier due, the earlier appointment of this stint, the older open item.
     """
     ranked = []
     tiers = {tier: index for index, tier in enumerate(rules.titles())}
@@ -258,6 +258,7 @@ def rank(summaries: Iterable[PatientSummary], view: Viewpoint, rules: Rules) -> 
         key = (
             tiers[tier],
             -_gravity(summary, said),
+            not any(to_tell(result, summary, rules) for result in summary.results),
             min(dues, default=FAR),
             int(starts(booked[0])[0].timestamp()) if booked else FAR,
             min(opened, default=FAR),

@@ -14,7 +14,7 @@ from uuid import UUID
 from releve.domain.values import ExpectedSource
 from releve.projections import wording
 from releve.projections.briefing import owner_label
-from releve.projections.critical_values import Alarm, flagged, judge, of_result, relation
+from releve.projections.critical_values import Alarm, flagged, judge, of_result, relation, to_tell
 from releve.projections.dates import first_instant, zone_of
 from releve.projections.directory import Directory
 from releve.projections.edition_frame import Intake
@@ -44,6 +44,7 @@ class ResultRow(NamedTuple):
     """Since when it waits: received, else ordered."""
     alarms: tuple[Alarm, ...] = ()
     critical: bool = False
+    """Critical: nobody has read it, or its patient has not been told of it."""
     not_comparable: bool = False
     late: bool = False
     """Expected, and its last day is over."""
@@ -129,6 +130,7 @@ def _of_patient(
     for result in summary.open_results(day):
         state = result.state(day)
         ringing = tuple(of_result(result, summary, rules))
+        untold = bool(to_tell(result, summary, rules))
         item = item_of(summary, result)
         line = result.line
         before = result.previous_review
@@ -137,7 +139,7 @@ def _of_patient(
             title=result.title,
             since=first_instant(line.as_of, line.zone) or line.recorded_at,
             alarms=ringing,
-            critical=any(alarm.critical for alarm in ringing),
+            critical=untold or any(alarm.critical for alarm in ringing),
             not_comparable=any(not alarm.critical for alarm in ringing),
             late=state == "expected-late",
             patient=summary.patient,

@@ -82,7 +82,11 @@ def of_centre(request: Request, granted: OfCentre, tout: int = 0) -> Response:
                 }
                 for group, rows in found.items()
             ],
-            "critical": sum(row.critical for rows in found.values() for row in rows),
+            "critical": sum(
+                row.critical and bool(row.alarms or row.document)
+                for rows in found.values()
+                for row in rows
+            ),
         }, position
 
     disclosed = read_clinical(

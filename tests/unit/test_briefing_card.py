@@ -25,6 +25,7 @@ from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.questions import OpinionRecorded, QuestionAsked
 from releve.domain.aggregates.patient.results import (
+    Informed,
     InvestigationOrdered,
     ResultReceived,
     ResultReviewed,
@@ -64,7 +65,7 @@ from support.briefing import (
 )
 from support.given import SECRETARY
 from support.patient_events import CENTRE, STINT, Stream, summary_of
-from support.results import CDA, IF_THEN, measure, phoned
+from support.results import CDA, IF_THEN, measure, phoned, result
 
 
 def overloaded() -> Stream:
@@ -261,6 +262,20 @@ class TestOwner:
 
 
 class TestMoreOnTheCard:
+    def test_a_critical_value_that_was_read_keeps_value_and_conduct_uncut_until_told(self) -> None:
+        stream = overloaded()
+        for number in range(4):
+            stream.add(result("final", f"4.{number}"))
+        came = stream.add(result("final", "6.4"))
+        conduct = "stopper la spironolactone ce soir, ECG demain matin, ionogramme mercredi à jeun"
+        stream.add(ResultReviewed(verdict="critical", action=conduct), target=came.event_id)
+        card = new_card(stream)
+        (first, *_) = card["results"]
+        assert first["text"] == f"Potassium 6,4 mmol/L : critique, {conduct}"
+        assert card_words(card) <= NEW.card.words
+        stream.add(Informed(channel="phone"), target=came.event_id)
+        assert not any(line.get("critical") for line in new_card(stream)["results"])
+
     def test_a_death_stops_severity_from_ranking_and_is_said(self) -> None:
         stream = person()
         stream.add(IllnessSeveritySet(severity="unstable", reason="dyspnée"))

@@ -137,6 +137,15 @@ class TestResultsBoard:
             (late.id, True), (soon.id, False),
         ]  # fmt: skip
 
+    def test_a_critical_value_that_was_read_stays_first_until_its_patient_knows(self) -> None:
+        normal, critical = person(1), person(2)
+        for stream, value, day in ((normal, "4.1", 0), (critical, "6.4", 3)):
+            came = receive(stream, value, at=MONDAY + timedelta(days=day))
+            stream.add(ResultReviewed(verdict="abnormal", action="rappeler"), target=came.event_id)
+        rows = shown(normal, critical)["to-inform"]
+        assert [row.patient for row in rows] == [critical.id, normal.id]
+        assert [(row.critical, row.alarms) for row in rows] == [(True, ()), (False, ())]
+
     def test_a_result_awaited_without_an_order_is_expected_and_says_so(self) -> None:
         by_hand, ordered, late = person(1), person(2), person(3)
         order(ordered)
