@@ -22,7 +22,6 @@ from releve.projections.patient_summary import Item, PatientSummary, Result
 from releve.security.policy import QUESTIONS
 
 DIAGNOSES: Final = "http://hl7.org/fhir/sid/icd-10"
-_EMPTY: Final = "À remplir."
 
 Data = dict[str, Any]
 
@@ -33,7 +32,7 @@ def data_of(act: Act, form: Form, at: Moment, centre: UUID, entry: UUID | None) 
     for field in act.fields:
         typed = form.value(field.name).strip()
         if field.required and not typed and field.control != "lines":
-            form.wrong.setdefault(field.name, _EMPTY)
+            form.wrong.setdefault(field.name, field.asked)
         elif field.limit is not None and len(typed) > field.limit:
             form.wrong[field.name] = (
                 f"{field.limit} caractères au plus ; ce texte en a {len(typed)}."
@@ -63,7 +62,7 @@ def _given(field: Field, typed: str, form: Form) -> Any:
             return {"role": typed}
         case "number":
             if not (typed.isascii() and typed.isdigit() and len(typed) < 6):
-                form.wrong[field.name] = "Écrire un nombre."
+                form.wrong[field.name] = f"« {field.label} » : écrire un nombre."
                 return ""
             return int(typed)
         case _:
@@ -99,9 +98,11 @@ def _reconciled(form: Form, data: Data, _at: Moment, _centre: UUID) -> None:
 def _observed(form: Form, data: Data, _at: Moment, _centre: UUID) -> None:
     if form.error("value"):
         return
+    if not form.value("code"):
+        return
     found = measures.read_measure(form.value("code"), form.value("value"))
     if isinstance(found, str):
-        form.wrong["value" if form.value("code") else "code"] = found
+        form.wrong["value"] = found
     else:
         data.update(found)
 
@@ -114,9 +115,12 @@ def _contingency(form: Form, data: Data, _at: Moment, _centre: UUID) -> None:
     if isinstance(found, str):
         form.wrong["threshold" if key else "seuil"] = found
         return
+    if not form.value("sens"):
+        form.wrong["sens"] = "Dire si c’est au-dessus ou au-dessous de cette valeur."
+        return
     data["threshold"] = {
         "loinc": found["code"]["codings"][0]["code"],
-        "comparator": form.value("sens") or ">",
+        "comparator": form.value("sens"),
         "value": found["value"]["value"],
         "unit": found["value"]["code"],
     }

@@ -39,6 +39,14 @@ class Field:
     limit: int | None = None
     start: str = ""
     """What stands in it before anybody typed; ``today`` for the day."""
+    missing: str = ""
+    """What to do, said where a required field was left as it was."""
+
+    @property
+    def asked(self) -> str:
+        """What is said of the field when it is required and nothing is in it."""
+        verb = "Choisir" if self.control in ("choice", "radio") else "Remplir"
+        return self.missing or f"{verb} « {self.label} »."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +69,17 @@ class Act:
     hint: str = ""
 
 
+CHOOSE: Final = "Choisir…"
+"""Where a choice says what happened, nothing is chosen until somebody chooses."""
+
+
 def _words(labels: Mapping[str, str], *kept: str, first: str | None = None) -> Options:
     chosen = tuple((key, labels[key][:1].upper() + labels[key][1:]) for key in (kept or labels))
     return (("", first), *chosen) if first is not None else chosen
 
 
 def _reason(label: str = "Motif") -> Field:
-    return Field("reason", label, required=True, limit=400)
+    return Field("reason", label, required=True, limit=400, missing="Dire pourquoi.")
 
 
 def _of(*topics: str) -> frozenset[str]:
@@ -80,13 +92,18 @@ _OWNERS: Final[Options] = (
     ("coordinator", "Coordination"),
 )  # fmt: skip
 _UNCHANGED = "Inchangé"
+_BY_WHAT_MEANS = Field(
+    "channel", "Comment", "choice", width="w4", required=True, missing="Dire par quel moyen.",
+    options=_words(wording.CONTACT, first=CHOOSE),
+)  # fmt: skip
 
 ACTS: Final[Mapping[str, Act]] = {
     # Problems and allergies
     "probleme": Act(
         "record-problem", "Ajouter un problème", "Ajouter le problème", "ligne-ajoutee",
         (
-            Field("concept", "Problème", gives="concept", required=True, limit=200, width="w8"),
+            Field("concept", "Problème", gives="concept", required=True, limit=200, width="w8",
+                  missing="Nommer le problème."),
             Field("code", "Code CIM-10", gives="nothing", hint="facultatif", width="w4", limit=10),
             Field("clinical_status", "État", "choice", width="w4", options=_words(
                 wording.CLINICAL_STATUS, "active", "recurrence", "remission", "inactive",
@@ -111,15 +128,17 @@ ACTS: Final[Mapping[str, Act]] = {
     "allergie": Act(
         "record-allergy", "Ajouter une allergie", "Ajouter l’allergie", "ligne-ajoutee",
         (
-            Field("substance", "Substance", gives="concept", required=True, limit=200, width="w6"),
+            Field("substance", "Substance", gives="concept", required=True, limit=200, width="w6",
+                  missing="Nommer la substance."),
             Field("reaction", "Réaction", gives="nothing", limit=200, width="w6"),
             Field("category", "Nature", "choice", gives="nothing", width="w4", options=(
                 ("", "Non précisée"), ("medication", "Médicament"), ("food", "Aliment"),
                 ("environment", "Environnement"), ("biologic", "Produit biologique"))),
             Field("criticality", "Risque", "choice", width="w4",
                   options=_words(wording.CRITICALITY, first="Non précisé")),
-            Field("verification", "Certitude", "choice", width="w4", options=_words(
-                wording.ALLERGY_VERIFICATION, "confirmed", "unconfirmed")),
+            Field("verification", "Certitude", "choice", width="w4", required=True,
+                  missing="Dire si l’allergie est confirmée.", options=_words(
+                      wording.ALLERGY_VERIFICATION, "confirmed", "unconfirmed", first=CHOOSE)),
         ),
     ),
     "reviser-allergie": Act(
@@ -140,7 +159,9 @@ ACTS: Final[Mapping[str, Act]] = {
     "aucune": Act(
         "assert-absence", "Dire qu’il n’y en a pas", "Enregistrer", "absence-dite",
         (
-            Field("slot", "De quoi", "choice", width="w6", options=tuple(wording.ABSENCE.items())),
+            Field("slot", "Ce qui a été demandé", "choice", width="w6", required=True,
+                  missing="Choisir ce qui a été demandé.",
+                  options=_words(wording.ABSENCE, first=CHOOSE)),
             Field("asked_on", "Demandé le", "date", width="w6", start="today"),
         ),
         hint="« Demandé, aucune » n’est pas « non demandé » : le jour de la question est gardé.",
@@ -149,7 +170,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "traitement": Act(
         "start-medication", "Ajouter un traitement", "Ajouter le traitement", "ligne-ajoutee",
         (
-            Field("concept", "Traitement", gives="concept", required=True, limit=200, width="w6"),
+            Field("concept", "Traitement", gives="concept", required=True, limit=200, width="w6",
+                  missing="Nommer le traitement."),
             Field("dose_text", "Posologie", limit=200, width="w6"),
             Field("indication", "Pour", hint="l’indication", limit=200, width="w6"),
             Field("start", "Depuis le", "date", width="w3", start="today"),
@@ -177,6 +199,7 @@ ACTS: Final[Mapping[str, Act]] = {
         "Enregistrer la comparaison", "reconciliation",
         (
             Field("against", "Comparés à", required=True, limit=160,
+                  missing="Dire à quoi les traitements sont comparés.",
                   hint="ordonnance de sortie, boîtes à domicile, pharmacie…"),
             Field("checked", "Lignes que la source confirme", "lines"),
             Field("remarks", "Écarts et remarques", "long", limit=400),
@@ -187,10 +210,12 @@ ACTS: Final[Mapping[str, Act]] = {
     "vaccin": Act(
         "record-immunization", "Ajouter un vaccin", "Ajouter le vaccin", "ligne-ajoutee",
         (
-            Field("vaccine", "Vaccin", gives="concept", required=True, limit=200, width="w8"),
-            Field("status", "Fait", "choice", width="w4",
-                  options=(("completed", "Fait"), ("not-done", "Non fait"))),
-            Field("given_on", "Le", hint=_PARTIAL, width="w4", limit=10, start="today"),
+            Field("vaccine", "Vaccin", gives="concept", required=True, limit=200, width="w8",
+                  missing="Nommer le vaccin."),
+            Field("status", "Fait ou non", "choice", width="w4", required=True,
+                  missing="Dire si le vaccin est fait.",
+                  options=(("", CHOOSE), ("completed", "Fait"), ("not-done", "Non fait"))),
+            Field("given_on", "Le", hint=_PARTIAL, width="w4", limit=10),
             Field("lot", "Lot", width="w4", limit=40),
             Field("dose_number", "Dose n°", "number", gives="number", width="w4"),
             Field("reason", "Si non fait, pourquoi", limit=400),
@@ -199,7 +224,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "acte": Act(
         "record-procedure", "Ajouter une intervention ou un acte", "Ajouter", "ligne-ajoutee",
         (
-            Field("concept", "Acte", gives="concept", required=True, limit=200, width="w8"),
+            Field("concept", "Acte", gives="concept", required=True, limit=200, width="w8",
+                  missing="Nommer l’acte."),
             Field("performed", "Fait le", hint=_PARTIAL, width="w4", limit=10),
             Field("body_site", "Où", width="w6", limit=120),
             Field("outcome", "Suites", width="w6", limit=200),
@@ -208,7 +234,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "dispositif": Act(
         "record-device", "Ajouter un dispositif", "Ajouter le dispositif", "ligne-ajoutee",
         (
-            Field("concept", "Dispositif", gives="concept", required=True, limit=200, width="w8"),
+            Field("concept", "Dispositif", gives="concept", required=True, limit=200, width="w8",
+                  missing="Nommer le dispositif."),
             Field("since", "Depuis", hint=_PARTIAL, width="w4", limit=10),
             Field("body_site", "Où", width="w6", limit=120),
             Field("udi", "Identifiant unique", hint="comme imprimé", width="w6", limit=120),
@@ -217,8 +244,11 @@ ACTS: Final[Mapping[str, Act]] = {
     "histoire": Act(
         "record-history", "Ajouter au contexte de vie", "Ajouter", "ligne-ajoutee",
         (
-            Field("slot", "Nature", "choice", width="w4", options=tuple(wording.HISTORY.items())),
-            Field("concept", "Quoi", gives="concept", required=True, limit=200, width="w8"),
+            Field("slot", "Nature", "choice", width="w4", required=True,
+                  missing="Choisir de quelle nature.",
+                  options=_words(wording.HISTORY, first=CHOOSE)),
+            Field("concept", "Quoi", gives="concept", required=True, limit=200, width="w8",
+                  missing="Dire de quoi il s’agit."),
             Field("relationship", "Lien de parenté", width="w6", limit=60,
                   hint="pour un antécédent familial"),
             Field("since", "Depuis", hint=_PARTIAL, width="w6", limit=10),
@@ -228,9 +258,9 @@ ACTS: Final[Mapping[str, Act]] = {
         "record-observation", "Ajouter une mesure", "Ajouter la mesure", "ligne-ajoutee",
         (
             Field("code", "Mesure", "choice", gives="nothing", options=measures.OPTIONS,
-                  width="w6"),
+                  width="w6", required=True, missing="Choisir la mesure."),
             Field("value", "Valeur et unité", gives="nothing", required=True, width="w6", limit=40,
-                  hint="135/80 mmHg, 71,5 kg"),
+                  hint="135/80 mmHg, 71,5 kg", missing="Écrire la valeur et son unité."),
             Field("confirmed", "Valeur inhabituelle : je la confirme", "check", gives="yes"),
         ),
     ),
@@ -238,7 +268,7 @@ ACTS: Final[Mapping[str, Act]] = {
         "set-vigilance-point", "Poser un point de vigilance", "Poser ce point", "ligne-ajoutee",
         (
             Field("text", "Ce que chacun doit garder en tête", required=True, limit=160,
-                  hint="160 caractères au plus"),
+                  hint="160 caractères au plus", missing="Écrire ce point de vigilance."),
             Field("until", "Jusqu’au", "date", hint="facultatif", width="w6"),
         ),
     ),
@@ -249,15 +279,16 @@ ACTS: Final[Mapping[str, Act]] = {
     "si-alors": Act(
         "set-contingency", "Écrire un « si… alors »", "Ajouter", "ligne-ajoutee",
         (
-            Field("condition", "Si", required=True, limit=200, width="w6"),
-            Field("action", "Alors", required=True, limit=400, width="w6"),
+            Field("condition", "Si", required=True, limit=200, width="w6", missing="Dire si quoi."),
+            Field("action", "Alors", required=True, limit=400, width="w6",
+                  missing="Dire alors quoi."),
             Field("who", "Qui", width="w6", limit=120),
             Field("valid_until", "Valable jusqu’au", "date", width="w6"),
             Field("seuil", "Seuil qui déclenche", "choice", gives="nothing", width="w6",
                   options=(("", "Aucun"), *((each.key, each.label) for each in measures.MEASURES
                                             if not each.parts))),
             Field("sens", "Sens", "choice", gives="nothing", width="w3",
-                  options=((">", "au-dessus de"), ("<", "au-dessous de"))),
+                  options=(("", CHOOSE), (">", "Au-dessus de"), ("<", "Au-dessous de"))),
             Field("threshold", "Valeur et unité", gives="nothing", width="w3", limit=40),
         ),
     ),
@@ -268,9 +299,11 @@ ACTS: Final[Mapping[str, Act]] = {
     "second-avis": Act(
         "record-opinion", "Donner un second avis", "Signer cet avis", "avis",
         (
-            Field("stance", "Votre avis", "radio", options=(
-                ("agrees", "D’accord"), ("challenges", "Remet en question"), ("adds", "Ajoute"))),
-            Field("text", "Pourquoi", "long", required=True, limit=2000),
+            Field("stance", "Votre avis", "radio", required=True, missing="Dire votre avis.",
+                  options=(("agrees", "D’accord"), ("challenges", "Remet en question"),
+                           ("adds", "Ajoute"))),
+            Field("text", "Pourquoi", "long", required=True, limit=2000,
+                  missing="Dire pourquoi."),
         ),
         about="about",
         hint="L’entrée n’est jamais changée : l’avis se lit à côté, jusqu’à ce qu’on y réponde.",
@@ -298,9 +331,13 @@ ACTS: Final[Mapping[str, Act]] = {
     "prescrire": Act(
         "order-investigation", "Prescrire un examen", "Prescrire", "prescription",
         (
-            Field("kind", "Nature", "choice", width="w4", options=_words(wording.INVESTIGATION)),
-            Field("text", "Examen", required=True, limit=200, width="w8"),
-            Field("expected_by", "Résultat attendu le", "date", required=True, width="w4"),
+            Field("kind", "Nature", "choice", width="w4", required=True,
+                  missing="Choisir la nature de l’examen.",
+                  options=_words(wording.INVESTIGATION, first=CHOOSE)),
+            Field("text", "Examen", required=True, limit=200, width="w8",
+                  missing="Nommer l’examen."),
+            Field("expected_by", "Résultat attendu le", "date", required=True, width="w4",
+                  missing="Dire quand le résultat est attendu."),
             Field("criticality", "Urgence", "choice", width="w4",
                   options=(("routine", "Habituelle"), ("urgent", "Urgent"))),
             Field("owner", "Répond du résultat", "choice", gives="owner", width="w4",
@@ -315,6 +352,7 @@ ACTS: Final[Mapping[str, Act]] = {
         "review-result", "Lire un résultat", "Signer la lecture", "resultat-lu",
         (
             Field("verdict", "Ce résultat est", "radio", required=True,
+                  missing="Dire ce qu’est ce résultat.",
                   options=_words(wording.VERDICT)),
             Field("action", "Conduite à tenir", "long", limit=1000,
                   hint="obligatoire s’il est anormal ou critique"),
@@ -327,7 +365,7 @@ ACTS: Final[Mapping[str, Act]] = {
     "prevenu": Act(
         "inform-patient", "Le patient est prévenu", "Enregistrer", "patient-prevenu",
         (
-            Field("channel", "Comment", "choice", width="w4", options=_words(wording.CONTACT)),
+            _BY_WHAT_MEANS,
             Field("whom", "Qui", width="w8", limit=160, hint="si ce n’est pas le patient"),
             Field("text", "Ce qui a été dit", "long", limit=2000),
         ),
@@ -337,8 +375,10 @@ ACTS: Final[Mapping[str, Act]] = {
     "appel": Act(
         "record-contact-attempt", "Noter une tentative d’appel", "Noter l’appel", "appel-note",
         (
-            Field("channel", "Comment", "choice", width="w4", options=_words(wording.CONTACT)),
-            Field("outcome", "Issue", "choice", width="w4", options=_words(wording.REACHED)),
+            _BY_WHAT_MEANS,
+            Field("outcome", "Issue", "choice", width="w4", required=True,
+                  missing="Dire l’issue de l’appel.",
+                  options=_words(wording.REACHED, first=CHOOSE)),
             Field("whom", "Qui", width="w4", limit=160, hint="si ce n’est pas le patient"),
         ),
         about="about", may_be_about=True, back="/resultats",
@@ -384,7 +424,8 @@ ACTS: Final[Mapping[str, Act]] = {
         (
             Field("to", "À qui", "choice", gives="nothing", options=COLLEAGUES, width="w8"),
             Field("due", "Réponse attendue le", "date", width="w4"),
-            Field("text", "Question", "long", required=True, limit=2000),
+            Field("text", "Question", "long", required=True, limit=2000,
+                  missing="Écrire la question."),
         ),
         about="about", may_be_about=True, back="#questions",
         hint="Qui a fini son séjour répond encore pendant 14 jours, en ne lisant que ce qui suit.",
@@ -411,8 +452,9 @@ ACTS: Final[Mapping[str, Act]] = {
     "ins": Act(
         "change-ins-status", "Changer le statut de l’identité", "Enregistrer", "ins",
         (
-            Field("status", "Statut", "choice", width="w6",
-                  options=(("validee", "Validée"), ("provisoire", "Provisoire"))),
+            Field("status", "Statut", "choice", width="w6", required=True,
+                  missing="Choisir le statut.",
+                  options=(("", CHOOSE), ("validee", "Validée"), ("provisoire", "Provisoire"))),
             Field("proof", "Pièce présentée", width="w6", limit=160,
                   hint="obligatoire pour valider"),
             Field("reason", "Motif", limit=400, hint="obligatoire si le statut baisse"),
@@ -422,18 +464,21 @@ ACTS: Final[Mapping[str, Act]] = {
     "medecin-traitant": Act(
         "declare-medecin-traitant", "Déclarer le médecin traitant", "Déclarer", "ligne-ajoutee",
         (
-            Field("kind", "Qui", "choice", width="w4",
-                  options=(("centre", "Ce centre"), ("person", "Un médecin"))),
+            Field("kind", "Qui", "choice", width="w4", required=True,
+                  missing="Dire qui est le médecin traitant.",
+                  options=(("", CHOOSE), ("centre", "Ce centre"), ("person", "Un médecin"))),
             Field("practitioner_name", "Nom du médecin", width="w4", limit=160,
                   hint="si ce n’est pas le centre"),
-            Field("since", "Depuis le", "date", required=True, width="w4", start="today"),
+            Field("since", "Depuis le", "date", required=True, width="w4", start="today",
+                  missing="Dire depuis quand."),
         ),
     ),
     "fin-medecin-traitant": Act(
         "end-medecin-traitant", "Finir la déclaration de médecin traitant", "Finir",
         "ligne-revisee",
         (
-            Field("ended", "Fin le", "date", required=True, width="w4", start="today"),
+            Field("ended", "Fin le", "date", required=True, width="w4", start="today",
+                  missing="Dire quand cela finit."),
             Field("successor", "Successeur", width="w8", limit=160),
             _reason(),
         ),
@@ -441,7 +486,9 @@ ACTS: Final[Mapping[str, Act]] = {
     "ald": Act(
         "change-ald-status", "Enregistrer une ALD", "Enregistrer", "ald",
         (
-            Field("status", "État", "choice", width="w3", options=_words(wording.ALD_STATUS)),
+            Field("status", "État", "choice", width="w3", required=True,
+                  missing="Choisir l’état de l’ALD.",
+                  options=_words(wording.ALD_STATUS, first=CHOOSE)),
             Field("code", "Numéro", hint="1 à 32", width="w3", limit=2),
             Field("starts", "Premier jour", "date", width="w3"),
             Field("ends", "Dernier jour", "date", width="w3"),
@@ -450,7 +497,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "rendez-vous": Act(
         "notice-appointment", "Noter un rendez-vous", "Noter", "rendez-vous",
         (
-            Field("starts_at", "Quand", "moment", gives="nothing", required=True, width="w6"),
+            Field("starts_at", "Quand", "moment", gives="nothing", required=True, width="w6",
+                  missing="Dire le jour et l’heure."),
             Field("minutes", "Minutes", "number", gives="number", width="w3", start="15"),
             Field("mode", "Où", "choice", width="w3", options=_words(wording.MODE)),
         ),
@@ -459,8 +507,10 @@ ACTS: Final[Mapping[str, Act]] = {
     "deces": Act(
         "record-death", "Enregistrer un décès", "Enregistrer le décès", "deces",
         (
-            Field("date", "Date du décès", "date", required=True, width="w4"),
-            Field("source", "Appris par", required=True, limit=160, width="w8"),
+            Field("date", "Date du décès", "date", required=True, width="w4",
+                  missing="Dire la date du décès."),
+            Field("source", "Appris par", required=True, limit=160, width="w8",
+                  missing="Dire par qui le décès est connu."),
         ),
         hint="Les résultats et courriers tardifs entrent encore ; les soins, non.",
     ),

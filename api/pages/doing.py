@@ -107,6 +107,8 @@ def _done(
     act, late = _asked(request, granted, word, entry)
     services, principal = services_of(request), granted.principal
     form.key = form.key or forms.new_key()
+    if form.kept:
+        return _page(request, granted, word, act, entry, form, late=late)
     at = moment(request, principal)
     data = data_of(act, form, at, granted.centre, entry)
     if not form.wrong:

@@ -51,6 +51,8 @@ class Form:
     """What others wrote on the record since the form was opened."""
     flagged: Sequence[UUID] = ()
     """Patients among whom the author must choose first."""
+    kept: bool = False
+    """Sent by the Enter key: shown again as it was typed, nothing done."""
 
     def value(self, name: str) -> str:
         """What stands in a field."""
@@ -130,6 +132,7 @@ def read(form: FormData, into: Form) -> Form:
     for name, value in form.multi_items():
         if isinstance(value, str) and name not in ("jeton", "cle", "position_vue", "version_vue"):
             into.values[name] = value.replace("\r\n", "\n")
+    into.kept = bool(form.get("garder"))
     key = form.get("cle")
     if isinstance(key, str) and 16 <= len(key) <= 64:
         into.key = key

@@ -190,7 +190,7 @@ def close(request: Request, granted: Closing, submitted: Submission) -> Response
         )
     data = {
         "patients": len(batch.rows),
-        "items_left": _left(request, batch),
+        "items_left": _left(request, batch)[0],
         "message": form.value("message").strip(),
     }
     done = _performed(request, granted, form, "close-handover", data)
@@ -207,6 +207,7 @@ def _closing(request: Request, granted: Granted, refused: Form | None) -> Respon
 
     def produce() -> tuple[dict[str, Any], int]:
         batch, position = batch_at(services, granted.stint)
+        left, left_handed = _left(request, batch)
         form = refused or Form(principal.session.form_token(), forms.new_key(), position)
         if refused is None and batch.closed is not None:
             form.values["message"] = batch.closed.message
@@ -214,7 +215,8 @@ def _closing(request: Request, granted: Granted, refused: Form | None) -> Respon
             "stint": str(granted.stint),
             "batch": batch_view(batch, at, clinical=True),
             "restated": [_row(row, batch, at, clinical=True) for row in batch.rows if row.restate],
-            "left": _left(request, batch),
+            "left": left,
+            "left_handed": left_handed,
             "form": form,
             "named": Handovers([batch], position).patients(clinical=True),
         }, position
@@ -229,16 +231,16 @@ def _closing(request: Request, granted: Granted, refused: Form | None) -> Respon
     )  # fmt: skip
 
 
-def _left(request: Request, batch: Batch) -> int:
-    """Items that stay open for those who were handed over."""
+def _left(request: Request, batch: Batch) -> tuple[int, int]:
+    """Items that stay open at the centre when the doctor leaves; of these, of those handed over."""
     services = services_of(request)
     line = services.directory.load().stint(batch.stint) if batch.stint else None
     if line is None:
-        return 0
+        return 0, 0
     summaries = services.records.summaries(line.centre)[1]
-    return sum(
-        len(summaries[row.patient].open_items) for row in batch.rows if row.patient in summaries
-    )
+    handed = {row.patient for row in batch.rows}
+    open_of = {patient: len(summary.open_items) for patient, summary in summaries.items()}
+    return sum(open_of.values()), sum(open_of.get(patient, 0) for patient in handed)
 
 
 # Taking over

@@ -43,6 +43,8 @@ def paste(request: Request, granted: Pasting, submitted: Submission) -> Response
     """Sign the pasted text as a note."""
     form = forms.read_or_refuse(submitted, Form(granted.principal.session.form_token()))
     form.key = form.key or forms.new_key()
+    if form.kept:
+        return _page(request, granted, form)
     text = form.value("texte").strip()
     line = form.value("one_liner").strip()
     if not text:

@@ -43,7 +43,11 @@ if TYPE_CHECKING:
 
 router = APIRouter(include_in_schema=False)
 SHOWN = 20
-ITEM_KINDS = tuple((kind, word.capitalize()) for kind, word in wording.ITEM_KIND.items())
+ITEM_KINDS = tuple(
+    (kind, wording.ITEM_KIND[kind].capitalize())
+    for kind in sorted(wording.ITEM_KIND, key=lambda kind: kind != "other")
+)
+"""Kinds of items, the one that says nothing first: it is what stands when nobody chose."""
 
 Reading = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
 Opening = Annotated[Granted, Depends(Guard(Action.OPEN_ITEM, "patient"))]
@@ -112,6 +116,7 @@ def _content(
     written = {each.event_id for each in events if _writer_may_correct(each, principal)}
     total = len(entries) if whole else max(len(entries), summary.version)
     return {
+        "errors": [error for each in refused.values() for error in each.errors],
         "who": views.identity(
             summary, at, directory, services.records.same_names(granted.centre, summary)
         ),
@@ -198,10 +203,10 @@ def _items(
         each.update(record_views.item_more(item, person, role))
         each["form"] = form(f"close.{entry}", closable)
         each["prefix"] = f"p{entry[:8]}."
-        each["outcomes"] = tuple(
-            (value, word.capitalize())
-            for value, word in wording.OUTCOME.items()
-            if value == "not-needed" or item.follows is None
+        each["outcomes"] = (
+            (("not-needed", wording.OUTCOME["not-needed"].capitalize()),)
+            if item.follows is not None
+            else (("", "Choisir…"), *((v, w.capitalize()) for v, w in wording.OUTCOME.items()))
         )
     return shown
 
@@ -291,13 +296,12 @@ def close_item(request: Request, granted: Closing, entry: str, submitted: Submis
     form = _submitted(granted, submitted)
     prefix = f"p{entry[:8]}."
     evidence = form.value(f"{prefix}evidence").strip()
+    outcome = form.value(f"{prefix}outcome")
+    if not outcome:
+        form.wrong[f"{prefix}outcome"] = "Choisir l’issue : fait, plus nécessaire ou transmis."
     if not evidence:
         form.wrong[f"{prefix}evidence"] = "Dire ce qui montre que c’est fait ou inutile."
-    data = {
-        "item": entry,
-        "outcome": form.value(f"{prefix}outcome") or "done",
-        "evidence": evidence,
-    }
+    data = {"item": entry, "outcome": outcome, "evidence": evidence}
     return _done(
         request, granted, form, "close-item", data, said="point-clos", place=f"close.{entry}",
         names={name: prefix + name for name in ("evidence", "outcome")}, anchor="#points",
@@ -325,16 +329,22 @@ def read_back(request: Request, granted: ReadingBack, submitted: Submission) -> 
     """Answer a handover: restate it, ask, or take the patient on."""
     form = _submitted(granted, submitted)
     kind = form.value("kind")
-    text = form.value("text").strip()
+    text = form.values["restitution"] = (form.value("restitution") or form.value("text")).strip()
     if kind in ("restatement", "question") and not text:
-        form.wrong["text"] = "Écrire avec vos mots ce que vous faites en premier, ou la question."
+        form.wrong["restitution"] = (
+            "Écrire avec vos mots ce que vous faites en premier, ou la question."
+        )
+    back = _inside(form.value("retour"))
+    if back.endswith("/briefing"):
+        back += f"#p-{granted.patient}"
+    form.values["retour"] = back
     data: dict[str, Any] = {"handover": form.value("handover"), "kind": kind}
     if text:
         data["text"] = text
     return _done(
         request, granted, form, "read-back-handover", data,
-        said=_SAID.get(kind, ""), place="read-back", back=_inside(form.value("retour")),
-        anchor="#transmission",
+        said=_SAID.get(kind, ""), place="read-back", back=back, anchor="#transmission",
+        names={"text": "restitution"},
     )  # fmt: skip
 
 

@@ -92,6 +92,8 @@ def _judged(
     services, principal = services_of(request), granted.principal
     form = forms.read_or_refuse(submitted, Form(principal.session.form_token()))
     form.key = form.key or forms.new_key()
+    if form.kept:
+        return _page(request, granted, entry, form, late=late)
     data = _data(form, principal.zone)
     if form.wrong or form.general:
         return _page(request, granted, entry, form, late=late, status=422)

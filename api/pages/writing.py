@@ -17,11 +17,14 @@ from releve.api.pages.forms import Form
 from releve.api.pages.patient import ITEM_KINDS
 from releve.api.pages.shell import moment, see
 from releve.api.problems import Overloaded, Overtaken, RequestRefused, problem_for
-from releve.api.reading import patient_at
+from releve.api.reading import patient_at, rules_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections import wording
-from releve.projections.patient_summary import PatientSummary
+from releve.projections.critical_values import of_result
+from releve.projections.directory import Directory
+from releve.projections.patient_summary import PatientSummary, Result
+from releve.projections.rule_release import Rules
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -42,9 +45,9 @@ def consultation(request: Request, granted: Consulting) -> Response:
 
 @router.post("/patients/{patient}/consultation")
 def record(request: Request, granted: Consulting, submitted: Submission) -> Response:
-    """Record a consultation in one append, then show the patient."""
+    """Record a consultation in one append, by the button that signs; any other shows the form."""
     form = _read(granted, submitted, forms.CONSULTATION_ROWS)
-    if form.value("ajouter"):
+    if not form.value("signer"):
         return _consultation(request, granted, form)
     today = moment(request, granted.principal).day.isoformat()
     data = forms.consultation(form, granted.principal.zone, today)
@@ -79,9 +82,9 @@ def handover(request: Request, granted: HandingOver) -> Response:
 
 @router.post("/patients/{patient}/transmission")
 def hand_over(request: Request, granted: HandingOver, submitted: Submission) -> Response:
-    """Sign a handover; it replaces the one this stint wrote before."""
+    """Sign a handover, by the button that signs; it replaces the one this stint wrote before."""
     form = _read(granted, submitted, forms.HANDOVER_ROWS)
-    if form.value("ajouter"):
+    if not form.value("signer"):
         return _handover(request, granted, form, submitted)
     chosen = (_chosen(submitted, "items"), _chosen(submitted, "contingencies"))
     data = forms.handover(form, *chosen)
@@ -166,7 +169,7 @@ def _handover(
             "replaces": f"le {before['as_of']}" if before else "",
             "next_doctor": following.practitioner_name if following else "",
             "week": _week(summary, granted),
-            "warnings": _warnings(summary, items),
+            "warnings": _warnings(summary, items, at, directory),
             "unseen": bool(form.error("unchanged")) or not _seen(summary, granted),
             "late": _is_late(granted) or bool(form.error("late_reason")),
         }
@@ -215,22 +218,57 @@ def _week(summary: PatientSummary, granted: Granted) -> list[dict[str, Any]]:
     ]
 
 
-def _warnings(summary: PatientSummary, items: list[dict[str, Any]]) -> list[str]:
+def _warnings(
+    summary: PatientSummary, items: list[dict[str, Any]], at: views.Moment, directory: Directory
+) -> list[str]:
     found = []
     if summary.allergy_state == "not-asked":
         found.append("Les allergies n’ont pas été demandées.")
     late = [item for item in items if item["late"]]
     if late:
         found.append(f"{len(late)} point{'s' if len(late) > 1 else ''} en retard.")
-    waiting = [item for item in items if item["raw_kind"] == "result"]
-    if waiting:
-        found.append(
-            f"{len(waiting)} résultat{'s' if len(waiting) > 1 else ''} attendu"
-            f"{'s' if len(waiting) > 1 else ''} : le centre le suivra jusqu’à sa réception."
-        )
+    found += _results_left(summary, at, rules_of(directory))
     if summary.severity is None:
         found.append("La gravité n’a jamais été dite.")
     return found
+
+
+def _results_left(summary: PatientSummary, at: views.Moment, rules: Rules) -> list[str]:
+    """What is not done about results, the worst first: critical and unread, unread, to be told."""
+    states = [(result, result.state(at.day)) for result in summary.results]
+    unread = [result for result, state in states if state == "to-review"]
+    critical = [each for each in summary.open_results(at.day) if _rings(each, summary, rules)]
+    to_tell = sum(state == "to-inform" for _, state in states)
+    by_hand = sum(item.kind == "result" and item.follows is None for item in summary.open_items)
+    awaited = by_hand + sum(
+        state in ("expected", "expected-late", "partial") and result not in critical
+        for result, state in states
+    )
+    plain = len([each for each in unread if each not in critical])
+    found = []
+    if critical:
+        found.append(f"{_some(len(critical), 'résultat critique reçu', 'non lu')} : le lire.")
+    if plain:
+        found.append(f"{_some(plain, 'résultat reçu', 'non lu')}.")
+    if to_tell:
+        found.append(f"{_some(to_tell, 'résultat lu')} : patient à prévenir.")
+    if awaited:
+        found.append(f"{_some(awaited, 'résultat attendu')} : le centre suit jusqu’à la réception.")
+    return found
+
+
+def _rings(result: Result, summary: PatientSummary, rules: Rules) -> bool:
+    """Whether a result that nobody has read is critical for anybody at all."""
+    return any(alarm.critical for alarm in of_result(result, summary, rules))
+
+
+def _some(count: int, *words: str) -> str:
+    """``1 résultat reçu, non lu``, ``2 résultats reçus, non lus``: a count and its words."""
+    if count > 1:
+        words = tuple(
+            " ".join(w if w == "non" else f"{w}s" for w in each.split()) for each in words
+        )
+    return f"{count} {', '.join(words)}"
 
 
 # Both

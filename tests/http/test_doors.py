@@ -515,6 +515,6 @@ class TestOnesOwnEntries:
         assert closed.status_code == 201, closed.text
         posted = submit(
             web.browser("present"), f"/patients/{patient}", f"/patients/{patient}/points/{theirs}",
-            **{f"p{theirs[:8]}.evidence": "Fait"},
+            **{f"p{theirs[:8]}.evidence": "Fait", f"p{theirs[:8]}.outcome": "done"},
         )  # fmt: skip
         assert posted.status_code == 303

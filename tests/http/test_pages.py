@@ -246,7 +246,9 @@ class TestSmallForms:
         bare = submit(doctor, page, item)
         assert bare.status_code == 422
         assert f'id="{prefix}evidence-erreur"' in bare.text
-        closed = submit(doctor, page, item, **{f"{prefix}evidence": "Appelée, va bien"})
+        assert f'id="{prefix}outcome-erreur"' in bare.text
+        said = {f"{prefix}outcome": "done", f"{prefix}evidence": "Appelée, va bien"}
+        closed = submit(doctor, page, item, **said)
         assert closed.status_code == 303
         assert entries(web, patient, "patient.item-closed") >= 1
 
@@ -273,7 +275,7 @@ class TestSmallForms:
         assert silent.status_code == 422
         said = {**data, "kind": "restatement", "text": "Je le pèse puis je l’appelle"}
         done = doctor.post(path, data=said, headers=FORM)
-        assert done.headers["location"] == f"{briefing}?fait=restitution"
+        assert done.headers["location"] == f"{briefing}?fait=restitution#p-{patient}"
         after = doctor.get(briefing)
         assert "✓ Restitution" in after.text
         assert f'action="{path}"' not in after.text

@@ -98,8 +98,10 @@ def test_every_act_is_a_command_of_a_patient_with_a_form(doctor: TestClient, pag
 
 def test_lists_grow_change_and_end(doctor: TestClient, page: str) -> None:
     done(doctor, page, "probleme", concept="Asthme", code="j45")
-    done(doctor, page, "allergie", substance="Iode", reaction="Urticaire", criticality="high")
-    done(doctor, page, "vaccin", vaccine="Grippe", given_on="2026-11-20", lot="EX1")
+    done(doctor, page, "allergie", substance="Iode", reaction="Urticaire", criticality="high",
+         verification="confirmed")  # fmt: skip
+    done(doctor, page, "vaccin", vaccine="Grippe", status="completed", given_on="2026-11-20",
+         lot="EX1")  # fmt: skip
     done(doctor, page, "acte", concept="Cholécystectomie", performed="2014")
     done(doctor, page, "dispositif", concept="Stimulateur", since="2021-05")
     done(doctor, page, "histoire", slot="lifestyle", concept="Vit seule")
@@ -215,7 +217,8 @@ def test_an_item_is_revised_offered_closed_and_reopened(
     assert taken.status_code == 303
     assert taken.headers["location"].startswith("/points?")
     closed = submit(doctor, page, f"{page}/points/{item}",
-                    **{f"p{item[:8]}.evidence": "Prévenu"})  # fmt: skip
+                    **{f"p{item[:8]}.{name}": said for name, said in
+                       (("outcome", "done"), ("evidence", "Prévenu"))})  # fmt: skip
     assert closed.status_code == 303
     assert f"{page}/gestes/rouvrir-point/{item}" in doctor.get(page).text
     again = done(doctor, page, "rouvrir-point", item, reason="Pas venu")

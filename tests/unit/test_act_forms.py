@@ -53,6 +53,50 @@ def test_what_is_required_is_asked_for(word: str) -> None:
     assert missing <= set(form.wrong)
 
 
+QUALIFIES = {
+    ("probleme", "clinical_status"),  # a problem that is added is active unless said otherwise
+    ("prescrire", "criticality"),
+    ("prescrire", "owner"),
+    ("rendez-vous", "mode"),
+}
+"""Choices that qualify what is typed beside them; any other is itself what is recorded."""
+
+
+@pytest.mark.parametrize("word", ACTS)
+def test_nothing_that_is_a_fact_is_chosen_before_somebody_chooses(word: str) -> None:
+    for field in ACTS[word].fields:
+        if field.control == "radio":
+            assert field.required, (word, field.name)
+        if field.control != "choice" or not field.options or (word, field.name) in QUALIFIES:
+            continue
+        assert field.options[0][0] in ("", "*", "**"), (word, field.name)
+
+
+@pytest.mark.parametrize(
+    "word", [word for word, act in ACTS.items() if act.fields and word != "relecture"]
+)
+def test_an_untouched_form_records_nothing(word: str) -> None:
+    """What a browser sends of a form that nobody touched: what stands in it, first options."""
+    typed = {
+        field.name: field.options[0][0] if field.control == "choice" and field.options
+        else {"today": "2026-11-23"}.get(field.start, field.start)
+        for field in ACTS[word].fields
+        if field.control not in ("radio", "check", "lines")
+    }  # fmt: skip
+    sent = {name: "" if value in ("*", "**") else value for name, value in typed.items()}
+    found, form = data(word, **sent)
+    direct = set(found) - {ACTS[word].about}
+    assert form.wrong or not direct, word
+
+
+def test_an_error_says_what_to_do_and_no_two_of_a_form_are_alike() -> None:
+    for word in ACTS:
+        _, form = data(word)
+        said = list(form.wrong.values())
+        assert len(set(said)) == len(said), (word, said)
+        assert "À remplir." not in said
+
+
 def test_a_threshold_is_read_as_a_measure_is() -> None:
     typed = {"condition": "Kaliémie haute", "action": "ECG", "seuil": "potassium"}
     found, form = data("si-alors", **typed, threshold="5,5 mmol/L", sens=">")

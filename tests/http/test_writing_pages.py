@@ -1,0 +1,172 @@
+"""Forms that a doctor writes in: only the named button signs; nothing is recorded by default."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+from uuid import UUID
+
+import pytest
+from starlette.testclient import TestClient
+
+from support.web import FORM, Web, hidden, key, submit
+
+pytestmark = pytest.mark.postgres
+
+KEPT = "La touche Entrée ne signe pas"
+
+
+@pytest.fixture(scope="module")
+def doctor(web: Web) -> TestClient:
+    return web.browser("present")
+
+
+@pytest.fixture(scope="module")
+def machine(web: Web) -> TestClient:
+    return web.machine("present")
+
+
+@pytest.fixture(scope="module")
+def page(web: Web, machine: TestClient) -> str:
+    """A new record's address."""
+    person = {"birth_name": "ÉCRITURE", "first_names": ["Ève"], "prior_search": "name"}
+    made = machine.post("/api/v1/patients", json=person, headers=key())
+    assert made.status_code == 201, made.text
+    address = f"/patients/{made.json()['patient']}"
+    centre = str(web.services.persona("present").centre)
+    write(machine, address, "declare-medecin-traitant", kind="centre", since="2026-11-02",
+          centre=centre)  # fmt: skip
+    return address
+
+
+def write(client: TestClient, page: str, command: str, **data: Any) -> list[str]:
+    answer = client.post(f"/api/v1{page}/{command}", json=data, headers=key())
+    assert answer.status_code == 201, answer.text
+    found: list[str] = answer.json()["event_ids"]
+    return found
+
+
+def version(web: Web, page: str) -> int:
+    return len(web.services.reader.stream(UUID(page.rpartition("/")[2])))
+
+
+def first_button(shown: str, action: str) -> dict[str, str]:
+    """The button that the Enter key presses: the first one of the form (HTML, 4.10.21.2)."""
+    form = re.search(rf'<form[^>]*action="{re.escape(action)}".*?</form>', shown, re.DOTALL)
+    assert form is not None
+    found = re.search(r'<button[^>]*name="(\w+)" value="(\w+)"', form[0])
+    assert found is not None
+    return {found[1]: found[2]}
+
+
+@pytest.mark.parametrize(
+    ("end", "typed"),
+    [
+        ("/consultation", {"mode": "telephone", "reason": "Toux", "note.one_liner": "Toux"}),
+        ("/transmission", {"severity": "stable", "summary": "Rien de neuf"}),
+        ("/coller", {"texte": "Vu ce jour", "one_liner": "Va bien"}),
+        ("/gestes/deces", {"date": "2026-11-22", "source": "Sa fille"}),
+        ("/gestes/traitement", {"concept": "Ramipril", "start": "2026-11-23"}),
+    ],
+)
+def test_enter_keeps_what_is_typed_and_signs_nothing(
+    web: Web, doctor: TestClient, page: str, end: str, typed: dict[str, str]
+) -> None:
+    address = page + end
+    before = version(web, page)
+    shown = doctor.get(address)
+    pressed = first_button(shown.text, address)
+    answer = doctor.post(address, data={**hidden(shown, address), **typed, **pressed}, headers=FORM)
+    assert answer.status_code == 200
+    said = html.unescape(answer.text)
+    assert KEPT in said
+    for value in typed.values():
+        assert value in said, value
+    assert version(web, page) == before
+
+
+def test_no_homonym_is_said_of_somebody_whose_name_nobody_shares(
+    doctor: TestClient, page: str
+) -> None:
+    for end in ("", "/coller", "/consultation", "/gestes/deces", "/traitements", "/resultats"):
+        shown = doctor.get(page + end)
+        assert shown.status_code == 200, end
+        assert "homonyme" not in shown.text, end
+
+
+def test_what_was_not_chosen_is_not_recorded(web: Web, doctor: TestClient, page: str) -> None:
+    before = version(web, page)
+    for word in ("aucune", "appel"):
+        address = f"{page}/gestes/{word}"
+        shown = doctor.get(address)
+        assert "Choisir…" in shown.text
+        sent = {**hidden(shown, address), "signer": "1", "slot": "", "channel": "", "outcome": ""}
+        refused = doctor.post(address, data=sent, headers=FORM)
+        assert refused.status_code == 422, word
+    assert version(web, page) == before
+
+
+def test_a_critical_result_that_nobody_read_is_told_before_leaving(
+    web: Web, doctor: TestClient, machine: TestClient, page: str
+) -> None:
+    write(machine, page, "order-investigation", kind="laboratory", text="TSH",
+          expected_by="2026-11-27")  # fmt: skip
+    quantity = {"value": "6.2", "unit": "mmol/L", "code": "mmol/L"}
+    code = {"text": "Potassium", "codings": [{"system": "http://loinc.org", "code": "2823-3"}]}
+    write(machine, page, "receive-result", status="final", title="Ionogramme",
+          lines=[{"code": code, "value": quantity}])  # fmt: skip
+    shown = html.unescape(doctor.get(f"{page}/transmission").text)
+    before = shown[shown.index('id="h-before"') :]
+    assert "1 résultat critique reçu, non lu" in before
+    assert "1 résultat attendu : le centre" in before
+
+
+def test_closing_counts_every_item_that_stays_open(
+    web: Web, doctor: TestClient, machine: TestClient, page: str
+) -> None:
+    write(machine, page, "open-item", kind="call", text="Rappeler", no_deadline=True)
+    stint = web.stint("present")
+    centre = web.services.persona("present").centre
+    left = sum(len(each.open_items) for each in web.services.records.summaries(centre)[1].values())
+    assert left > 1
+    path = f"/sejours/{stint}/cloture"
+    assert f"{left} points laissés ouverts au centre" in doctor.get(path).text
+    assert submit(doctor, path, sans="oui").status_code == 303
+    line = web.services.directory.load().stint(stint)
+    assert line is not None
+    assert line.handover is not None
+    assert line.handover.items_left == left
+
+
+def test_an_empty_read_back_says_so_on_top_and_leads_back_to_its_card(
+    web: Web, doctor: TestClient
+) -> None:
+    briefing = f"/sejours/{web.stint('present')}/briefing"
+    shown = doctor.get(briefing)
+    restated = re.search(
+        r'<form method="post" action="(/patients/[\w-]+)/restitution" class="read-back">'
+        r"(?:(?!</form>).)*restatement",
+        shown.text, re.S,
+    )  # fmt: skip
+    assert restated is not None
+    patient = restated[1]
+    address = f"{patient}/restitution"
+    fields = hidden(shown, address)
+    refused = doctor.post(
+        address, data={**fields, "kind": "restatement", "text": " "}, headers=FORM
+    )
+    assert refused.status_code == 422
+    text = refused.text
+    assert text.index('id="erreurs"') < text.index('class="identity"')
+    assert text.count('id="erreurs"') == 1
+    assert 'href="#restitution"' in text
+    assert 'id="restitution"' in text
+    card = f"{briefing}#p-{patient.rpartition('/')[2]}"
+    assert f'href="{card}"' in text
+    again = {**hidden(refused, address), "kind": "restatement", "restitution": "Je le vois à 9 h"}
+    done = doctor.post(address, data=again, headers=FORM)
+    assert done.status_code == 303
+    base, _, anchor = card.partition("#")
+    assert done.headers["location"] == f"{base}?fait=restitution#{anchor}"
+    assert f'id="{anchor}"' in doctor.get(base).text
