@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from releve.domain.aggregates.patient.loinc_families import Kinship, kinship, words_of
+from releve.domain.aggregates.patient.analyte_labels import words_of
+from releve.domain.aggregates.patient.loinc_families import Kinship, kinship
 from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.domain.exact_numbers import number_of
 from releve.projections import wording
@@ -109,8 +110,9 @@ def verdicts(
         kin = relation(rule, line)
         verdict = None if kin is None else judge(rule, line, before(rule))
         if verdict is not None:
-            # Words beside a code that nobody knows: perhaps another measure, never normal.
-            doubtful = kin == "words" and bool(_codes(line))
+            # Words in doubt, or beside a code that nobody knows: perhaps another measure, for a
+            # reader to say; never an alarm, never normal.
+            doubtful = kin == "perhaps" or (kin == "words" and bool(_codes(line)))
             found.append(("not-comparable" if doubtful else verdict, rule.label))
     if flagged(rules, line) and all(verdict != "critical" for verdict, _ in found):
         return [("critical", rules.flagged_label)]
@@ -131,7 +133,7 @@ def flagged(rules: Rules, line: Mapping[str, Any]) -> bool:
 
 
 def relation(rule: CriticalValue, line: Mapping[str, Any]) -> Kinship | None:
-    """Whether a line is of the rule's test: by its LOINC codes, or by how its words begin."""
+    """Whether a line is of the rule's test: by its LOINC codes, or by the words of its label."""
     return kinship(rule.loinc, _codes(line), line["code"].get("text", ""), names=rule.names)
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from releve.domain.values import ExpectedSource
 from releve.projections import wording
 from releve.projections.briefing import owner_label
-from releve.projections.critical_values import Alarm, flagged, judge, of_result, relation, to_tell
+from releve.projections.critical_values import Alarm, of_result, to_tell, verdicts
 from releve.projections.dates import first_instant, zone_of
 from releve.projections.directory import Directory
 from releve.projections.edition_frame import Intake
@@ -177,19 +177,11 @@ def _unmatched(line: InboxLine, rules: Rules) -> ResultRow:
 
 def unmatched_verdicts(line: InboxLine, rules: Rules) -> set[str]:
     """What the centre-wide critical values say of a document that is nobody's yet."""
-    found: set[str] = set()
-    for each in line.received.results:
-        detail = wording.detail_of(each)
-        if flagged(rules, detail):
-            found.add("critical")
-        for rule in rules.critical:
-            kin = relation(rule, detail)
-            verdict = judge(rule, detail) if kin is not None else None
-            if verdict is not None:
-                # The words of another code: perhaps another measure, never normal.
-                coded = any(coding.system == "http://loinc.org" for coding in each.code.codings)
-                found.add("not-comparable" if kin == "words" and coded else verdict)
-    return found
+    return {
+        verdict
+        for each in line.received.results
+        for verdict, _ in verdicts(wording.detail_of(each), rules)
+    }
 
 
 def intake_of(

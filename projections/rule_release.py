@@ -87,7 +87,7 @@ class CriticalValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str
     loinc: tuple[str, ...]
     names: tuple[str, ...] = ()
-    """For a line without a code: how its words begin, without accents or capitals."""
+    """For a line without a code: what its label may call it, without accents or capitals."""
     unit: str = ""
     units: dict[str, str] = {}
     below: str | None = None

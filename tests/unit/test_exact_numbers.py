@@ -88,7 +88,7 @@ def test_a_dose() -> None:
 def test_a_line_of_history() -> None:
     smoked = Quantity(value="12,5", unit="{Pack}.a")
     answer = given(REGISTERED).when(
-        RecordHistory(slot="social-history", concept=Concept(text="Tabac"), value=smoked)
+        RecordHistory(slot="lifestyle", concept=Concept(text="Tabac"), value=smoked)
     )
     told = answer.events[0].payload
     assert isinstance(told, HistoryRecorded)

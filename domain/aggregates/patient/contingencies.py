@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple
@@ -10,7 +11,8 @@ from uuid import UUID
 import msgspec
 
 from releve.domain.aggregates.deciding import RELEVE, Context, Fact, refuse
-from releve.domain.aggregates.patient.loinc_families import kinship, words_of
+from releve.domain.aggregates.patient.analyte_labels import telling, words_of
+from releve.domain.aggregates.patient.loinc_families import kinship
 from releve.domain.aggregates.patient.observations import (
     ObservationRecorded,
     loincs_of,
@@ -116,6 +118,7 @@ def matches(threshold: Threshold, value: Quantity, comparator: str | None = None
 
 
 _VOID = frozenset({"entered-in-error", "cancelled"})
+_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _NAME = 3
 """Letters that a label has at least, to be looked for among words."""
 
@@ -159,18 +162,19 @@ def _answered(
         # A code that no family knows: what the doctor wrote may still name the line.
         named = not codes and _names(contingency.condition, code.text)
         return "unit-error" if named else None
-    if kin == "words" or value is None:
+    if kin != "same" or value is None:
         return "unit-error"
     return matches(threshold, value, comparator)
 
 
 def _names(condition: str, label: str) -> bool:
-    """Whether a condition says a line's label, word for word."""
-    label_words, said = words_of(label), words_of(condition)
-    length = len(label_words)
-    if len("".join(label_words)) < _NAME:
-        return False
-    return any(said[at : at + length] == label_words for at in range(len(said) - length + 1))
+    """Whether a condition says what a line's label tells, with or without what is in brackets."""
+    said = set(words_of(condition))
+    for written in (label, _BRACKETS.sub(" ", label)):
+        told = telling(words_of(written))
+        if len("".join(told)) >= _NAME and said.issuperset(told):
+            return True
+    return False
 
 
 class Activation(NamedTuple):
