@@ -121,7 +121,7 @@ class _Centre:
 
 
 class CentreRecords:
-    """A centre's bounded summaries, opened, kept for five minutes; only what changed is opened again.
+    """A centre's bounded summaries, kept open for five minutes; only what changed is opened again.
 
     Erased patients disappear with their rows. Safe to use from several threads.
     """
@@ -252,13 +252,6 @@ class CentreRecords:
             if held is None or held.build != build:
                 held = self._kept[centre] = _Centre(build, now + KEPT_S)
             return held
-
-
-def patients_of_centre(
-    pool: ConnectionPool[Any], data_keys: DataKeys, centre: UUID
-) -> list[PatientSummary]:
-    """Everybody who belongs to a centre, read and opened now, by name."""
-    return CentreRecords(pool, data_keys).search(centre, "", limit=2**31)
 
 
 def open_items_of(
