@@ -12,10 +12,15 @@ from uuid import UUID
 from releve.api import inbox
 from releve.api.arrived import arrived_since
 from releve.api.gate import Granted, Principal, authorise, instant
+from releve.api.inbox import held_identifiers
 from releve.api.problems import Overloaded, Overtaken
+from releve.domain.aggregates.deciding import NEEDS_STINT, Colleague
+from releve.domain.aggregates.patient.ins import InsStatusChanged
 from releve.domain.commands import (
     COMMANDS,
     AmendNote,
+    AnswerQuestion,
+    AskQuestion,
     ChangeAldStatus,
     ChangeInsStatus,
     CloseItem,
@@ -41,7 +46,6 @@ from releve.domain.continuity import CommandContext, Outcome, Written
 from releve.domain.errors import Refused
 from releve.domain.events import Author, Channel, Source
 from releve.domain.values import Identifier, Nir, StintPeriod
-from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.security.ledger.store import Claim
 from releve.security.policy import Action, Kind
 
@@ -164,14 +168,16 @@ def perform(
         read_backs_requested=len(flagged),
         rivals=_rivals(services, granted, command, target),
         own_stints=_own_stints(services, command, target),
+        colleague=_colleague(services, granted, command),
         corrects=_corrected(services, command, target),
+        document_with=_document_with(services, command, target),
     )
     try:
         outcome = services.continuity.execute(
             command,
             context,
             target=target,
-            claims=[*_claims(services, command), *claims],
+            claims=[*_claims(services, command, target), *claims],
             attachments=attachments,
         )
     except Written as meanwhile:
@@ -280,18 +286,22 @@ def _channel(principal: Principal, command: Command, channel: Channel) -> Channe
     return "fhir" if principal.role == "ehr" and channel == "ui" else channel
 
 
-def _claims(services: Services, command: Command) -> list[Claim]:
-    """Identifiers that the record alone may hold, as blind-index rows of the same transaction."""
+def _claims(services: Services, command: Command, target: UUID | None) -> list[Claim]:
+    """Identifiers that the record alone may hold, as blind-index rows of the same transaction.
+
+    A matricule comes back with its entry that is reinstated, where nobody else has it by then.
+    """
     named: tuple[Identifier, ...] = ()
     if isinstance(command, RegisterPatient):
         named = command.identifiers
     elif isinstance(command, ChangeInsStatus) and command.matricule and command.system:
         matricule = str(Nir(command.matricule, field="matricule"))
         named = (Identifier(system=command.system, value=matricule),)
-    return [
-        Claim(IDENTIFIER, services.blind_index.mac(IDENTIFIER, identifier_value(each)))
-        for each in named
-    ]
+    elif isinstance(command, ReinstateEntry) and target is not None:
+        entry = services.continuity.patient(target).entries.get(command.entry)
+        if entry is not None and isinstance(entry.payload, InsStatusChanged):
+            named = (entry.payload.matricule,) if entry.payload.matricule else ()
+    return held_identifiers(services).claims(named, target) if named else []
 
 
 def _rivals(services: Services, granted: Granted, command: Command, target: UUID | None) -> int:
@@ -301,11 +311,42 @@ def _rivals(services: Services, granted: Granted, command: Command, target: UUID
     return inbox.rivals(services, target, granted.centre, command.patient)
 
 
+def _document_with(services: Services, command: Command, target: UUID | None) -> UUID | None:
+    """Where the document of an entry that a correction would bring back belongs now."""
+    if not isinstance(command, ReinstateEntry | MarkEntryInError) or target is None:
+        return None
+    return inbox.document_with(services, target, command.entry)
+
+
 def _corrected(services: Services, command: Command, target: UUID | None) -> UUID | None:
     """The match that stood when another one was asked for: only that one is corrected."""
     if not isinstance(command, MatchDocument) or target is None:
         return None
     return inbox.corrected(services, target)
+
+
+def _colleague(services: Services, granted: Granted, command: Command) -> Colleague | None:
+    """Whom a question is put to: their names, and until when they may answer at the centre."""
+    if not isinstance(command, AskQuestion):
+        return None
+    directory = services.directory.load()
+    entry, here = directory.practitioners.get(command.to), directory.centre(granted.centre)
+    if entry is not None and entry.suspended:
+        return Colleague()
+    stints = [e for e in directory.stints_of(granted.centre) if e.practitioner == command.to]
+    referents = [each for each in (here.referent,) if each.person == command.to] if here else []
+    names = [each.practitioner_name for each in stints] + [each.name for each in referents]
+    if entry is not None:
+        names.append(entry.full_name)
+    role = any(
+        granted.centre in directory.standing_at(command.to, each, services.clock())
+        for each in AnswerQuestion.roles - NEEDS_STINT
+    )
+    return Colleague(
+        names=tuple(names),
+        standing=role or bool(referents),
+        stays_until=max((each.over_at for each in stints), default=None),
+    )
 
 
 def _own_stints(

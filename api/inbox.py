@@ -19,9 +19,10 @@ from uuid import UUID
 import msgspec
 
 from releve.domain.aggregates.deciding import Context
-from releve.domain.aggregates.inbox_document import Compared, compare, identity_traits, plain
+from releve.domain.aggregates.inbox_document import Compared, compare, identity_traits
 from releve.domain.aggregates.patient.imports import import_record
 from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import (
     ImportedDocument,
     ImportedEntry,
@@ -31,10 +32,10 @@ from releve.domain.commands import (
 from releve.domain.continuity import CommandContext, Outcome
 from releve.domain.errors import Invalid, NotFound, Refused, Reused
 from releve.domain.events import Author, Source
-from releve.domain.values import IdentityTraits, InboxDoor, ResultLine
+from releve.domain.values import IdentityTraits, InboxDoor, ResultLine, plain
 from releve.fhir.document_content import TITLE_LIMIT, to_receive
+from releve.fhir.held_identifiers import HeldIdentifiers, identifier_value
 from releve.fhir.hprim_parts import parts_by_patient
-from releve.fhir.import_files import IDENTIFIER, identifier_value
 from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.inbox import InboxLine, fold_line
 from releve.projections.patient_summary import PatientSummary
@@ -287,6 +288,21 @@ def _filled(said: IdentityTraits | None, typed: IdentityTraits | None) -> Identi
     return msgspec.structs.replace(said, **missing)
 
 
+def matched_with(services: Services, centre: UUID, sha256: str) -> UUID | None:
+    """The record with which somebody matched a document of these bytes; None where nobody did."""
+    actor = _ACTOR + centre.bytes
+    context = CommandContext(
+        author=BOX,
+        now=services.clock(),
+        key=services.blind_index.import_key(bytes.fromhex(sha256), actor),
+        actor=actor,
+    )
+    try:
+        return line_of(services, services.continuity.stream_of(context)).patient
+    except NotFound:
+        return None
+
+
 # Whose it may be
 
 
@@ -352,14 +368,12 @@ def rivals(services: Services, document: UUID, centre: UUID, patient: UUID) -> i
 
 def holders(services: Services, said: IdentityTraits) -> set[UUID]:
     """Records that hold one of these identifiers, compared as blind-index values."""
-    macs = [services.blind_index.mac(IDENTIFIER, identifier_value(i)) for i in said.identifiers]
-    if not macs:
-        return set()
-    with services.pool.connection() as connection:
-        rows = connection.execute(
-            "SELECT stream FROM ledger.claim WHERE kind = %s AND mac = ANY(%s)", (IDENTIFIER, macs)
-        ).fetchall()
-    return {row[0] for row in rows}
+    return set(held_identifiers(services).holders(said.identifiers).values())
+
+
+def held_identifiers(services: Services) -> HeldIdentifiers:
+    """Who holds an identifier, asked of this service's database."""
+    return HeldIdentifiers(services.continuity, services.pool, services.blind_index)
 
 
 def traits_of(summary: PatientSummary) -> IdentityTraits | None:
@@ -382,6 +396,28 @@ def line_of(services: Services, document: UUID) -> InboxLine:
     if line is None:
         raise NotFound
     return line
+
+
+def document_with(services: Services, patient: UUID, entry: UUID) -> UUID | None:
+    """The record with which the document that brought an entry of ``patient`` is matched now.
+
+    A verdict on an imported line is told as the line. None for an entry that no document brought,
+    and for one whose document waits.
+    """
+    entries = services.continuity.patient(patient).entries
+    event = entries.get(entry)
+    if event is not None and isinstance(event.payload, EntryValidated) and event.envelope.target:
+        event = entries.get(event.envelope.target)
+    brought = None if event is None else event.envelope.causation_id
+    if brought is None:
+        return None
+    with services.pool.connection() as connection:
+        row = connection.execute(
+            "SELECT stream FROM ledger.event WHERE event_id = %s", (brought,)
+        ).fetchone()
+    if row is None or services.continuity.centre_of_document(row[0]) is None:
+        return None
+    return line_of(services, row[0]).patient
 
 
 def original(services: Services, line: InboxLine) -> bytes:

@@ -35,7 +35,7 @@ from releve.domain.aggregates import (
     rules,
     stint,
 )
-from releve.domain.aggregates.deciding import Context, Fact, require_role
+from releve.domain.aggregates.deciding import Colleague, Context, Fact, require_role
 from releve.domain.aggregates.health_centre import HealthCentre
 from releve.domain.aggregates.inbox_document import DocumentReceived, InboxDocument
 from releve.domain.aggregates.patient import Patient
@@ -144,8 +144,12 @@ class CommandContext:
     """Patients for whom the author's stint has asked for a read-back already."""
     rivals: int = 0
     """Other records of the centre that a document to be matched fits."""
+    document_with: UUID | None = None
+    """The record with which the document of an entry that would come back is matched now."""
     own_stints: tuple[StintPeriod, ...] = ()
     """The other stints at the centre of a doctor whose stint is planned or moved."""
+    colleague: Colleague | None = None
+    """Whom a question is put to; None where the door does not know who works there."""
     corrects: UUID | None = None
     """The match that stood, delivered, when this one was asked for; None for a first match."""
     delivers: UUID | None = None
@@ -260,7 +264,9 @@ def propose(
         candidate=candidate,
         former=former,
         rivals=context.rivals,
+        document_with=context.document_with,
         own_stints=context.own_stints,
+        colleague=context.colleague,
         stream=stream,
         centre=context.centre,
         zone=context.zone,

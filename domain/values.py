@@ -10,6 +10,7 @@ the plain string, ``str(value)``, because stored maps know no other kind.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -411,6 +412,13 @@ def readable(value: str, *, field: str, limit: int = TEXT_LIMIT) -> str:
     if _CONTROL.search(text):
         raise _invalid(field, "Le texte contient des caractères de commande.")
     return text
+
+
+def plain(text: str | None) -> str:
+    """Lower case without accents; anything that is no letter or digit separates words."""
+    flat = unicodedata.normalize("NFKD", text or "")
+    kept = "".join(sign for sign in flat if not unicodedata.combining(sign)).casefold()
+    return " ".join("".join(sign if sign.isalnum() else " " for sign in kept).split())
 
 
 def one_line(value: str, *, field: str) -> str:

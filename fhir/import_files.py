@@ -7,7 +7,7 @@ taken in; identity traits that differ are told, never changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from psycopg_pool import ConnectionPool
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.patient.documents import holds_document
 from releve.domain.aggregates.patient.identity import identity_of
-from releve.domain.commands import ImportRecord
+from releve.domain.commands import ImportRecord, RegisterPatient
 from releve.domain.continuity import Claimed, CommandContext, Continuity, Outcome
 from releve.domain.errors import Invalid, NotFound, Refused, Reused
 from releve.domain.events import Author, Source
@@ -29,13 +29,10 @@ from releve.domain.values import Identifier, Unmapped
 from releve.fhir import exact_json
 from releve.fhir.codes import ANY_URI
 from releve.fhir.exact_json import JsonObject
+from releve.fhir.held_identifiers import HeldIdentifiers, identifier_value
 from releve.fhir.import_bundle import PatientPlan, plan
 from releve.fhir.r4b import Issue
 from releve.security.keys.keyfile import BlindIndex
-from releve.security.ledger.store import Claim
-
-IDENTIFIER: Final = "identifier"
-"""Kind of claim under which a patient's identifiers are held."""
 
 _IMPORT: Final = Author(role="ehr", name="Import FHIR")
 _FIELDS: Final = {
@@ -46,11 +43,6 @@ _FIELDS: Final = {
     "used_first_name": "name",
     "identifiers": "identifier",
 }
-
-
-def identifier_value(identifier: Identifier) -> str:
-    """What is put through the blind index for an identifier: its system and value, exactly."""
-    return f"{identifier.system}|{identifier.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +58,15 @@ class Importer:
     now: Callable[[], datetime]
     author: Author = _IMPORT
     actor: bytes = b"import-fhir"
+    matched: Callable[[str], UUID | None] | None = None
+    """The record with which a person matched a document of these bytes (hex SHA-256)."""
+    namesakes: Callable[[RegisterPatient, UUID], int] | None = None
+    """How many records of the centre beside one bear the same name and birth date."""
 
-    def holders(self, macs: Sequence[bytes]) -> dict[bytes, UUID]:
-        """The record that holds each of these identifiers, for those that are held."""
-        with self.pool.connection() as connection:
-            rows = connection.execute(
-                "SELECT mac, stream FROM ledger.claim WHERE kind = %s AND mac = ANY(%s)",
-                (IDENTIFIER, list(macs)),
-            ).fetchall()
-        return {bytes(mac): stream for mac, stream in rows}
+    @property
+    def identifiers(self) -> HeldIdentifiers:
+        """Who holds an identifier."""
+        return HeldIdentifiers(self.continuity, self.pool, self.blind_index)
 
     def ours(self, identifiers: Iterable[Identifier]) -> UUID | None:
         """The record that one of these identifiers names by the id we gave it when it left."""
@@ -144,9 +136,10 @@ def _import_file(file: str, importer: Importer, report: ImportReport, keep_going
     planned = plan(raw, keep_going=keep_going)
     report.bundles += planned.is_bundle
     report.rejected += [_told(file, one) for one in planned.rejected]
+    alone = len(planned.patients) == 1
     for patient in planned.patients:
         try:
-            taken = _take(patient, raw, importer)
+            taken = _take(patient, raw, importer, alone)
         except (Invalid, Refused, Reused) as refused:
             report.rejected.append(_told(file, _refusal(patient, refused)))
             return
@@ -178,31 +171,27 @@ class _SeveralRecords(Refused):
     do = "Faire vérifier l'identité, puis importer de nouveau."
 
 
-def _take(planned: PatientPlan, raw: bytes, importer: Importer) -> _Taken:
-    """Carry out the plan of one patient: on the record that holds an identifier, else a new one."""
-    macs = {
-        importer.blind_index.mac(IDENTIFIER, identifier_value(one)): one
-        for one in planned.identifiers
-    }
+def _take(planned: PatientPlan, raw: bytes, importer: Importer, alone: bool) -> _Taken:
+    """Carry out the plan of one patient: on the record that holds an identifier, else a new one.
+
+    A file of that patient ``alone`` goes where a person said that it belongs, if one did.
+    """
     try:
-        return _execute(planned, raw, importer, importer.holders(list(macs)), list(macs))
+        return _execute(planned, raw, importer, alone)
     except Claimed:  # somebody opened the record in between: it is held now
-        return _execute(planned, raw, importer, importer.holders(list(macs)), list(macs))
+        return _execute(planned, raw, importer, alone)
 
 
-def _execute(
-    planned: PatientPlan,
-    raw: bytes,
-    importer: Importer,
-    held: dict[bytes, UUID],
-    macs: list[bytes],
-) -> _Taken:
+def _execute(planned: PatientPlan, raw: bytes, importer: Importer, alone: bool) -> _Taken:
+    held = importer.identifiers.holders(planned.identifiers)
     ours = importer.ours(planned.identifiers)
     named = {*held.values(), *([ours] if ours else [])}
     if len(named) > 1:
         raise _SeveralRecords(field="identifiers")
-    target = next(iter(named), None)
     document = planned.document
+    target = next(iter(named), None)
+    if target is None and alone and importer.matched is not None:
+        target = importer.matched(document.sha256)
     unmapped: tuple[Unmapped, ...] = ()
     warnings: tuple[Issue, ...] = ()
     if target is not None:
@@ -233,11 +222,38 @@ def _execute(
         command,
         context,
         target=target,
-        claims=[Claim(IDENTIFIER, mac) for mac in macs if mac not in held],
+        claims=importer.identifiers.claims(
+            [one for one in planned.identifiers if importer.identifiers.mac(one) not in held],
+            target,
+            again=False,
+        ),
         attachments=[raw],
     )
     written = 0 if outcome.replayed else len(outcome.events)
+    if target is None and written:
+        warnings = _doubles(planned, outcome.stream, importer)
     return _Taken(outcome.stream, written, not written, unmapped, warnings)
+
+
+def _doubles(planned: PatientPlan, opened: UUID, importer: Importer) -> tuple[Issue, ...]:
+    """What is to be told of a record just opened: others of the centre bear the same identity."""
+    count = 0 if importer.namesakes is None else importer.namesakes(planned.registration, opened)
+    if not count:
+        return ()
+    others = (
+        "un autre dossier du centre porte"
+        if count == 1
+        else (f"{count} autres dossiers du centre portent")
+    )
+    return (
+        Issue(
+            planned.path,
+            f"nouveau dossier, mais {others} les mêmes nom et date de naissance : "
+            "vérifier l'identité avant de s'en servir",
+            "warning",
+            "identity",
+        ),
+    )
 
 
 def _differences(

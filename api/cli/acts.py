@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -21,6 +22,8 @@ import msgspec
 
 from releve.api.cli.runner import FAILED, USAGE, CommandError
 from releve.api.demo import people
+from releve.api.homonyms import homonyms
+from releve.api.inbox import matched_with
 from releve.api.services import Services
 from releve.domain.commands import (
     COMMANDS,
@@ -29,6 +32,7 @@ from releve.domain.commands import (
     OnboardPractitioner,
     OpenCentre,
     PlanStint,
+    RegisterPatient,
     StartStint,
     Target,
 )
@@ -361,12 +365,20 @@ def import_fhir(
     services: Services, files: Sequence[Path], *, finess: str | None, keep_going: bool
 ) -> ImportReport:
     """Import FHIR files into a centre; an empty installation gets one first."""
+    centre = centre_of(services, finess)
+
+    def namesakes(command: RegisterPatient, opened: UUID) -> int:
+        services.catch_up()  # the file before may have opened the other record
+        return homonyms(services, centre, command, but=opened)
+
     importer = Importer(
         continuity=services.continuity,
         pool=services.pool,
         blind_index=services.blind_index,
-        centre=centre_of(services, finess),
+        centre=centre,
         now=services.clock.for_write,
+        matched=partial(matched_with, services, centre),
+        namesakes=namesakes,
     )
     report = import_files(files, importer, keep_going=keep_going)
     services.settled()

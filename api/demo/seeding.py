@@ -29,7 +29,7 @@ from releve.domain.continuity import Attachment
 from releve.domain.events import (
     Event,
 )
-from releve.fhir.import_files import IDENTIFIER, identifier_value
+from releve.fhir.held_identifiers import IDENTIFIER, identifier_value
 from releve.security.ledger.store import Claim
 
 CHUNK = 1_000

@@ -39,6 +39,18 @@ RELEVE = Author(role="system", name="Relève")
 
 
 @dataclass(frozen=True, slots=True)
+class Colleague:
+    """Whom a question is put to, as the centre knows them; no names where it does not."""
+
+    names: tuple[str, ...] = ()
+    """The names that they are known by there."""
+    standing: bool = False
+    """Whether they answer at the centre whatever the stints, as the référent médical does."""
+    stays_until: datetime | None = None
+    """When their last stint there is over, planned ones included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """Everything a decision may know besides the state and the command."""
 
@@ -54,8 +66,12 @@ class Context:
     """The record that the document was matched with before, folded."""
     rivals: int = 0
     """Other records of the centre that the document fits."""
+    document_with: UUID | None = None
+    """The record with which the document of an entry that would come back is matched now."""
     own_stints: tuple[StintPeriod, ...] = ()
     """The doctor's other stints at the centre, of a stint that is planned or moved."""
+    colleague: Colleague | None = None
+    """Whom a question is put to; None where the door does not know who works there."""
     stream: UUID | None = None
     centre: UUID | None = None
     zone: str = "Europe/Paris"

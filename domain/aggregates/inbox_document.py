@@ -7,7 +7,6 @@ sealed beside it; nothing that cannot be read is dropped.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -18,7 +17,7 @@ from releve.domain.aggregates.folding import Folded
 from releve.domain.aggregates.patient.documents import DocumentAttached, read_original
 from releve.domain.aggregates.patient.identity import Registered, identity_of
 from releve.domain.aggregates.patient.imports import IMPORTED
-from releve.domain.aggregates.patient.ins import InsStatusChanged
+from releve.domain.aggregates.patient.ins import standing_matricules
 from releve.domain.aggregates.patient.record import Patient
 from releve.domain.commands import (
     Command,
@@ -41,6 +40,7 @@ from releve.domain.values import (
     ResultStatus,
     Unmapped,
     one_line,
+    plain,
     readable,
     words,
 )
@@ -144,12 +144,7 @@ def known_traits(patient: Patient) -> IdentityTraits | None:
     known = identity_of(patient)
     if known is None:
         return None
-    told = [
-        event.payload.matricule
-        for event in patient.told(InsStatusChanged)
-        if isinstance(event.payload, InsStatusChanged) and event.payload.matricule is not None
-    ]
-    return identity_traits(known, *told)
+    return identity_traits(known, *standing_matricules(patient))
 
 
 def identity_traits(identity: Registered | RegisterPatient, *more: Identifier) -> IdentityTraits:
@@ -263,13 +258,6 @@ def _called(
     if name == plain(known.used_first_name) or _same_first_name((name,), known.first_names):
         return "first_name"
     return "given_name" if name in {plain(other) for other in known.first_names} else ""
-
-
-def plain(text: str | None) -> str:
-    """Lower case without accents; anything that is no letter or digit separates words."""
-    flat = unicodedata.normalize("NFKD", text or "")
-    kept = "".join(sign for sign in flat if not unicodedata.combining(sign)).casefold()
-    return " ".join("".join(sign if sign.isalnum() else " " for sign in kept).split())
 
 
 def _same(said: str, known: str) -> bool | None:

@@ -281,17 +281,37 @@ class TestWhatIsNotReadBack:
         assert received.payload.lines[0].value.value == "6.4"
         assert doctor.get(f"/api/v1/patients/{patient}").status_code == 200
 
+    def test_a_question_that_nobody_could_answer_is_refused(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        path = f"/api/v1/patients/{register(doctor)}/ask-question"
+        left, referent = web.services.persona("previous"), web.services.persona("referent")
+
+        def asked(to: object, name: str) -> Any:
+            body = {"to": str(to), "to_name": name, "text": "Pourquoi ?"}
+            answer = doctor.post(path, json=body, headers=key()).json()
+            return answer.get("code"), answer.get("do", "")
+
+        assert asked(uuid4(), "Dr Personne")[0] == "unknown-colleague"
+        assert asked(web.services.persona("secretary").person, "Mme Pradeau")[0] == (
+            "unknown-colleague"
+        )
+        assert asked(left.person, referent.name)[0] == "another-name"
+        assert "référent" in asked(uuid4(), left.name)[1]
+        assert asked(referent.person, referent.name)[0] is None
+        assert asked(left.person, left.name)[0] is None
+
     def test_a_question_opens_what_it_quotes_to_whoever_left_and_then_closes(
         self, web: Web, doctor: TestClient
     ) -> None:
         patient = register(doctor)
-        left = web.machine("previous")
+        left, asked_of = web.machine("previous"), web.services.persona("previous")
         path = f"/api/v1/patients/{patient}"
         note = doctor.post(f"{path}/sign-note", json={"plan": "Bêtabloquant arrêté"}, headers=key())
         assert left.get(f"{path}/questions").status_code == 404
         asked = doctor.post(
             f"{path}/ask-question",
-            json={"to": str(web.services.persona("previous").person), "to_name": "Dr Avant",
+            json={"to": str(asked_of.person), "to_name": asked_of.name,
                   "text": "Pourquoi ?", "about": note.json()["event_ids"][0]}, headers=key(),
         )  # fmt: skip
         assert asked.status_code == 201, asked.text

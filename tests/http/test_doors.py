@@ -70,7 +70,8 @@ def entry_of(web: Web, patient: UUID) -> UUID:
 
 def ask_the_doctor_in_post(web: Web, patient: str) -> None:
     """A question that waits for an answer: without one there is nothing to read."""
-    asked = {"to": str(web.services.persona("present").person), "to_name": "Dr", "text": "?"}
+    present = web.services.persona("present")
+    asked = {"to": str(present.person), "to_name": present.name, "text": "?"}
     path = f"/api/v1/patients/{patient}/ask-question"
     answer = web.machine("referent").post(path, json=asked, headers=key())
     assert answer.status_code == 201, answer.text

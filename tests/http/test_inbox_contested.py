@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from starlette.testclient import TestClient
 
+from releve.api.cli.acts import import_fhir
 from releve.api.inbox import Repair, deliver, line_of
 from releve.domain.commands import MatchDocument
 from releve.domain.continuity import CommandContext, MatchedMeanwhile
 from releve.domain.events import Author
 from releve.fhir.received_document import ReadDocument, read_document
 from support.inbox import attached, match, odette, pdf, send
-from support.web import Web
+from support.web import Web, key
 
 pytestmark = pytest.mark.postgres
 
-MATRICULE = {"system": "urn:oid:1.2.250.1.213.1.4.10", "value": "248032309600170"}
+MATRICULE = {"system": "urn:oid:1.2.250.1.213.1.4.10", "value": "248032309600111"}
 
 
 def matched(web: Web, document: UUID, patient: UUID, corrects: UUID | None = None) -> UUID | None:
@@ -93,9 +95,11 @@ def test_a_delivery_stops_where_the_match_was_corrected_meanwhile(web: Web) -> N
     document = UUID(send(web.machine("present"), raw, birth_name="CORRIGEE"))
     seen = matched(web, document, first)
 
-    def meanwhile(content: bytes, **hints: Any) -> ReadDocument:
+    def meanwhile(
+        raw: bytes, *, media_type: str | None = None, name_hint: str | None = None
+    ) -> ReadDocument:
         matched(web, document, second, corrects=seen)
-        return read_document(content, **hints)
+        return read_document(raw, media_type=media_type, name_hint=name_hint)
 
     with pytest.raises(MatchedMeanwhile):
         deliver(web.services, document, reader=meanwhile)
@@ -133,3 +137,87 @@ def test_the_same_words_about_two_patients_are_two_documents(web: Web, desk: Tes
     assert match(desk, one, first).status_code == 201
     assert match(desk, other, second).status_code == 201
     assert [len(attached(web, each, raw)) for each in (first, second)] == [1, 1]
+
+
+# Two records
+
+
+def matricule(web: Web, patient: UUID) -> Any:
+    return web.machine("coordinator").post(
+        f"/api/v1/patients/{patient}/change-ins-status",
+        json={"status": "recuperee", "matricule": MATRICULE["value"],
+              "system": MATRICULE["system"], "service": True},
+        headers=key(),
+    )  # fmt: skip
+
+
+def corrected(web: Web, patient: UUID, command: str, entry: str) -> Any:
+    return web.machine("present").post(
+        f"/api/v1/patients/{patient}/{command}",
+        json={"entry": entry, "reason": "Matricule d'une autre patiente"},
+        headers=key(),
+    )
+
+
+def test_a_matricule_given_in_error_matches_nothing_and_is_free(web: Web, desk: TestClient) -> None:
+    wrong, right = (odette(web, birth_name=name) for name in ("FAUTIVE", "PORTEUSE"))
+    given = matricule(web, wrong)
+    assert given.status_code == 201, given.text
+    assert matricule(web, right).json()["code"] == "identifier-claimed"
+    entry = given.json()["event_ids"][0]
+    assert corrected(web, wrong, "mark-entry-in-error", entry).status_code == 201
+    document = send(desk, pdf("matricule in error"), identifiers=[MATRICULE])
+    assert desk.get(f"/api/v1/inbox/{document}").json()["proposals"] == []
+    assert match(desk, document, wrong).json()["code"] == "identity-too-thin"
+
+    # It comes back to the record that gave it in error while nobody else took it, and not after.
+    assert corrected(web, wrong, "reinstate-entry", entry).status_code == 201
+    assert matricule(web, right).json()["code"] == "identifier-claimed"
+    assert corrected(web, wrong, "mark-entry-in-error", entry).status_code == 201
+    taken = matricule(web, right)
+    assert taken.status_code == 201, taken.text
+    refused = corrected(web, wrong, "reinstate-entry", entry)
+    assert (refused.status_code, refused.json()["code"]) == (409, "identifier-claimed")
+    (found,) = desk.get(f"/api/v1/inbox/{document}").json()["proposals"]
+    assert found["patient"] == str(right)
+    assert match(desk, document, right).status_code == 201
+
+
+def test_a_bundle_that_was_matched_is_imported_nowhere_else(
+    web: Web, desk: TestClient, tmp_path: Path
+) -> None:
+    patient = odette(web, birth_name="DEUXPORTES")
+    raw = bundle("DEUXPORTES")
+    document = send(web.machine("present"), raw)
+    assert match(web.machine("present"), document, patient, confirmed=True).status_code == 201
+    again, other = tmp_path / "again.json", tmp_path / "other.json"
+    again.write_bytes(raw)
+    other.write_bytes(raw.replace(b"Asthme", b"Eczema"))
+    report = import_fhir(web.services, [again], finess=None, keep_going=False)
+    assert (report.patients, report.duplicates, report.rejected) == ([patient], [str(again)], [])
+
+    report = import_fhir(web.services, [other], finess=None, keep_going=False)
+    (opened,) = report.patients
+    assert opened != patient
+    (told,) = [each for each in report.warnings if "autre dossier" in each["reason"]]
+    assert "DEUXPORTES" not in told["reason"]
+
+
+def bundle(name: str) -> bytes:
+    """A bundle with one problem of somebody whom no identifier names."""
+    return json.dumps({
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [
+            {"fullUrl": "urn:uuid:0a8e1a4e-7d0f-4a55-9e0c-6f6f4e1c2b11", "resource": {
+                "resourceType": "Patient",
+                "name": [{"use": "official", "family": name, "given": ["ODETTE"]}],
+                "gender": "female", "birthDate": "1948-03-02"}},
+            {"fullUrl": "urn:uuid:5e0b1b5c-0a55-4d0b-8a55-3a8d4b3b9c22", "resource": {
+                "resourceType": "Condition",
+                "clinicalStatus": {"coding": [{"code": "active", "system":
+                    "http://terminology.hl7.org/CodeSystem/condition-clinical"}]},
+                "code": {"text": "Asthme"},
+                "subject": {"reference": "urn:uuid:0a8e1a4e-7d0f-4a55-9e0c-6f6f4e1c2b11"}}},
+        ],
+    }).encode()  # fmt: skip

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from releve.domain.aggregates.deciding import Colleague
 from releve.domain.aggregates.patient.encounters import NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.problems import ProblemRevised, current_problems
 from releve.domain.aggregates.patient.questions import (
@@ -47,6 +48,28 @@ def test_a_question_goes_to_a_colleague_about_what_stands() -> None:
     given(IDENTITY).when(late, by=AVAL).invalid("in-the-past", field="due")
     about_identity = AskQuestion(to=named("amont"), to_name="x", text="x", about=entry(1))
     given(IDENTITY).when(about_identity, by=AVAL).refused("no-subject", field="about")
+
+
+@pytest.mark.parametrize(
+    ("colleague", "code"),
+    [
+        (Colleague(), "unknown-colleague"),
+        (Colleague(names=("Dr Amont",)), "unknown-colleague"),
+        (Colleague(names=("Dr Amont",), stays_until=NOW - timedelta(days=14, hours=1)),
+         "answer-window-over"),
+        (Colleague(names=("Dr Maud Aval",), standing=True), "another-name"),
+        (Colleague(names=("Dr Amont",), stays_until=NOW - timedelta(days=13)), None),
+        (Colleague(names=("Dr Amont",), stays_until=NOW + timedelta(days=9)), None),
+        (Colleague(names=("Docteur Léa AMONT",), standing=True), None),
+    ],
+)  # fmt: skip
+def test_a_question_goes_where_an_answer_can_come(colleague: Colleague, code: str | None) -> None:
+    command = AskQuestion(to=named("amont"), to_name="Dr Amont", text="Pourquoi l'arrêt ?")
+    answer = given(IDENTITY).when(command, by=AVAL, colleague=colleague)
+    if code is None:
+        answer.then(ASKED)
+    else:
+        answer.refused(code, field="to_name" if code == "another-name" else "to")
 
 
 def test_who_was_asked_answers_once() -> None:

@@ -78,6 +78,28 @@ def exportable_ins(patient: Patient) -> Identifier | None:
     return exportable(identity_of(patient), _changes(patient))
 
 
+def gave_in_error(patient: Patient, matricule: Identifier) -> bool:
+    """True where the record has this matricule by nothing but entries that do not stand."""
+    identity = identity_of(patient)
+    if identity is not None and any(_same(each, matricule) for each in identity.identifiers):
+        return False
+    if any(_same(each.matricule, matricule) for each in _changes(patient)):
+        return False
+    return any(
+        isinstance(event.payload, InsStatusChanged) and _same(event.payload.matricule, matricule)
+        for event in patient.told(InsStatusChanged)
+    )
+
+
+def standing_matricules(patient: Patient) -> list[Identifier]:
+    """Every matricule that an entry which stands has given, oldest first."""
+    return [each.matricule for each in _changes(patient) if each.matricule is not None]
+
+
+def _same(one: Identifier | None, other: Identifier) -> bool:
+    return one is not None and (one.system, one.value) == (other.system, other.value)
+
+
 def _changes(patient: Patient) -> Iterator[InsStatusChanged]:
     for event in patient.standing(patient.told(InsStatusChanged)):
         if isinstance(event.payload, InsStatusChanged):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from releve.domain.aggregates.deciding import Context, Fact, refuse
+from releve.domain.aggregates.deciding import ANSWER_WINDOW, Colleague, Context, Fact, refuse
 from releve.domain.aggregates.patient.allergies import AllergyRevised
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.encounters import NoteAmended
@@ -20,7 +20,7 @@ from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import AnswerQuestion, AskQuestion, RecordOpinion
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import span, words
+from releve.domain.values import plain, span, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -154,7 +154,11 @@ NO_SUBJECT = (Registered, EntryMarkedInError, EntryReinstated, EntryValidated)
 
 
 def ask_question(patient: Patient, command: AskQuestion, ctx: Context) -> tuple[Fact, ...]:
-    """To somebody else, about an entry that stands or the patient as a whole; due later."""
+    """To somebody else who may still answer, about an entry that stands or the patient; due later.
+
+    Raises:
+        Refused: nobody would read it: an unknown person, a stint too long ago, another's name.
+    """
     if command.to == ctx.author.person:
         raise refuse(
             "asked-of-oneself",
@@ -163,6 +167,8 @@ def ask_question(patient: Patient, command: AskQuestion, ctx: Context) -> tuple[
             "Choisir un autre médecin, ou ouvrir un point à suivre.",
             field="to",
         )
+    if ctx.colleague is not None:
+        _can_answer(ctx.colleague, command, ctx)
     if command.about is not None:
         _subject(patient, command.about)
     if command.due is not None and span(command.due, ctx.zone, field="due")[1] < ctx.now:
@@ -178,6 +184,43 @@ def ask_question(patient: Patient, command: AskQuestion, ctx: Context) -> tuple[
             target=command.about,
         ),
     )
+
+
+def _can_answer(colleague: Colleague, command: AskQuestion, ctx: Context) -> None:
+    over = colleague.stays_until
+    if not colleague.names or (over is None and not colleague.standing):
+        raise refuse(
+            "unknown-colleague",
+            "La question n'est pas posée.",
+            "Cette personne n'a ni séjour ni rôle médical dans ce centre : elle ne la lirait pas.",
+            "Choisir un médecin du centre, ou la poser au référent médical.",
+            field="to",
+        )
+    if not colleague.standing and over is not None and over + ANSWER_WINDOW < ctx.now:
+        raise refuse(
+            "answer-window-over",
+            "La question n'est pas posée.",
+            "Son dernier séjour ici est fini depuis plus de 14 jours : nul n'y répondrait.",
+            "La poser au référent médical du centre.",
+            field="to",
+        )
+    if not any(_names(command.to_name, name) for name in colleague.names):
+        raise refuse(
+            "another-name",
+            "La question n'est pas posée.",
+            "Le nom écrit n'est pas celui de la personne désignée.",
+            "Vérifier à qui elle s'adresse.",
+            field="to_name",
+        )
+
+
+_TITLES = frozenset({"dr", "docteur", "pr", "professeur", "m", "mme", "madame", "monsieur"})
+
+
+def _names(written: str, known: str) -> bool:
+    """Whether a written name is the known one, or a part of it; titles say nothing."""
+    here, there = (set(plain(name).split()) - _TITLES for name in (written, known))
+    return bool(here) and bool(there) and (here <= there or there <= here)
 
 
 def answer_question(patient: Patient, command: AnswerQuestion, ctx: Context) -> tuple[Fact, ...]:
