@@ -38,10 +38,19 @@ _HEADER_LENGTH: Final = 4_000
 """Characters that the header may take; a line has some fifty."""
 _LAB: Final = re.compile(r"\s*\*{3,4}\s*LAB\s*\*{3,4}\s*", re.IGNORECASE)
 END: Final = re.compile(r"\s*\*{3,4}\s*FIN(?:FICHIER)?\s*\*{3,4}\s*", re.IGNORECASE)
-_BOUND: Final = re.compile(r"(<=|>=|<|>|inf(?:\.|érieur)? à|sup(?:\.|érieur)? à)\s*(\S.*)", re.I)
+_BOUND: Final = re.compile(
+    r"(<=|>=|≤|≥|<|>|inf(?:\.|érieur)? à|sup(?:\.|érieur)? à)\s*(\S.*)", re.I
+)
 
 Bound = Literal["<", "<=", ">", ">="]
-_BOUNDS: Final[dict[str, Bound]] = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_BOUNDS: Final[dict[str, Bound]] = {
+    "<": "<",
+    "<=": "<=",
+    "≤": "<=",
+    ">": ">",
+    ">=": ">=",
+    "≥": ">=",
+}
 _JUDGED: Final = frozenset({"N", "H", "L", "HH", "LL", "A", "AA", "R", "S", "I", "POS", "NEG"})
 _LINE_STATUS: Final = {
     "F": "final",

@@ -13,6 +13,9 @@ from releve.fhir.french_units import _SPELLINGS, ucum_of
 from releve.fhir.hprim import is_hprim, read_hprim
 from releve.fhir.hprim_parts import MAX_PATIENTS, parts_by_patient
 from releve.fhir.received_document import read_document
+from releve.projections.critical_values import verdicts
+from releve.projections.rule_release import load_rules
+from releve.projections.wording import detail_of
 
 INBOX = Path(__file__).resolve().parents[1] / "conformance" / "data" / "inbox"
 TEXT = (INBOX / "hprim-structured.hpr").read_bytes().decode("cp850").replace("\r\n", "\n")
@@ -59,6 +62,17 @@ def test_coded_lines_keep_value_unit_and_range() -> None:
     assert (aspect.value, aspect.text) == (None, "Limpide")
     assert asat.value == Quantity(value="21", unit="UI/l", code="[iU]/L")
     assert odd.value == Quantity(value="76", unit="drôle d'unité", code=None)
+
+
+@pytest.mark.parametrize("label", ["POTASSIUM", "DOSAGE DU POTASSIUM", "IONOGRAMME : POTASSIUM"])
+@pytest.mark.parametrize("value", ["7.1", "7,1", "> 6,0", ">6.0", "≥ 7,0", "< 2,0", "sup à 8"])
+def test_a_critical_value_is_one_under_any_label_with_a_comma_or_a_bound(
+    label: str, value: str
+) -> None:
+    row = f"RES|{label}|K33|N|{value}|mmol/l|3.5|5.1|H|F"
+    text = TEXT.replace("RES|POTASSIUM|K33|N|6.2|mmol/l|3.5|5.1|HH|F", row)
+    (report,) = read_hprim(text).reports
+    assert verdicts(detail_of(report.lines[0]), load_rules()) == [("critical", "Kaliémie")]
 
 
 def test_the_letter_is_the_text_without_the_header() -> None:

@@ -186,7 +186,11 @@ def test_words_of_the_condition_name_a_line_that_no_table_knows() -> None:
         action="Angioscanner",
         threshold=Threshold(loinc="48065-7", comparator=">", value="1000", unit="ng/mL"),
     )
-    for label, match in (("D-DIMERES", "unit-error"), ("Fibrinogène", None), ("D", None)):
+    for label, match in (
+        ("D-DIMERES", "unit-error"), ("DOSAGE DES D-DIMERES", "unit-error"),
+        ("D-Dimères plasmatiques (VIDAS)", "unit-error"), ("Fibrinogène", None), ("D", None),
+        ("DOSAGE", None), ("", None),
+    ):  # fmt: skip
         said = line("1400", code=Concept(text=label), unit="ng/mL")
         assert answers(asked, ResultReceived(status="final", lines=(said,))) == match
 

@@ -37,10 +37,9 @@ def _words(text: str) -> frozenset[str]:
 _ELSEWHERE: Final = re.compile(
     r"^(urin|diurese$|miction|lcr$|csf$|cephalo?rachid|rachidien|cerebrospinal|lombaire$"
     r"|liquide|ascite|pleur|peritone|synovi|articulaire|selles?$|fec|sueur|saliv|dialysat"
-    r"|drain|redons?$|lavage$|lba$|gastrique|amniot|bile$|biliaire|sperm|semin|cible$"
-    r"|objectif|apports?$)"
+    r"|drain|redons?$|lavage$|lba$|gastrique|amniot|bile$|biliaire|sperm|semin)"
 )
-"""Words that make of any name a measure elsewhere than in blood, or no measure at all."""
+"""Words that make of any name a measure elsewhere than in blood."""
 _BLOOD: Final = _words(
     "sang sanguin sanguine sanguins plasma plasmatique plasmatiques serum serique seriques blood"
 )
@@ -59,6 +58,7 @@ _NEUTRAL: Final = _BLOOD | _words(
     " arterielle artere globale s p b pl sg ser of in the level"
     " ise potentiometrie direct directe indirecte enzymatique jaffe idms colorimetrie hexokinase"
     " hs us hypersensible ultrasensible ultra haute sensibilite sensible"
+    " mmol mol umol meq g mg ng dl ml ul giga"
 )
 """What laboratories write around a name without changing what is measured."""
 _PHRASES: Final = tuple(

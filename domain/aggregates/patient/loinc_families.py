@@ -38,7 +38,7 @@ def _family(codes: str, names: str, apart: str = "", others: str = "", unsure: s
     )  # fmt: skip
 
 
-_QUOTIENTS = "rapport ratio excretion fractionnelle gradient transtubulaire ttkg"
+_QUOTIENTS = "excretion fractionnelle transtubulaire ttkg"
 _ANTIBODIES = "anti anticorps autoanticorps ac recepteur recepteurs antirecepteur"
 
 FAMILIES: tuple[Family, ...] = (
@@ -47,17 +47,19 @@ FAMILIES: tuple[Family, ...] = (
         "potassium, potass, kaliemie, potassemie, k, k+",
         "2828-2 2829-0",
         f"vitamine vit ras anti antigene facteur losartan {_QUOTIENTS}",
+        "apport apports",
     ),
     _family(
         "2951-2 2947-0 77139-4 32717-1",
         "sodium, natremie, na, na+",
         "2955-3 2956-1",
         f"losartan {_QUOTIENTS}",
+        "apport apports",
     ),
     _family(
         "6301-6 34714-6 46418-0 38875-1",
-        "inr, international normalized ratio, rapport international normalise,"
-        " rapport normalise international",
+        "inr, inr ratio, ratio inr, international normalized ratio,"
+        " rapport international normalise, rapport normalise international",
     ),
     _family(
         "718-7 20509-6 30313-1",
