@@ -60,9 +60,9 @@ from releve.domain.commands import (
     StopMedication,
     ValidateEntry,
 )
-from releve.domain.events import Channel, Source
+from releve.domain.events import Channel, Payload, Source
 from releve.domain.values import Concept, Quantity, Reaction
-from support.given import AVAL, Given, Told, entry, given
+from support.given import AVAL, STREAM, Given, Told, entry, given, named
 from support.treated import ASTHMA, IDENTITY, RAMIPRIL, WRONG, active
 
 PENICILLIN = Concept(text="Pénicilline")
@@ -500,6 +500,22 @@ def test_only_what_is_in_error_is_reinstated() -> None:
     given(IDENTITY, active(), wrong).when(empty).invalid("missing-field", field="reason")
 
 
+def test_what_a_document_brought_does_not_come_back_while_another_record_has_it() -> None:
+    mark, elsewhere = MarkEntryInError(entry=entry(3), reason="Si"), named("another record")
+    refusal = Told(EntryValidated(verdict="refused"), target=entry(2))
+    wrong = Told(WRONG, target=entry(2))
+    back = ReinstateEntry(entry=entry(2), reason="Si, bien ce dossier")
+    for told, command in ((wrong, back), (refusal, mark)):
+        record = given(IDENTITY, active(), told)
+        record.when(command, document_with=elsewhere).refused("document-elsewhere", field="entry")
+        for here in (None, STREAM):
+            assert record.when(command, document_with=here).refusal is None
+    said = given(IDENTITY, active()).when(
+        MarkEntryInError(entry=entry(2), reason="Autre patient"), document_with=elsewhere
+    )
+    assert said.refusal is None
+
+
 def test_a_reinstatement_does_not_make_two_of_one() -> None:
     wrong = Told(WRONG, target=entry(2))
     command = ReinstateEntry(entry=entry(2), reason="Si, bien ce dossier")
@@ -507,6 +523,30 @@ def test_a_reinstatement_does_not_make_two_of_one() -> None:
     given(IDENTITY, allergic(), wrong, allergic()).when(command).refused("allergy-already-active")
     death = DeathRecorded(date="2026-11-20", source="Mairie")
     given(IDENTITY, death, wrong, death).when(command).refused("written-again", field="entry")
+
+
+@pytest.mark.parametrize(
+    ("one", "over", "again", "code"),
+    [
+        (active(), ProblemRevised(clinical_status="resolved"),
+         ProblemRevised(clinical_status="active"), "problem-already-active"),
+        (allergic(), AllergyRevised(verification="refuted"),
+         AllergyRevised(verification="confirmed"), "allergy-already-active"),
+    ],
+    ids=["problem", "allergy"],
+)  # fmt: skip
+def test_taking_back_how_one_ended_does_not_make_two_of_one(
+    one: Payload, over: Payload, again: Payload, code: str
+) -> None:
+    ended = Told(over, target=entry(2))
+    mark = MarkEntryInError(entry=entry(3), reason="Autre patient")
+    given(IDENTITY, one, ended, one).when(mark).refused(code, field="entry")
+    assert given(IDENTITY, one, ended).when(mark).refusal is None
+    both = (one, ended, one, Told(WRONG, target=entry(4)))
+    assert given(IDENTITY, *both).when(mark).refusal is None
+    back = (one, ended, Told(again, target=entry(2)), Told(WRONG, target=entry(4)), one)
+    reinstate = ReinstateEntry(entry=entry(4), reason="Si")
+    given(IDENTITY, *back).when(reinstate).refused(code, field="entry")
 
 
 def test_a_correction_is_not_itself_marked_in_error() -> None:

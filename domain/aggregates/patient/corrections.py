@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient import allergies, problems
-from releve.domain.aggregates.patient.allergies import AllergyRecorded, allergy_in_force
+from releve.domain.aggregates.patient.allergies import (
+    AllergyRecorded,
+    AllergyRevised,
+    allergy_in_force,
+    current_allergies,
+)
 from releve.domain.aggregates.patient.death import DeathRecorded, death_of
 from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.identity import Registered
-from releve.domain.aggregates.patient.problems import ProblemRecorded, problem_in_force
+from releve.domain.aggregates.patient.problems import (
+    ProblemRecorded,
+    ProblemRevised,
+    current_problems,
+    problem_in_force,
+)
 from releve.domain.aggregates.patient.record import Fold, Patient
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import MarkEntryInError, ReinstateEntry
@@ -55,7 +66,11 @@ FOLDS: dict[type[Payload], Fold] = {EntryMarkedInError: _marked, EntryReinstated
 
 
 def mark_in_error(patient: Patient, command: MarkEntryInError, ctx: Context) -> tuple[Fact, ...]:
-    """Any entry but the identity and a correction, once, with a reason."""
+    """Any entry but the identity and a correction, once, with a reason.
+
+    Not while what it takes back would make a problem or an allergy active a second time, nor a
+    refusal of what a document brought that belongs to another record since.
+    """
     entry = patient.entries.get(command.entry)
     if entry is None or isinstance(
         entry.payload, Registered | EntryMarkedInError | EntryReinstated
@@ -75,6 +90,14 @@ def mark_in_error(patient: Patient, command: MarkEntryInError, ctx: Context) -> 
             "Relire le dossier.",
             field="entry",
         )
+    if entry.payload == EntryValidated(verdict="refused") and ctx.document_with not in (
+        None,
+        patient.id,
+    ):
+        raise _document_elsewhere()  # taking a refusal back reinstates the line
+    _refuse_second_active(
+        patient, replace(patient, in_error=patient.in_error | {command.entry}), entry
+    )
     return (
         Fact(
             EntryMarkedInError(harm=command.harm),
@@ -87,7 +110,8 @@ def mark_in_error(patient: Patient, command: MarkEntryInError, ctx: Context) -> 
 def reinstate_entry(patient: Patient, command: ReinstateEntry, ctx: Context) -> tuple[Fact, ...]:
     """Only what is marked in error, for a reason; it comes back with its first author and time.
 
-    Not while something was written since that it would contradict.
+    Not while something was written since that it would contradict, nor while the document that
+    brought it belongs to another record.
     """
     entry = patient.entries.get(command.entry)
     if entry is None or command.entry not in patient.in_error:
@@ -98,18 +122,14 @@ def reinstate_entry(patient: Patient, command: ReinstateEntry, ctx: Context) -> 
             "Relire le dossier.",
             field="entry",
         )
+    if ctx.document_with not in (None, patient.id):
+        raise _document_elsewhere()
     reason = words(command.reason, field="reason", limit=400)
-    system = entry.envelope.source.system
     if not patient.is_replaced(command.entry):
+        _refuse_second_active(
+            patient, replace(patient, in_error=patient.in_error - {command.entry}), entry
+        )
         match entry.payload:
-            case ProblemRecorded():
-                problems.refuse_second_active(
-                    patient, problem_in_force(patient, entry), system, but=entry, field="entry"
-                )
-            case AllergyRecorded():
-                allergies.refuse_second_active(
-                    patient, allergy_in_force(patient, entry), system, but=entry, field="entry"
-                )
             case DeathRecorded() if death_of(patient) is not None:
                 raise _replaced_since()
             case EntryValidated() if entry.envelope.target is not None and any(
@@ -117,6 +137,38 @@ def reinstate_entry(patient: Patient, command: ReinstateEntry, ctx: Context) -> 
             ):
                 raise _replaced_since()
     return (Fact(EntryReinstated(), target=command.entry, reason=reason),)
+
+
+def _refuse_second_active(patient: Patient, after: Patient, corrected: Event) -> None:
+    """Refuse a correction that makes a problem or an allergy active beside one of its kind."""
+    named = corrected.event_id
+    if isinstance(corrected.payload, ProblemRevised | AllergyRevised):
+        named = corrected.envelope.target or named
+    event = after.entries.get(named)
+    if event is None or not after.stands(event) or any(after.newer_than(named)):
+        return
+    system = event.envelope.source.system
+    match event.payload:
+        case ProblemRecorded() if not any(one is event for one in current_problems(patient)):
+            problems.refuse_second_active(
+                after, problem_in_force(after, event), system, but=event, field="entry"
+            )
+        case AllergyRecorded() if not any(one is event for one in current_allergies(patient)):
+            allergies.refuse_second_active(
+                after, allergy_in_force(after, event), system, but=event, field="entry"
+            )
+        case _:
+            pass
+
+
+def _document_elsewhere() -> Refused:
+    return refuse(
+        "document-elsewhere",
+        "Cette entrée n'est pas rétablie.",
+        "Le document dont elle vient est rattaché à un autre dossier.",
+        "Si elle est bien de ce patient, rattacher d'abord le document à ce dossier.",
+        field="entry",
+    )
 
 
 def _replaced_since() -> Refused:
