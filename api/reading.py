@@ -38,9 +38,9 @@ def patient_at(services: Services, patient: UUID) -> PatientAt:
     return found
 
 
-def timeline_of(services: Services, patient: UUID) -> list[TimelineEntry]:
-    """Every entry of a record, newest first, read from the ledger itself."""
-    return entries_of(services.reader.stream(patient))[::-1]
+def timeline_of(services: Services, patient: UUID, last: int | None = None) -> list[TimelineEntry]:
+    """Every entry of a record, or its ``last`` ones, newest first, read from the ledger itself."""
+    return entries_of(services.reader.stream(patient, last=last))[::-1]
 
 
 def rules_of(directory: Directory) -> Rules:

@@ -8,12 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.acting import perform
 from releve.api.gate import Granted, Guard, Submission, authorise, identifier, may, services_of
 from releve.api.pages import forms, views
 from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import see
+from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
 from releve.api.reading import timeline_of
 from releve.domain.commands import COMMANDS
@@ -86,18 +86,17 @@ def _signed(
         data["late_reason"] = reason
     if not form.wrong:
         try:
-            perform(
+            fresh = perform_once(
                 services_of(request),
                 granted,
                 COMMANDS[command].parse(data),
+                form,
                 client_key=form.key or forms.new_key(),
-                target=granted.patient,
-                seen_position=form.position,
             )
         except ReleveError as error:
             form.refused(problem_for(error), {"reason": control})
         else:
-            return see(f"/patients/{granted.patient}#fil", fait=_SAID[place])
+            return see(f"/patients/{granted.patient}#fil", fait=_SAID[place] if fresh else DONE)
     form.key = form.key or forms.new_key()
     reading = authorise(
         services_of(request), granted.principal, Action.READ_CLINICAL, "patient", granted.patient

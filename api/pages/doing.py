@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.acting import ACTIONS, authorise_command, perform
+from releve.api.acting import ACTIONS, authorise_command
 from releve.api.entry_kinds import kind_of
 from releve.api.gate import (
     Granted,
@@ -19,23 +19,24 @@ from releve.api.gate import (
     late_moment,
     services_of,
 )
-from releve.api.pages import forms, result_views, views
+from releve.api.pages import beside, forms, result_views, views
 from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.act_data import begun, carried, data_of, options_of, result_of_entry
 from releve.api.pages.acts import ACTS, Act
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import moment, see
+from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
 from releve.api.reading import timeline_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
-from releve.projections.patient_summary import PatientSummary
+from releve.projections.patient_summary import PatientSummary, Result
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
 
 Reading = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
-BOARDS: Final = {"resultats": "/resultats", "points": "/points"}
+BOARDS: Final = {"resultats": "/resultats", "points": "/points", "releve": "/releve"}
 """Where to go back to, beside the patient's own pages: a closed list."""
 
 
@@ -114,13 +115,12 @@ def _done(
     if not form.wrong:
         try:
             command = COMMANDS[act.command].parse(data)
-            perform(
+            fresh = perform_once(
                 services,
                 authorise_command(services, principal, command, granted.patient),
                 command,
+                form,
                 client_key=f"{form.key}.{word}.{entry or ''}",
-                target=granted.patient,
-                seen_position=form.position,
             )
         except RequestRefused:
             if not late:
@@ -132,7 +132,9 @@ def _done(
             form.refused(problem_for(error), {each.name: each.name for each in act.fields})
         else:
             board = BOARDS.get(form.value("retour"))
-            return see(board or f"/patients/{granted.patient}{act.back}", fait=act.done)
+            return see(
+                board or f"/patients/{granted.patient}{act.back}", fait=act.done if fresh else DONE
+            )
     return _page(request, granted, word, act, entry, form, late=late, status=422)
 
 
@@ -178,10 +180,22 @@ def _page(
                 for line in summary.slot("medications") if line.current
             ],
             "late": late or bool(form.error("late_reason")),
+            "beside": _beside(request, granted, record, result)
+            if result and act.command == "review-result"
+            else None,
             "back": BOARDS.get(form.value("retour")) or f"/patients/{granted.patient}{act.back}",
         }  # fmt: skip
 
     return patient_page(request, granted, "act.html", content, status=status)
+
+
+def _beside(request: Request, granted: Granted, record: Opened, result: Result) -> dict[str, Any]:
+    """What a result is read against: its earlier values, then the record."""
+    thread = timeline_of(services_of(request), granted.patient, beside.READ_BACK)
+    shown = beside.record(
+        record.summary, thread, record.at, granted.centre, record.directory
+    )  # fmt: skip
+    return shown | {"results": beside.earlier_values(result, record.summary, record.at)}
 
 
 def _quoted(

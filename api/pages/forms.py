@@ -51,6 +51,8 @@ class Form:
     """What others wrote on the record since the form was opened."""
     flagged: Sequence[UUID] = ()
     """Patients among whom the author must choose first."""
+    again: str = ""
+    """The hour at which the same person recorded the very same already, once that is known."""
     kept: bool = False
     """Sent by the Enter key: shown again as it was typed, nothing done."""
 

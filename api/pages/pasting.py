@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.acting import perform
 from releve.api.gate import Granted, Guard, Submission, authorise, may, services_of
 from releve.api.pages import forms, views
 from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import see
+from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import problem_for
 from releve.api.reading import timeline_of
 from releve.domain.commands import COMMANDS
@@ -59,19 +59,18 @@ def paste(request: Request, granted: Pasting, submitted: Submission) -> Response
         data["late_reason"] = form.value("late_reason").strip()
     if not form.wrong:
         try:
-            perform(
+            fresh = perform_once(
                 services_of(request),
                 granted,
                 COMMANDS["sign-note"].parse(data),
+                form,
                 client_key=form.key,
-                target=granted.patient,
-                seen_position=form.position,
                 channel="paste",
             )
         except ReleveError as error:
             form.refused(problem_for(error), {"subjective": "texte"})
         else:
-            return see(f"/patients/{granted.patient}#fil", fait="note-collee")
+            return see(f"/patients/{granted.patient}#fil", fait="note-collee" if fresh else DONE)
     return _page(request, granted, form, status=422)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.acting import ACTIONS, perform
+from releve.api.acting import ACTIONS
 from releve.api.disclosure import show_clinical
 from releve.api.gate import (
     Granted,
@@ -26,6 +26,7 @@ from releve.api.pages.acts import ACTS, line_acts
 from releve.api.pages.correcting import NOTE, correctable
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import problem_for, refuse
 from releve.api.reading import patient_at, rules_of
 from releve.domain.commands import COMMANDS
@@ -259,18 +260,17 @@ def _done(
     """Perform one small form's command, then show the page; or the page with what is wrong."""
     if not form.wrong:
         try:
-            perform(
+            fresh = perform_once(
                 services_of(request),
                 granted,
                 COMMANDS[command].parse(data),
+                form,
                 client_key=form.key or forms.new_key(),
-                target=granted.patient,
-                seen_position=form.position,
             )
         except ReleveError as error:
             form.refused(problem_for(error), names)
         else:
-            return see(back or f"/patients/{granted.patient}{anchor}", fait=said)
+            return see(back or f"/patients/{granted.patient}{anchor}", fait=said if fresh else DONE)
     form.key = form.key or forms.new_key()
     reading = authorise(
         services_of(request), granted.principal, Action.READ_CLINICAL, "patient", granted.patient

@@ -14,6 +14,7 @@ from releve.projections import wording
 from releve.projections.dates import french
 from releve.projections.patient_summary import Line, PatientSummary, Result
 from releve.projections.summary_corrections import item_of
+from releve.projections.summary_results import announced_otherwise
 
 TONE: Final[Mapping[str, str]] = {
     "to-review": "late", "expected-late": "late", "to-inform": "warn", "partial": "warn",
@@ -55,6 +56,7 @@ def result_view(result: Result, summary: PatientSummary, at: Moment) -> dict[str
         "references": any(row["reference"] for row in rows),
         "corrected": result.corrected_after_review and result.review is None,
         "previous_reader": before.author if before else "",
+        "announced": announced_otherwise(summary, result),
         "to_validate": result.validation == "to-validate",
         "review": _step(result.review, _read(result.review)) if result.review else None,
         "informed": _step(result.informed, _told(result.informed)) if result.informed else None,
@@ -119,6 +121,13 @@ def _rows(versions: list[Line]) -> list[dict[str, Any]]:
         texts = [cell["text"] for cell in row["cells"] if cell is not None]
         row["changed"] = len(set(texts)) > 1 or None in row["cells"]
     return list(found.values())
+
+
+def value_text(said: Mapping[str, Any]) -> str:
+    """The value of one line of a result, and what its source says of it: ``5,9 mmol/L (haut)``."""
+    cell = _cell(said)
+    text: str = cell["text"]
+    return f"{text} ({cell['flag']})" if cell["flag"] else text
 
 
 def _cell(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,7 @@ DONE: Final[Mapping[str, str]] = {
     "sans-medecin": "Jours sans médecin notés : le référent répond.",
     "lieu": "Lieu de soins ajouté.",
     "agenda": "Agenda repris.",
+    "deja-fait": "C’était déjà enregistré : rien n’a été ajouté une seconde fois.",
 }
 """What a redirect may say was done: words from a closed list, never text from the address."""
 

@@ -8,16 +8,16 @@ from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from releve.api.acting import perform
 from releve.api.entry_kinds import kind_of
 from releve.api.gate import Granted, Guard, Submission, authorise, instant, services_of
-from releve.api.pages import forms, measures, views
+from releve.api.pages import beside, forms, measures, views
 from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import ITEM_KINDS
 from releve.api.pages.shell import moment, see
+from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import Overloaded, Overtaken, RequestRefused, problem_for
-from releve.api.reading import patient_at, rules_of
+from releve.api.reading import patient_at, rules_of, timeline_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections import wording
@@ -60,13 +60,20 @@ def record(request: Request, granted: Consulting, submitted: Submission) -> Resp
 
 
 def _consultation(request: Request, granted: Granted, form: Form, status: int = 200) -> Response:
+    services = services_of(request)
+    at, directory = moment(request, granted.principal), services.directory.load()
+
     def content(summary: PatientSummary) -> dict[str, Any]:
         return {
             "modes": MODES,
             "measures": measures.OPTIONS,
             "item_kinds": ITEM_KINDS,
             "late": _is_late(granted) or bool(form.error("late_reason")),
-        }
+            "beside": beside.record(
+                summary, timeline_of(services, granted.patient, beside.READ_BACK), at,
+                granted.centre, directory,
+            ),
+        }  # fmt: skip
 
     return _shown(request, granted, form, "consultation.html", content, status)
 
@@ -314,14 +321,13 @@ def _signed(
         )
         return None
     try:
-        perform(
+        fresh = perform_once(
             services,
             exact,
             COMMANDS[command].parse(data),
+            form,
             client_key=form.key or forms.new_key(),
-            target=granted.patient,
             expected_version=form.version,
-            seen_position=form.position,
         )
     except Overtaken as meanwhile:
         form.arrived = meanwhile.arrived
@@ -335,7 +341,7 @@ def _signed(
         form.refused(problem_for(error), names)
         form.flagged = error.patients if isinstance(error, Overloaded) else ()
     else:
-        return see(f"/patients/{granted.patient}", fait=said)
+        return see(f"/patients/{granted.patient}", fait=said if fresh else DONE)
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from support.web import FORM, Web, hidden, key, submit
@@ -170,3 +171,80 @@ def test_an_empty_read_back_says_so_on_top_and_leads_back_to_its_card(
     base, _, anchor = card.partition("#")
     assert done.headers["location"] == f"{base}?fait=restitution#{anchor}"
     assert f'id="{anchor}"' in doctor.get(base).text
+
+
+def posted(doctor: TestClient, address: str, fields: dict[str, str], **typed: str) -> Response:
+    return doctor.post(address, data={**fields, "signer": "1", **typed}, headers=FORM)
+
+
+def test_the_same_again_is_told_and_recorded_only_when_it_is_meant(
+    web: Web, doctor: TestClient, page: str
+) -> None:
+    address = f"{page}/gestes/appel"
+    typed = {"channel": "phone", "outcome": "no-answer"}
+    first = hidden(doctor.get(address), address)
+    before = version(web, page)
+    assert posted(doctor, address, first, **typed).status_code == 303
+    resent = posted(doctor, address, first, **typed)  # the same page, sent twice
+    assert resent.headers["location"].partition("fait=")[2].startswith("deja-fait")
+    opened_anew = hidden(doctor.get(address), address)  # the browser's Back
+    told = posted(doctor, address, opened_anew, **typed)
+    assert told.status_code == 422
+    assert "exactement ceci à 8" in html.unescape(told.text)
+    assert 'name="encore"' in told.text
+    assert version(web, page) == before + 1
+    again = posted(doctor, address, hidden(told, address), encore="oui", **typed)
+    assert again.status_code == 303
+    other = posted(doctor, address, first, channel="phone", outcome="reached")
+    assert "avec d’autres mots" in html.unescape(other.text)  # its key names the first request
+    assert posted(doctor, address, hidden(other, address), channel="phone",
+                  outcome="reached").status_code == 303  # fmt: skip
+    assert version(web, page) == before + 3
+
+
+def test_a_new_row_is_what_the_page_comes_back_to(doctor: TestClient, page: str) -> None:
+    for end, group, name in (
+        ("/consultation", "medications", ".text"),
+        ("/consultation", "observations", ".code"),
+        ("/transmission", "actions", ""),
+    ):
+        address = page + end
+        shown = doctor.get(address)
+        to = re.search(rf'value="{group}" formnovalidate formaction="([^"]+)"', shown.text)
+        assert to is not None
+        base, _, anchor = to[1].partition("#")
+        assert base == address
+        assert f'id="{anchor}"' not in shown.text
+        typed = {**hidden(shown, address), "ajouter": group, "reason": "Toux"}
+        added = doctor.post(base, data=typed, headers=FORM)
+        assert f'id="{anchor}"' in added.text, anchor
+        assert anchor.startswith(f"{group}[")
+        assert anchor.endswith(name)
+
+
+def test_nobody_writes_blind(doctor: TestClient, machine: TestClient, page: str) -> None:
+    write(machine, page, "record-problem", concept={"text": "Insuffisance cardiaque"})
+    write(machine, page, "start-medication", concept={"text": "Spironolactone 25 mg"},
+          start="2026-10-01")  # fmt: skip
+    write(machine, page, "sign-note", plan="Contrôler le potassium jeudi")
+    code = {"text": "Potassium", "codings": [{"system": "http://loinc.org", "code": "2823-3"}]}
+
+    def potassium(value: str, **more: str) -> str:
+        quantity = {"value": value, "unit": "mmol/L", "code": "mmol/L"}
+        line = {"code": code, "value": quantity, "reference_range": "3,5 à 5,1"}
+        return write(machine, page, "receive-result", status="final", title="Ionogramme",
+                     lines=[line], **more)[0]  # fmt: skip
+
+    potassium("5.4", occurred_at="2026-11-16T08:00:00+01:00")
+    newest = potassium("6.1")
+    written = doctor.get(f"{page}/consultation").text
+    read = doctor.get(f"{page}/gestes/relire/{newest}").text
+    for shown in (written, read):
+        aside = html.unescape(shown[shown.index("<aside") :])
+        for said in ("Insuffisance cardiaque", "Spironolactone 25 mg", "jeudi", "Points ouverts",
+                     "Allergies"):  # fmt: skip
+            assert said in aside, said
+    aside = html.unescape(read[read.index("<aside") :])
+    assert "5,4 mmol/L" in aside
+    assert "6,1 mmol/L" not in aside
+    assert "3,5 à 5,1" in html.unescape(read)
