@@ -17,6 +17,9 @@ from releve.security.identity import Persona
 SHOWN = timedelta(weeks=6)
 """How far back stints have a persona of their own."""
 
+FRESH = timedelta(seconds=1)
+"""Every request asks who asks: the people of a moment ago are those of now."""
+
 AUDITOR = UUID("6b1f9a52-7c1e-8d0a-9a54-2f6e3c1d0a01")
 """The demo auditor is nobody's colleague: a fixed id, of no practitioner's stream."""
 
@@ -48,8 +51,17 @@ def alias(directory: Directory, now: datetime, name: str, *, centre: UUID | None
 def source(
     directory: Callable[[], Directory], clock: Callable[[], datetime]
 ) -> Callable[[], Iterable[Persona]]:
-    """What the demo's identity provider asks for its personas."""
-    return lambda: personas(directory(), clock())
+    """What the demo's identity provider asks for its personas; the same ones for a second."""
+    last: tuple[Directory, datetime, tuple[Persona, ...]] | None = None
+
+    def known() -> tuple[Persona, ...]:
+        nonlocal last
+        place, now = directory(), clock()
+        if last is None or last[0] is not place or abs(now - last[1]) > FRESH:
+            last = place, now, personas(place, now)
+        return last[2]
+
+    return known
 
 
 _PURPOSES = {
