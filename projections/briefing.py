@@ -451,7 +451,7 @@ def _one_liner(summary: PatientSummary, view: Viewpoint, rules: Rules) -> dict[s
     said = first_instant(spoken.line.as_of, spoken.line.zone) or spoken.line.recorded_at
     greyed = said.date() < view.day - timedelta(days=rules.stale_days[level])
     newer = spoken.older_than
-    older = f"antérieur à : {clipped(newer.text, 6)}" if newer else None
+    older = f"écrit avant : {clipped(newer.text, 6)}" if newer else None
     return _sourced(spoken.line, text=text, older_than=older, greyed=greyed)
 
 

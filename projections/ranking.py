@@ -123,7 +123,16 @@ def extract(summary: PatientSummary) -> PatientSummary:
         fired=[*summary.firing, *summary.older_measures],
         opinions=[line for line in summary.opinions if line.current and line.target in shown],
         appointments=_to_come(summary),
-        told=[line for line in (summary.ins, summary.death, summary.summary_review) if line],
+        told=[
+            line
+            for line in (
+                summary.ins,
+                summary.death,
+                summary.summary_review,
+                summary.contact_details,
+            )
+            if line
+        ],
     )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, Submission, authorise, may, services_of
+from releve.api.gate import Granted, Guard, Submission, allowed, authorise, may, services_of
 from releve.api.issuing import edition_of_the_day, issue_now
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
+from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.pages.since_edition import changed_since, read_since, telephone
 from releve.api.problems import refuse
 from releve.domain.commands import COMMANDS
 from releve.projections.briefing import Card
@@ -83,6 +86,7 @@ def briefing(request: Request, granted: Reading, tout: int = 0) -> Response:
             for patient in dict.fromkeys(
                 [card["patient"] for each in content["sections"] for card in each["cards"]]
                 + [row["patient"] for each in content["beside"] for row in each["rows"]]
+                + [row["patient"] for row in (content["delta"] or {"rows": ()})["rows"]]
             )
             if patient
         ],
@@ -116,6 +120,9 @@ class _Shown:
         self.may_answer = may(self.services, granted, Action.READ_BACK)
         self.may_judge = granted.principal.role in COMMANDS["validate-entries"].roles and may(
             self.services, granted, Action.WRITE_CLINICAL
+        )
+        self.can = acts_of(
+            granted.principal.role, allowed(self.services, granted, {Action.REVIEW_RESULT})
         )
         self.names = self.services.records.shared_names(line.centre)
 
@@ -173,6 +180,13 @@ class _Shown:
         )
         newer = {card["patient"] for card in now}
         kept = [card for card in self.edition.opened() if card and card["patient"] not in newer]
+        for card in now:
+            card["fresh"] = True
+        rules = self.edition.rules
+        for card in kept:
+            card["read"] = read_since(
+                card, self.summaries.get(UUID(card["patient"])), rules, self.at
+            )
         # An unread critical value comes before a patient who was known to be unstable.
         return sorted([*now, *kept], key=lambda card: not _is_alarming(card))
 
@@ -233,8 +247,9 @@ class _Shown:
         if card["one_liner"]:
             card["one_liner"]["as_of_text"] = views.day_and_hour(card["one_liner"]["as_of"], zone)
         answered, form = self._answer(card, live)
+        read: dict[str, str] = card.get("read", {})
         return {
-            "results": [],
+            "fresh": False,
             "questions": [],
             "opinions": [],
             "death": None,
@@ -243,8 +258,9 @@ class _Shown:
             **card,
             "alarms": [
                 {
-                    "text": alarm_line(line),
-                    "critical": line["critical"],
+                    "text": line["text"] if line["entry"] in read else alarm_line(line),
+                    "read": read.get(line["entry"], ""),
+                    "href": self._to_read(card, line) if line["entry"] not in read else "",
                     "origin": f"{views.day_and_hour(line['as_of'], zone)} · {line['author']}"
                     f" · {line['source']}",
                 }
@@ -265,9 +281,27 @@ class _Shown:
             "closed": self._closed(card, live),
             "answered": answered,
             "form": form,
+            "phone": telephone(live) if _calls(card) else "",
+            "why": [
+                _READ_SINCE if read and not _is_alarming(card) and word == _UNREAD else word
+                for word in card["why"]
+            ],
+            "results": [
+                {"critical": False, **line, "href": self._to_read(card, line)}
+                for line in card.get("results", ())
+                if line["corrected_for_reader"] or not line["alarm"]  # told above
+            ],
             "read_back_asked": self._asked(card),
             "take_kind": self._take_kind(live),
         }
+
+    def _to_read(self, card: Card, line: Mapping[str, Any]) -> str:
+        """Where a result is read, or told, by somebody who may; the lines to judge otherwise."""
+        patient = f"/patients/{card['patient']}"
+        if not line.get("status"):
+            return f"{patient}/a-valider" if self.may_judge else ""
+        act = "prevenu" if line.get("state") == "to-inform" else "relire"
+        return f"{patient}/gestes/{act}/{line['entry']}?retour=releve" if act in self.can else ""
 
     def _closed(self, card: Card, live: PatientSummary | None) -> set[str]:
         """Items of the card that were closed since."""
@@ -309,22 +343,19 @@ class _Shown:
         return self.edition.position if self.edition else -1
 
     def _delta(self) -> dict[str, Any] | None:
-        """Patients with something newer than the edition, one's own answers aside."""
+        """Patients with something newer than the edition, gravest first."""
         if self.edition is None:
             return None
-        changed = sorted(
-            (each for each in self.summaries.values() if each.position > self.edition.position),
-            key=lambda each: each.full_name(),
+        editions = self.services.editions
+        return changed_since(
+            self.summaries,
+            self.edition.position,
+            self.edition.issued_at,
+            editions.seen_from(self.directory, self.line.stint, self.at.now),
+            self.edition.rules,
+            self.names,
+            self.at,
         )
-        if not changed:
-            return None
-        local = self.edition.issued_at.astimezone(zone_of(self.at.zone))
-        names = ", ".join(each.full_name() for each in changed[:4])
-        return {
-            "count": len(changed),
-            "since": french_hour(local),
-            "names": names + (f" et {len(changed) - 4} de plus" if len(changed) > 4 else ""),
-        }
 
     def _alarms(self) -> list[str]:
         """What makes the page less than it should be, said first."""
@@ -366,8 +397,12 @@ class _Shown:
         if centre:
             numbers = [*centre.phones]
             numbers += [(f"Astreinte : {each.name}", each.phone) for each in centre.on_call_chain]
-        replaced = f"vous remplacez {before.practitioner_name}" if before else "premier séjour ici"
+        own = self.line.practitioner == self.granted.principal.person
+        replaced = "premier séjour ici"
+        if before:
+            replaced = f"{'vous remplacez' if own else 'remplace'} {before.practitioner_name}"
         return {
+            "own": own,
             "predecessor": before.practitioner_name if before else "",
             "successor": after.practitioner_name if after else "",
             "colleagues": ", ".join(colleagues),
@@ -378,7 +413,22 @@ class _Shown:
 
 
 def _is_alarming(card: Card) -> bool:
-    return any(alarm["critical"] for alarm in card.get("alarms", ()))
+    """Whether a critical value of the card is still unread."""
+    read = card.get("read", {})
+    return any(alarm["critical"] and alarm["entry"] not in read for alarm in card.get("alarms", ()))
+
+
+def _calls(card: Card) -> bool:
+    """Whether the card asks for a call to the patient."""
+    return (
+        any(line.get("kind") == "call" for line in card["actions"])
+        or any(line.get("state") == "to-inform" for line in card.get("results", ()))
+        or bool(card.get("alarms"))
+    )
+
+
+_UNREAD: Final = "résultat critique non lu"
+_READ_SINCE: Final = "résultat critique, lu depuis l’édition"
 
 
 def _presence_of(mode: str) -> str:

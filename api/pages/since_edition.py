@@ -1,0 +1,103 @@
+"""What became of an edition's cards since it was issued: values read, records that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from releve.api.entry_kinds import kind_of
+from releve.api.pages import views
+from releve.projections.briefing import Card
+from releve.projections.critical_values import alarms
+from releve.projections.dates import french_hour, zone_of
+from releve.projections.patient_summary import Line, PatientSummary
+from releve.projections.ranking import Viewpoint, rank
+from releve.projections.records import plain_name
+from releve.projections.rule_release import Rules
+
+NAMED: Final = 4
+"""Changed records that the banner names; the rest is counted."""
+_REASONS: Final = 3
+
+
+def read_since(
+    card: Card, live: PatientSummary | None, rules: Rules, at: views.Moment
+) -> dict[str, str]:
+    """What was done with each alarm of a kept card that rings no more, by its entry.
+
+    ``lu à 8 h 42 par Dr Lenoir`` where the review is known, with its day when that is another.
+    """
+    kept = {line["entry"] for line in card.get("alarms", ())}
+    if live is None or not kept:
+        return {}
+    still = {str(alarm.entry) for alarm in alarms(live, rules)}
+    found = dict.fromkeys(kept - still, "jugé depuis l’édition")
+    for result in live.results:
+        versions = [str(each.entry_id) for each in result.versions]
+        for entry in found.keys() & versions:
+            now = result.received
+            if now is not None and str(now.entry_id) != entry:
+                found[entry] = "remplacé depuis par une autre version"
+            elif result.review is not None:
+                found[entry] = f"lu {_hour(result.review, at)} par {result.review.author}"
+    return found
+
+
+def _hour(line: Line, at: views.Moment) -> str:
+    local = line.recorded_at.astimezone(zone_of(at.zone))
+    hour = f"à {french_hour(local)}"
+    return hour if local.date() == at.day else f"le {local:%d/%m} {hour}"
+
+
+def changed_since(
+    summaries: Mapping[UUID, PatientSummary],
+    position: int,
+    issued_at: datetime,
+    view: Viewpoint,
+    rules: Rules,
+    shared_names: frozenset[str],
+    at: views.Moment,
+) -> dict[str, Any] | None:
+    """Records with something newer than the edition, gravest first, each with what is new.
+
+    None when nothing is. Two people of one name are told apart by their birth date.
+    """
+    changed = [each for each in summaries.values() if each.position > position]
+    if not changed:
+        return None
+    rows = []
+    for each in rank(changed, view, rules)[:NAMED]:
+        who = views.traits(each.summary, at)
+        twice = plain_name(who["name"]) in shared_names
+        rows.append(
+            {
+                "patient": who["id"],
+                "href": who["href"],
+                "name": who["name"],
+                "born": who["born"] if twice else "",
+                "what": ", ".join(_kinds(each.summary, position)) or "dossier modifié",
+            }
+        )
+    return {
+        "count": len(changed),
+        "since": french_hour(issued_at.astimezone(zone_of(at.zone))),
+        "rows": rows,
+        "rest": len(changed) - len(rows),
+    }
+
+
+def _kinds(summary: PatientSummary, position: int) -> Iterable[str]:
+    """What kinds of entries are newer, each once, the newest first."""
+    newer = [change for change in reversed(summary.changes) if change.position > position]
+    kinds = list(dict.fromkeys(kind_of(change.topic)[0].lower() for change in newer))
+    more = len(kinds) - _REASONS
+    return kinds[:_REASONS] + ([f"+{more}"] if more > 0 else [])
+
+
+def telephone(summary: PatientSummary | None) -> str:
+    """The patient's first number as it is to be dialled; empty where none is known."""
+    told = summary.contact_details if summary else None
+    phones = told.detail.get("phones", ()) if told is not None else ()
+    return str(phones[0][1]) if phones else ""
