@@ -13,19 +13,25 @@ from releve.domain.commands import Target
 
 if TYPE_CHECKING:
     from releve.api.acting import Performed
-    from releve.api.services import Services
 
 DESK: Final = frozenset({"coordinator", "secretary"})
 """Who writes on records without reading them."""
 
 
-def told(services: Services, role: str, target: Target, done: Performed) -> dict[str, Any]:
+def told(role: str, target: Target, done: Performed) -> dict[str, Any]:
     """The stream, the ids of its events, its version and the position to read it at.
 
-    On a patient's record the desk is told its own events only, the position of the first of them,
-    and null for the version.
+    Of what it writes on a record, or matches with one, the desk is told its own events only: null
+    for the position, whose next one would count what followed, and on a record for the version.
     """
     outcome = done.outcome
+    if role in DESK and target == "inbox":
+        return {
+            target: outcome.stream,
+            "event_ids": list(outcome.event_ids),
+            "version": outcome.version,
+            "position": None,
+        }
     if role not in DESK or target != "patient":
         return {
             target: outcome.stream,
@@ -34,12 +40,9 @@ def told(services: Services, role: str, target: Target, done: Performed) -> dict
             "position": done.position,
         }
     own = [event for event in outcome.events if event.envelope.author.role == role]
-    position = done.position
-    if position is not None and own:
-        position = services.reader.position_of(outcome.stream, own[0].originator_version)
     return {
         target: outcome.stream,
         "event_ids": [event.event_id for event in own],
         "version": None,
-        "position": position,
+        "position": None,
     }

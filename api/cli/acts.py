@@ -334,7 +334,7 @@ def speak_as(
         seen_position=services.feed.position(),
         attachments=originals,
     )
-    return told(services, principal.role, spec.target, done)
+    return told(principal.role, spec.target, done)
 
 
 _TARGETS: Mapping[Target, tuple[str, str]] = {

@@ -79,7 +79,7 @@ def _route(spec: CommandSpec, base: str) -> Callable[..., Response]:
             seen_position=seen_position(request),
         )
         outcome = done.outcome
-        content = told(services_of(request), granted.principal.role, spec.target, done)
+        content = told(granted.principal.role, spec.target, done)
         if granted.kind == "patient":
             beside = arrived_beside(services_of(request), granted, outcome, seen_position(request))
             content |= {"arrived": beside} if beside else {}

@@ -14,6 +14,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from releve.api.acting import settle
+from releve.api.answers import DESK
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, services_of, uploaded, uploads_of
 from releve.api.inbox import original, receive
@@ -81,7 +82,8 @@ def send(request: Request, sent: Sent) -> Response:
     """Send one document: its bytes as the body, or multipart with ``identity`` and ``title``.
 
     The bytes name the request: sent again they answer 200 and the same document. A file of several
-    patients becomes a document for each: ``others`` names those after the first.
+    patients becomes a document for each: ``others`` names those after the first. How much could be
+    read of it is content, which the desk is not told.
     """
     granted, raw, said = sent
     services, principal = services_of(request), granted.principal
@@ -97,14 +99,16 @@ def send(request: Request, sent: Sent) -> Response:
     positions = [settle(services, each.outcome) for each in (kept, *kept.others) if each.outcome]
     position = positions[-1] if positions else services.feed.position()
     fresh = not all(each.known for each in (kept, *kept.others))
+    blind = principal.role in DESK
+    position = None if blind else position
     body = {
         "inbox": kept.document,
         "others": [each.document for each in kept.others],
         "known": not fresh,
         "format": kept.read.format,
-        "coded_lines": kept.read.coded_lines,
-        "unmapped": len(kept.read.unmapped),
-        "warnings": len(kept.read.warnings),
+        "coded_lines": None if blind else kept.read.coded_lines,
+        "unmapped": None if blind else len(kept.read.unmapped),
+        "warnings": None if blind else len(kept.read.warnings),
         "position": position,
     }
     headers = {"Cache-Control": "no-store", "Location": f"/api/v1/inbox/{kept.document}"}

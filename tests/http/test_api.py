@@ -259,6 +259,34 @@ def open_centre(web: Web) -> str:
     return str(answer.json()["centre"])
 
 
+class TestWhatIsReadNow:
+    def test_a_death_is_said_with_who_the_patient_is(self, doctor: TestClient) -> None:
+        path = f"/api/v1/patients/{register(doctor)}"
+        assert doctor.get(path).json()["death"] is None
+        died = {"date": "2026-11-22", "source": "Famille"}
+        assert doctor.post(f"{path}/record-death", json=died, headers=key()).status_code == 201
+        for name in ("", "/summary"):
+            death = doctor.get(path + name).json()["death"]
+            assert (death["detail"]["date"], death["state"]) == ("2026-11-22", "current")
+        note = {"severity": "unstable", "severity_reason": "Dyspnée", "summary": "À revoir"}
+        refused = doctor.post(f"{path}/write-handover", json=note, headers=key())
+        assert (refused.status_code, refused.json()["code"]) == (422, "after-death")
+
+    def test_a_version_that_was_replaced_is_superseded(self, doctor: TestClient) -> None:
+        path = f"/api/v1/patients/{register(doctor)}"
+        for status, value in (("partial", "4.1"), ("final", "4.2"), ("corrected", "4.3")):
+            code = {"text": "Potassium",
+                    "codings": [{"system": "http://loinc.org", "code": "2823-3"}]}  # fmt: skip
+            line = {"code": code, "value": {"value": value, "unit": "mmol/L", "code": "mmol/L"}}
+            told = {"status": status, "title": "Ionogramme", "lines": [line], "report": "R1",
+                    "laboratory": "Laboratoire des Charmes"}  # fmt: skip
+            sent = doctor.post(f"{path}/receive-result", json=told, headers=key())
+            assert sent.status_code == 201, sent.text
+        (result,) = doctor.get(f"{path}/results").json()["results"]
+        states = [each["state"] for each in result["versions"]]
+        assert states == ["superseded", "superseded", "current"]
+
+
 class TestWhatIsNotReadBack:
     def test_a_result_dropped_by_the_office_answers_with_ids_alone(
         self, web: Web, doctor: TestClient

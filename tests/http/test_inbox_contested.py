@@ -17,7 +17,7 @@ from releve.domain.commands import MatchDocument
 from releve.domain.continuity import CommandContext, MatchedMeanwhile
 from releve.domain.events import Author
 from releve.fhir.received_document import ReadDocument, read_document
-from support.inbox import attached, match, odette, pdf, send
+from support.inbox import SAMPLES, attached, match, odette, pdf, send
 from support.web import Web, key
 
 pytestmark = pytest.mark.postgres
@@ -137,6 +137,24 @@ def test_the_same_words_about_two_patients_are_two_documents(web: Web, desk: Tes
     assert match(desk, one, first).status_code == 201
     assert match(desk, other, second).status_code == 201
     assert [len(attached(web, each, raw)) for each in (first, second)] == [1, 1]
+
+
+# Said once
+
+
+def test_a_one_liner_that_begins_with_the_title_is_the_title(web: Web) -> None:
+    doctor, raw = web.machine("present"), (SAMPLES / "hprim-structured.hpr").read_bytes()
+    document = send(doctor, raw)
+    said = line_of(web.services, UUID(document)).received
+    assert said.one_liner.startswith(said.title)
+    who = said.identity
+    assert who is not None
+    patient = odette(web, birth_name=who.birth_name or who.used_name, used_name=who.used_name,
+                     first_names=list(who.first_names) or [who.used_first_name],
+                     birth_date=who.birth_date, sex=who.sex, birth_place=None)  # fmt: skip
+    assert match(doctor, document, patient, confirmed=True).status_code == 201
+    (held,) = attached(web, patient, raw)
+    assert held.payload.title == said.one_liner
 
 
 # Two records

@@ -17,7 +17,7 @@ from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import ImportedEntry, MatchDocument
 from releve.domain.continuity import CommandContext
-from releve.domain.events import Author
+from releve.domain.events import Author, Event
 from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.records import read_patient
 from support.inbox import FINDING, ODETTE, SAMPLES, attached, match, odette, pdf, send
@@ -63,6 +63,12 @@ def test_a_pdf_is_matched_blind_and_kept_byte_for_byte(
 def test_the_desk_is_sent_no_byte_of_content(web: Web, desk: TestClient) -> None:
     raw = (SAMPLES / "cr-bio-final.xml").read_bytes()
     document = send(web.machine("coordinator"), raw, FINDING)
+    for who, told in ((desk, (None, None, None, None)), (web.machine("present"), ...)):
+        again = who.post("/api/v1/inbox", content=raw)
+        names = ("coded_lines", "unmapped", "warnings", "position")
+        said = tuple(again.json()[name] for name in names)
+        assert (said == told) if told is not ... else None not in said
+        assert ("releve-position" in again.headers) is (told is ...)
     browser = web.browser("coordinator")
     seen = [
         desk.get(f"/api/v1/inbox/{document}{part}") for part in ("", "/content", "/original")
@@ -172,11 +178,15 @@ def test_a_wrong_match_is_corrected_by_a_doctor(web: Web, desk: TestClient) -> N
     assert match(desk, document, right).json()["code"] == "already-matched"
     assert match(doctor, document, right, confirmed=True).json()["code"] == "still-on-record"
     (held,) = attached(web, wrong, raw)
-    marked = doctor.post(
-        f"/api/v1/patients/{wrong}/mark-entry-in-error",
-        json={"entry": str(held.event_id), "reason": "Autre patiente"},
-        headers=key(),
-    )
+
+    def corrected(command: str, patient: UUID, entry: Event) -> Any:
+        return doctor.post(
+            f"/api/v1/patients/{patient}/{command}",
+            json={"entry": str(entry.event_id), "reason": "Autre patiente"},
+            headers=key(),
+        )
+
+    marked = corrected("mark-entry-in-error", wrong, held)
     assert marked.status_code == 201, marked.text
     assert "Mauvais dossier" in web.browser("present").get(f"/arrivees/{document}").text
     assert "Mauvais dossier" not in web.browser("coordinator").get(f"/arrivees/{document}").text
@@ -187,6 +197,13 @@ def test_a_wrong_match_is_corrected_by_a_doctor(web: Web, desk: TestClient) -> N
     assert Repair(web.services).run_once() == 0
     again = desk.post("/api/v1/inbox", content=raw)
     assert (again.status_code, again.json()["inbox"]) == (200, document)
+    refused = corrected("reinstate-entry", wrong, held)
+    assert (refused.status_code, refused.json()["code"]) == (422, "document-elsewhere")
+    # Back where it was first: the document is delivered once more.
+    assert corrected("mark-entry-in-error", right, moved).status_code == 201
+    assert match(doctor, document, wrong, confirmed=True).status_code == 201
+    assert [event.event_id for event in attached(web, wrong, raw)][:-1] == [held.event_id]
+    assert "document-elsewhere" in corrected("reinstate-entry", right, moved).text
 
 
 def test_what_the_desk_sets_aside_stays_in_a_doctors_sight(web: Web, desk: TestClient) -> None:
