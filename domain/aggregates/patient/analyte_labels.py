@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 Certainty = Literal["surely", "perhaps"]
@@ -99,6 +100,12 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(_SIGN.findall(_DOTTED.sub(lambda found: found[0].replace(".", ""), plain)))
 
 
+@lru_cache(maxsize=1024)
+def _words_of_name(name: str) -> tuple[str, ...]:
+    """The words of a name of the tables, worked out once; never a label of somebody's record."""
+    return words_of(name)
+
+
 def telling(said: Iterable[str]) -> tuple[str, ...]:
     """The words of a label that tell what is measured, without those of every laboratory."""
     return tuple(word for word in said if word not in _NEUTRAL and not word.isdigit())
@@ -134,6 +141,8 @@ class Labels:
         ``asked`` are names of the asker's own, for what the table does not know: ``ASKED``.
         """
         spans = self._spans(said, asked)
+        if not spans:
+            return {}
         named = {
             place: [span for span in spans if span.place == place]
             for place in {span.place for span in spans}
@@ -153,15 +162,15 @@ class Labels:
             for name, place in self._index.get(word, ())
             if said[start : start + len(name)] == name
         ]
-        wanted = [words_of(name) for name in asked]
-        found += [
-            span
-            for start in range(len(said))
-            for name in wanted
-            if name and said[start : start + len(name)] == name
-            and not any(each.start <= start and start + len(name) <= each.end for each in found)
-            for span in [_Span(start, start + len(name), ASKED)]
-        ]  # fmt: skip
+        for name in map(_words_of_name, asked):
+            for start in range(len(said) - len(name) + 1) if name else ():
+                end = start + len(name)
+                if said[start:end] == name and not any(
+                    each.start <= start and end <= each.end for each in found
+                ):
+                    found.append(_Span(start, end, ASKED))
+        if not found:
+            return []
         found = [span for span in found if not any(_inside(span, other) for other in found)]
         found = [span for span in found if not _is_salt(span, said)]
         long = {span.place for span in found if said[span.start : span.end][0] not in _TERSE}
