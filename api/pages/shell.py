@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
@@ -15,12 +15,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from releve.api.disclosure import Disclosed
-from releve.api.gate import Principal, services_of
+from releve.api.gate import Principal, SignInNeeded, services_of, signed_in
 from releve.api.pages.views import Moment
 from releve.api.problems import NOT_AVAILABLE, Problem, RequestRefused
 from releve.domain.aggregates.health_centre import NO_DOCTOR
+from releve.domain.errors import ReleveError
 from releve.domain.values import NamedPerson
 from releve.projections import wording
+from releve.security.errors import SecurityError
 
 DONE: Final[Mapping[str, str]] = {
     "consultation": "Consultation signée.",
@@ -81,6 +83,11 @@ DONE: Final[Mapping[str, str]] = {
     "deja-fait": "C’était déjà enregistré : rien n’a été ajouté une seconde fois.",
 }
 """What a redirect may say was done: words from a closed list, never text from the address."""
+
+NOT_HERE: Final = "Cette page ou ce dossier n’est pas disponible."
+NOT_HERE_DO: Final = "Vérifier l’adresse, ou chercher le patient dans la liste."
+"""One answer for an address that was mistyped, a record that is not there and one that is not for
+the reader."""
 
 router = APIRouter()
 
@@ -268,9 +275,28 @@ def clinical_page(
 
 
 def error_page(request: Request, problem: Problem) -> Response:
-    """A problem as a page: the same bytes for a refusal and for what does not exist."""
-    body = _templates().get_template("message.html").render(around={"done": ""}, problem=problem)
+    """A problem as a page: the same for a refusal and for what does not exist.
+
+    Whoever is signed in keeps the bar, to go on from there: it depends on the reader alone. A
+    failure of ours does without it, since the bar is read from the directory.
+    """
+    principal = _whoever(request) if problem.status < 500 and problem.status != 401 else None
+    around = surroundings(request, principal) | {"done": ""} if principal else {"done": ""}
+    if problem.code == NOT_AVAILABLE.code:
+        problem = replace(problem, what=NOT_HERE, do=NOT_HERE_DO)
+    body = (
+        _templates()
+        .get_template("message.html")
+        .render(around=around, problem=problem, signed_in=principal is not None)
+    )
     return Response(body, problem.status, problem.headers(), media_type="text/html; charset=utf-8")
+
+
+def _whoever(request: Request) -> Principal | None:
+    try:
+        return signed_in(request)
+    except (SignInNeeded, RequestRefused, ReleveError, SecurityError):
+        return None
 
 
 def see(path: str, **query: str) -> RedirectResponse:

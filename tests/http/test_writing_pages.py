@@ -248,3 +248,24 @@ def test_nobody_writes_blind(doctor: TestClient, machine: TestClient, page: str)
     assert "5,4 mmol/L" in aside
     assert "6,1 mmol/L" not in aside
     assert "3,5 à 5,1" in html.unescape(read)
+
+
+def test_what_is_not_there_keeps_the_bar_and_says_nothing_more(
+    web: Web, doctor: TestClient
+) -> None:
+    """A mistyped address, an unknown record and one that is not for the reader: one answer."""
+    unknown = "00000000-0000-8000-8000-000000000000"
+    nowhere, nobody = doctor.get("/nimporte"), doctor.get(f"/patients/{unknown}")
+    forbidden = doctor.get("/audit")
+    assert [each.status_code for each in (nowhere, nobody, forbidden)] == [404] * 3
+    token = re.compile(r'name="jeton" value="[^"]+"')  # masked anew on each page
+    shown = {token.sub("", each.text) for each in (nowhere, nobody, forbidden)}
+    assert len(shown) == 1
+    said = html.unescape(nowhere.text)
+    assert "Cette page ou ce dossier n’est pas disponible." in said
+    assert '<nav aria-label="Principale">' in said
+    assert 'href="/patients"' in said
+    assert "<h1>404" not in said
+    stranger = web.client().get("/nimporte")
+    assert stranger.status_code == 404
+    assert "<nav" not in stranger.text
