@@ -275,13 +275,16 @@ def clinical_page(
 
 
 def error_page(request: Request, problem: Problem) -> Response:
-    """A problem as a page: the same for a refusal and for what does not exist.
+    """A problem as a page: the same bytes for a refusal and for what does not exist.
 
-    Whoever is signed in keeps the bar, to go on from there: it depends on the reader alone. A
-    failure of ours does without it, since the bar is read from the directory.
+    Whoever is signed in keeps the bar, to go on from there, but for the form to leave, whose
+    token is another on each page, and the hour of a demo. A failure of ours does without the bar,
+    since it is read from the directory.
     """
     principal = _whoever(request) if problem.status < 500 and problem.status != 401 else None
-    around = surroundings(request, principal) | {"done": ""} if principal else {"done": ""}
+    around: dict[str, Any] = {"done": ""}
+    if principal is not None:
+        around = surroundings(request, principal) | {"done": "", "token": "", "demo": False}
     if problem.code == NOT_AVAILABLE.code:
         problem = replace(problem, what=NOT_HERE, do=NOT_HERE_DO)
     body = (
