@@ -21,9 +21,10 @@ from releve.api.inbox import (
     proposals,
     undelivered,
 )
-from releve.domain.events import Source
+from releve.domain.events import Payload, Source
 from releve.domain.values import DocumentFormat, IdentityTraits, ResultLine
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document
+from releve.projections import wording
 from releve.projections.inbox import InboxLine, SourceState, source_states
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.results_board import unmatched_verdicts
@@ -74,7 +75,9 @@ class Sorting:
             "sender_told": line.sender_told,
             "aside": line.aside,
             "undelivered": bool(undelivered(self.services, line)),
-            "proposals": [_proposal(each, summaries[each.patient]) for each in found],
+            "proposals": [
+                _proposal(each, summaries[each.patient], received.identity) for each in found
+            ],
         }
 
     def urgent(self, line: InboxLine) -> bool:
@@ -125,7 +128,13 @@ def identity(said: IdentityTraits | None) -> dict[str, Any]:
     }
 
 
-def _proposal(found: Proposal, summary: PatientSummary) -> dict[str, Any]:
+_SHOWN: Final = ("birth_name", "first_names", "birth_date", "sex")
+"""Traits whose two values are shown side by side where they differ."""
+
+
+def _proposal(
+    found: Proposal, summary: PatientSummary, said: IdentityTraits | None
+) -> dict[str, Any]:
     who = summary.identity
     return {
         "patient": found.patient,
@@ -133,6 +142,11 @@ def _proposal(found: Proposal, summary: PatientSummary) -> dict[str, Any]:
         "birth_date": (who.birth_date or "") if who else "",
         "agreed": list(found.compared.agreed),
         "differing": list(found.compared.differing),
+        "values": {
+            each: {"document": getattr(said, each), "record": getattr(who, each)}
+            for each in found.compared.differing
+            if each in _SHOWN and said is not None and who is not None
+        },
         "fits": found.fits,
     }
 
@@ -145,6 +159,8 @@ def content(services: Services, line: InboxLine) -> dict[str, Any]:
     """Everything the document says, for who may read the record; its bytes are fetched apart."""
     received = line.received
     read = reread(services, line)
+    centre = services.directory.load().centre(line.centre)
+    zone = centre.zone if centre else "Europe/Paris"
     return {
         "title": received.title,
         "one_liner": received.one_liner,
@@ -156,7 +172,7 @@ def content(services: Services, line: InboxLine) -> dict[str, Any]:
         "results": [result(each) for each in received.results],
         "result_status": received.result_status or "",
         "coded_lines": received.coded_lines,
-        "entries": [_entry_text(each.payload) for each in read.entries] if read else [],
+        "entries": [_entry_text(each.payload, zone) for each in read.entries] if read else [],
         "text": read.text if read else "",
         "embedded": [each.media_type for each in read.embedded] if read else [],
         "unmapped": [{"path": each.path, "type": each.type} for each in received.unmapped],
@@ -182,13 +198,9 @@ def reread(services: Services, line: InboxLine) -> ReadDocument | None:
         return None
 
 
-def _entry_text(payload: Any) -> str:
-    """One coded line in the words of its source."""
-    for name in ("concept", "substance", "code", "vaccine", "title", "text"):
-        found = getattr(payload, name, None)
-        if found:
-            return str(getattr(found, "text", found))
-    return str(payload.topic)
+def _entry_text(payload: Payload, zone: str) -> str:
+    """One coded line as every page says it: what it is, then its words, status and relation."""
+    return wording.entry_text(payload.topic, wording.detail_of(payload), zone)
 
 
 def result(line: ResultLine) -> dict[str, Any]:

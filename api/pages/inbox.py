@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from releve.api.acting import authorise_command, perform, settle
 from releve.api.disclosure import read_clinical
+from releve.api.document_words import part_in_words, warning_in_words
 from releve.api.gate import (
     Granted,
     Guard,
@@ -40,6 +41,7 @@ from releve.domain.events import Author
 from releve.domain.values import IdentityTraits
 from releve.projections.dates import french
 from releve.projections.inbox import InboxLine
+from releve.projections.vocabulary import BORN
 from releve.security.policy import Action
 
 if TYPE_CHECKING:
@@ -193,7 +195,17 @@ def _row(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
         "href": f"/arrivees/{found['inbox']}",
         "kind": found["kind"],
         "name": said["name"],
-        "born": french(said["birth_date"], at.zone) if said["birth_date"] else "",
+        "born": _born(said, at),
+        "traits": [
+            (label.capitalize(), value)
+            for label, value in (
+                (TRAITS["birth_name"], said["birth_name"]),
+                (TRAITS["first_names"], ", ".join(said["first_names"])),
+                (TRAITS["birth_date"], french(said["birth_date"] or None, at.zone)),
+                (TRAITS["sex"], _SEXES.get(said["sex"], "")),
+            )
+            if value
+        ],
         "sender": found["sender"],
         "door": DOORS[found["door"]],
         "received": _when(found["received_at"], at),
@@ -213,6 +225,16 @@ def _row(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
         "decided": _when(found["decided_at"], at) if found["decided_at"] else "",
         "sender_told": found["sender_told"],
     }
+
+
+def _born(said: dict[str, Any], at: views.Moment) -> str:
+    """``née le 02/03/1948``; empty where the document does not say when."""
+    if not said["birth_date"]:
+        return ""
+    return f"{BORN.get(said['sex'], 'né(e)')} le {french(said['birth_date'], at.zone)}"
+
+
+_SEXES: Final = {"male": "homme", "female": "femme", "other": "autre"}
 
 
 def _when(moment_at: datetime, at: views.Moment) -> str:
@@ -270,6 +292,11 @@ def _one(
             and may(services, granted, Action.REJECT_DOCUMENT),
             "may_open": reads and line.patient is not None,
             "to_judge": _to_judge(services, granted, line),
+            "open_record": f"/patients/nouveau?document={granted.document}"
+            if line.state != "matched"
+            and found["identity"]["birth_name"]
+            and may(services, granted, Action.WRITE_IDENTITY)
+            else "",
             "form": form,
         }, position
 
@@ -298,18 +325,60 @@ def _proposal(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
         "name": found["name"],
         "born": french(found["birth_date"], at.zone) if found["birth_date"] else "",
         "agreed": [TRAITS[each] for each in found["agreed"] if each in TRAITS],
-        "differing": [TRAITS[each] for each in found["differing"]],
+        "differing": [
+            TRAITS[each] + _both(each, found["values"].get(each), at) for each in found["differing"]
+        ],
         "fits": found["fits"],
     }
 
 
+def _both(trait: str, values: dict[str, Any] | None, at: views.Moment) -> str:
+    """What the document and the record each say of a trait, in brackets."""
+    if values is None:
+        return ""
+
+    def said(value: Any) -> str:
+        if trait == "first_names":
+            return ", ".join(value)
+        if trait == "birth_date":
+            return french(value, at.zone)
+        return _SEXES.get(value, str(value or "")) if trait == "sex" else str(value or "")
+
+    return f" (document : {said(values['document'])} ; dossier : {said(values['record'])})"
+
+
 def _candidate(traits: dict[str, Any]) -> dict[str, Any]:
-    return {"patient": traits["id"], "name": traits["name"], "born": traits["born"]}
+    return {
+        "patient": traits["id"],
+        "name": traits["name"],
+        "said": ", ".join(
+            part
+            for part in (
+                traits["birth_name"] and f"nom de naissance {traits['birth_name']}",
+                traits["born"],
+                traits["sex"],
+            )
+            if part
+        ),
+    }
 
 
 def _content(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
     issued = views.day_and_hour(found["issued_at"], at.zone) if found["issued_at"] else ""
-    return {**found, "issued": issued, "kilobytes": max(1, found["size"] // 1024)}
+    return {
+        **found,
+        "issued": issued,
+        "kilobytes": max(1, found["size"] // 1024),
+        "entries": [_line_said(each) for each in found["entries"]],
+        "unmapped": [part_in_words(each["type"], each["path"]) for each in found["unmapped"]],
+        "warnings": [warning_in_words(each) for each in found["warnings"]],
+    }
+
+
+def _line_said(text: str) -> dict[str, str]:
+    """A coded line with what it is apart from what it says."""
+    kind, sign, said = text.partition(" : ")
+    return {"kind": kind if sign else "", "text": said if sign else text}
 
 
 @router.post("/arrivees/{document}/rattacher")

@@ -10,12 +10,22 @@ from starlette.responses import Response
 
 from releve.api.acting import perform
 from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, Submission, field, may, services_of
+from releve.api.gate import (
+    Granted,
+    Guard,
+    Submission,
+    authorise,
+    field,
+    identifier,
+    may,
+    services_of,
+)
 from releve.api.homonyms import homonyms
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, page, see
 from releve.api.problems import problem_for
+from releve.api.routes.inbox import known
 from releve.domain.commands import COMMANDS, Command, RegisterPatient
 from releve.domain.errors import ReleveError
 from releve.projections.patient_summary import PatientSummary
@@ -95,11 +105,39 @@ def _row(
 
 
 @router.get("/patients/nouveau")
-def blank(request: Request, granted: Registering) -> Response:
-    """The form of a new record."""
+def blank(request: Request, granted: Registering, document: str = "") -> Response:
+    """The form of a new record; with the traits of a received document's header, where it says."""
     principal = granted.principal
     form = Form(principal.session.form_token(), forms.new_key())
-    return page(request, principal, "register.html", here="patients", form=form)
+    received = identifier(document) if document else None
+    if received is None:
+        return page(request, principal, "register.html", here="patients", form=form)
+    services = services_of(request)
+    sorting = authorise(services, principal, Action.READ_INBOX_HEADER, "inbox", received)
+
+    def produce() -> tuple[dict[str, Any], int]:
+        said = known(request, sorting).received.identity
+        form.values["document"] = str(received)
+        if said is not None:
+            form.values |= {
+                "birth_name": said.birth_name or "",
+                "first_names": ", ".join(said.first_names),
+                "used_name": said.used_name or "",
+                "birth_date": said.birth_date or "",
+                "sex": said.sex or "",
+                "birth_place": said.birth_place or "",
+            }
+        return {"form": form}, services.feed.position()
+
+    disclosed = read_clinical(
+        services,
+        sorting,
+        produce,
+        what="page.inbox-document",
+        purpose=str(received),
+        patients=lambda _: [],
+    )
+    return clinical_page(request, principal, "register.html", disclosed, here="patients")
 
 
 @router.post("/patients/nouveau")
@@ -120,6 +158,9 @@ def register(request: Request, granted: Registering, submitted: Submission) -> R
             patient = perform(services, granted, command, client_key=key).outcome.stream
             if form.value("declared"):
                 _declare(request, granted, patient, key)
+            back = identifier(form.value("document"))
+            if back is not None:
+                return see(f"/arrivees/{back}", fait="dossier")
             readable = may(services, granted, Action.READ_CLINICAL)
             return see(f"/patients/{patient}" if readable else "/patients", fait="dossier")
         except ReleveError as error:

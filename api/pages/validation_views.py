@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
+from releve.api.document_words import part_in_words, warning_in_words
 from releve.api.pages import views
 from releve.api.pages.views import Moment, day_and_hour, line_view
 from releve.domain.aggregates.patient import Patient, fold
@@ -151,10 +152,10 @@ class Waiting:
             "author": first.source_author,
             "source": first.source_words,
             "received": day_and_hour(first.recorded_at.isoformat(), self._at.zone),
-            "unmapped": [f"{each.type}, {each.path}" for each in original.unmapped]
+            "unmapped": [part_in_words(each.type, each.path) for each in original.unmapped]
             if original
             else [],
-            "warnings": list(original.warnings) if original else [],
+            "warnings": [warning_in_words(each) for each in original.warnings] if original else [],
             "number": len(lines),
             "rest": len(lines) - len(shown),
             "slots": [

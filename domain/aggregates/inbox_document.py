@@ -477,7 +477,7 @@ def _differs(trait: str) -> Refused:
         "strict-trait-differs",
         "Ce document n'est pas rattaché à ce dossier.",
         f"Un trait strict diffère : {_TRAITS[trait]}.",
-        "Chercher le bon dossier, ou rejeter le document et prévenir l'expéditeur.",
+        "Chercher le bon dossier, ou mettre le document de côté et prévenir l'expéditeur.",
         field=trait,
     )
 
@@ -533,7 +533,7 @@ def _reject(document: InboxDocument, command: RejectDocument, ctx: Context) -> t
         raise refuse(
             "already-rejected",
             "Ce document est déjà mis de côté.",
-            "Son rejet est enregistré.",
+            "Sa mise de côté est enregistrée.",
             "Le rattacher, si c'était une erreur.",
         )
     return (

@@ -1,0 +1,71 @@
+"""What a reader of documents leaves over or warns of, in words for whoever reads the page.
+
+Readers name parts by their path, which the record keeps; a doctor is told what kind of thing it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_PATH: Final = re.compile(r"/[\w:./\[\]@-]+")
+_ELEMENT: Final = re.compile(r"([A-Za-z]+)(?:\[\d+\])?\Z")
+_WORDS: Final[Mapping[str, str]] = {
+    "absence": "énoncé négatif",
+    "act": "énoncé",
+    "addr": "adresse",
+    "author": "auteur",
+    "birthplace": "lieu de naissance",
+    "encounter": "contact",
+    "entry": "énoncé",
+    "externalDocument": "renvoi à un autre document",
+    "guardian": "représentant légal",
+    "id": "identifiant",
+    "observation": "observation",
+    "observationMedia": "image",
+    "organizer": "groupe de résultats",
+    "paragraph": "paragraphe",
+    "participant": "intervenant",
+    "procedure": "acte",
+    "recordTarget": "patient",
+    "section": "rubrique",
+    "substanceAdministration": "traitement",
+    "supply": "délivrance",
+    "table": "tableau",
+    "telecom": "téléphone",
+    "text": "texte",
+    "tr": "ligne de tableau",
+    "value": "valeur",
+}
+
+
+def part_in_words(kind: str, path: str) -> str:
+    """A part that was left over: ``observation (code 34552-0), traitement``.
+
+    What nobody has a word for keeps its own name; no path is shown.
+    """
+    name, _, code = kind.partition(":")
+    word = _WORDS.get(name) or (_word_of(path) if _WORDS.get(_last(path)) else name)
+    return f"{word} (code {code})" if code and code != "DRUG" else word
+
+
+def warning_in_words(text: str) -> str:
+    """A warning with the kind of thing that it is about in place of the path to it."""
+
+    def said(found: re.Match[str]) -> str:
+        return _word_of(found[0])
+
+    if not text.startswith("/"):
+        return text
+    told = _PATH.sub(said, text, count=1)
+    return told[:1].upper() + told[1:]
+
+
+def _last(path: str) -> str:
+    found = _ELEMENT.search(path)
+    return found[1] if found else ""
+
+
+def _word_of(path: str) -> str:
+    return _WORDS.get(_last(path), "élément")
