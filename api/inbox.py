@@ -248,7 +248,7 @@ def _kept(
 
 
 _SAME_WORDS: Final = (
-    "Le même contenu est arrivé ici pour une autre identité : vérifier à qui il est."
+    "Le même contenu est arrivé ici avec une autre identité, ou sans elle : vérifier à qui il est."
 )
 
 

@@ -334,7 +334,8 @@ def speak_as(
         seen_position=services.feed.position(),
         attachments=originals,
     )
-    return told(principal.role, spec.target, done)
+    # Who types this runs the installation, and may ask it for every position.
+    return {**told(principal.role, spec.target, done), "position": done.position}
 
 
 _TARGETS: Mapping[Target, tuple[str, str]] = {
