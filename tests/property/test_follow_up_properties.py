@@ -29,10 +29,12 @@ from releve.domain.aggregates.patient.open_items import (
     open_items,
 )
 from releve.domain.aggregates.patient.results import (
+    InvestigationOrdered,
     ResultReceived,
     awaited_by,
     current_results,
     items_of,
+    results_of,
     stage_of,
 )
 from releve.domain.commands import COMMANDS
@@ -205,6 +207,28 @@ def test_nothing_unread_is_without_an_open_item_and_nothing_partial_is_done(
             if stage_of(step.record, result) == "to-read":
                 followed = {item.event_id for item in items_of(step.record, result.event_id)}
                 assert followed & still
+        for order in step.record.standing(step.record.told(InvestigationOrdered)):
+            results = list(results_of(step.record, order.event_id))
+            settled = [stage_of(step.record, event) == "done" for event in results]
+            followed = {
+                item.event_id
+                for item in step.record.standing(step.record.items)
+                if isinstance(item.payload, ItemOpened) and item.payload.follows == order.event_id
+            }
+            if not settled or not all(settled):
+                given_up = {
+                    closing.envelope.target
+                    for closing in step.record.standing(step.record.closings)
+                    if isinstance(closing.payload, ItemClosed)
+                    and closing.payload.outcome == "not-needed"
+                }
+                owned = {
+                    item.event_id
+                    for event in results
+                    for item in items_of(step.record, event.event_id)
+                }
+                assert (followed | owned) & still or followed & given_up
+            assert len(followed & still) <= 1
         for event in step.made:
             if isinstance(event.payload, ItemClosed) and event.payload.outcome == "done":
                 assert event.envelope.target is not None

@@ -120,7 +120,7 @@ def test_a_call_after_the_final_report_is_news_beside_it() -> None:
     # It can be read; and a second call replaces the first one, never the report.
     told = phoned("6.4", report="R1",
                   laboratory=LAB)  # fmt: skip
-    since = given(*ORDERED, final, told)
+    since = given(*ORDERED, final, told, ItemOpened(kind="result", text="Lire", follows=entry(5)))
     since.when(ReviewResult(result=entry(5), verdict="critical", action="SAMU")).then(
         ResultReviewed(verdict="critical", action="SAMU")
     )

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import RELEVE, Context, Fact
 from releve.domain.aggregates.patient.contingencies import activated
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
+from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.open_items import (
     ItemClosed,
     ItemOpened,
     ItemReopened,
-    closed_items,
     open_items,
 )
 from releve.domain.aggregates.patient.record import Patient
-from releve.domain.aggregates.patient.result_follow_up import Arrival, own_item
+from releve.domain.aggregates.patient.result_follow_up import Arrival, order_item, own_item
 from releve.domain.aggregates.patient.results import (
     InvestigationOrdered,
     ResultReceived,
     Stage,
-    awaited_by,
     current_results,
-    items_of,
     order_of,
-    results_of,
     stage_of,
+    versions_of,
 )
 from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.events import Event
 
 
 def consequences(
@@ -38,7 +38,8 @@ def consequences(
     """What ``facts`` of one decision bring about, whatever the command.
 
     A measure that meets an if/then activates it. A correction, or the refusal of an imported line,
-    never leaves a result that waits without an open item, nor an item that waits for nothing.
+    never leaves an order or a result that waits without an open item, nor an item that waits for
+    nothing.
     ``happened`` is when, for facts that do not say it themselves.
     """
     found = list(activated(patient, facts, ctx, happened=happened))
@@ -57,89 +58,145 @@ def consequences(
     if gone or back:
         # All of them at once: of two refused results of one order, neither is the other's stand-in.
         after = replace(patient, in_error=patient.in_error.union(gone).difference(back))
-        moved = [
-            *_waiting_for_nothing(patient, after),
-            *_awaited_again(patient, after, (*gone, *back)),
-        ]
-        found += [*moved, *_unanswered_for(patient, after, moved, ctx)]
+        found += _kept_in_step(patient, after, {*gone, *back}, ctx)
     return tuple(found)
 
 
-_SETTLED: tuple[Stage, Stage] = ("done", "history")
+_SETTLED: frozenset[Stage] = frozenset({"done", "history"})
 
 
-def _waiting_for_nothing(patient: Patient, after: Patient) -> list[Fact]:
-    """Closings of the items whose order or result is out since; a reopening where it is back."""
-    idle = {
-        item.event_id for item in patient.standing(patient.items) if _is_idle(patient, item.payload)
+@dataclass(frozen=True, slots=True)
+class _Matter:
+    """An order with its results, or a result that nobody ordered, and the items that follow it."""
+
+    result: Event | None
+    """One of its results in force, to name it by."""
+    stages: tuple[Stage, ...]
+    items: tuple[Event, ...]
+    open: tuple[Event, ...]
+    ordered: bool
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is still to come, to be read or to be told."""
+        unsettled = any(stage not in _SETTLED for stage in self.stages)
+        return unsettled or (self.ordered and "done" not in self.stages)
+
+
+def _matters(patient: Patient) -> dict[UUID, _Matter]:
+    """Everything that is or was awaited, by its order, else by the first version of its result."""
+    answers: dict[UUID, list[Event]] = {
+        event.event_id: [] for event in patient.standing(patient.told(InvestigationOrdered))
     }
-    closed = closed_items(after)
-    facts = []
-    for item in after.standing(after.items):
-        now = _is_idle(after, item.payload)
-        if now and item.event_id not in idle and item.event_id not in closed:
-            closing = ItemClosed(outcome="not-needed", evidence="Demande ou résultat écarté")
-            facts.append(Fact(closing, target=item.event_id, author=RELEVE))
-        elif not now and item.event_id in idle and item.event_id in closed:
-            facts.append(_again(item.event_id, "Demande ou résultat rétabli"))
-    return facts
-
-
-def _awaited_again(patient: Patient, after: Patient, results: Iterable[UUID]) -> list[Fact]:
-    """The reopening of each order's item that was done with results no longer in force."""
-    again: dict[UUID, Fact] = {}
-    for result in results:
-        order = order_of(patient, result)
-        ordered = None if order is None else after.entries[order].payload
-        if order is None or not isinstance(ordered, InvestigationOrdered):
-            continue
-        had, has = any(results_of(patient, order)), any(results_of(after, order))
-        if had and not has and ordered.item in closed_items(after):
-            again.setdefault(order, _again(ordered.item, "Résultat écarté : il reste attendu"))
-    return list(again.values())
-
-
-def _is_idle(patient: Patient, item: object) -> bool:
-    if not isinstance(item, ItemOpened) or item.follows is None:
-        return False
-    followed = patient.entries.get(item.follows)
-    if followed is not None and isinstance(followed.payload, InvestigationOrdered):
-        return patient.is_out(item.follows)
-    return not awaited_by(patient, item)
-
-
-def _unanswered_for(
-    patient: Patient, after: Patient, moved: list[Fact], ctx: Context
-) -> list[Fact]:
-    """An open item for each result that waits and lost the one that it had."""
-    before = _waiting(patient)
-    facts = []
-    again = {fact.target for fact in moved if isinstance(fact.payload, ItemReopened)}
-    for result, (stage, is_open) in _waiting(after).items():
-        if is_open or before.get(result) == (stage, False):
-            continue
-        gone = {fact.target for fact in moved if isinstance(fact.payload, ItemClosed)}
-        items = [item.event_id for item in items_of(after, result) if item.event_id not in gone]
-        payload = after.entries[result].payload
-        if not items and isinstance(payload, ResultReceived):
-            facts.append(own_item(Arrival(result, payload, None, None), ctx))
-        elif again.isdisjoint(items):
-            again.add(items[0])
-            facts.append(_again(items[0], "Un résultat attend de nouveau"))
-    return facts
-
-
-def _waiting(patient: Patient) -> dict[UUID, tuple[Stage, bool]]:
-    """Results in force that wait: where each stands, and whether an open item follows it."""
-    open_still = {item.event_id for item in open_items(patient)}
+    orders = set(answers)
+    for event in current_results(patient):
+        order = order_of(patient, event.event_id)
+        *_, first = versions_of(patient, event.event_id)
+        answers.setdefault(order or first.event_id, []).append(event)
+    still = {item.event_id for item in open_items(patient)}
     found = {}
-    for result in current_results(patient):
-        stage = stage_of(patient, result)
-        if stage not in _SETTLED:
-            items = {item.event_id for item in items_of(patient, result.event_id)}
-            found[result.event_id] = (stage, bool(items & open_still))
+    for key, results in answers.items():
+        follows = {key}.union(
+            version.event_id
+            for event in results
+            for version in versions_of(patient, event.event_id)
+        )
+        items = tuple(
+            item
+            for item in patient.standing(patient.items)
+            if isinstance(item.payload, ItemOpened) and item.payload.follows in follows
+        )
+        found[key] = _Matter(
+            result=results[0] if results else None,
+            stages=tuple(stage_of(patient, event) for event in results),
+            items=items,
+            open=tuple(item for item in items if item.event_id in still),
+            ordered=key in orders,
+        )
     return found
 
 
-def _again(item: UUID, why: str) -> Fact:
-    return Fact(ItemReopened(), target=item, reason=why, author=RELEVE)
+def _kept_in_step(
+    patient: Patient, after: Patient, corrected: set[UUID], ctx: Context
+) -> Iterator[Fact]:
+    """One open item for whatever waits after a correction, and none for what waits no more.
+
+    An item that somebody opened again by hand, or closed as not needed, stays as they left it.
+    """
+    before, now = _matters(patient), _matters(after)
+    for key, matter in now.items():
+        was = before.get(key)
+        if matter.waits and not matter.open:
+            same = was is not None and not was.open and was.stages == matter.stages
+            if not same and not _given_up(after, matter, was, corrected):
+                yield _opened(after, key, matter, ctx)
+        elif matter.waits:
+            if any(item.event_id in corrected for item in matter.open):
+                yield from (
+                    _closed(item, "transferred", "Point d'origine rétabli")
+                    for item in matter.open
+                    if item.event_id not in corrected and item.envelope.author == RELEVE
+                )
+        elif was is None or was.waits:
+            yield from (
+                _closed(item, "done", "Résultat en vigueur déjà lu")
+                for item in matter.open
+                if not _by_hand(after, item)
+            )
+    followed = {item.event_id for matter in now.values() for item in matter.items}
+    had = {item.event_id for matter in before.values() for item in matter.items}
+    for item in open_items(after):
+        if item.event_id in had and item.event_id not in followed:
+            yield _closed(item, "not-needed", "Demande ou résultat écarté")
+
+
+def _opened(patient: Patient, key: UUID, matter: _Matter, ctx: Context) -> Fact:
+    """An item of a matter open again, the order's before a result's; a new one where none is."""
+    ordered = patient.entries[key].payload
+    if matter.items:
+        mine = (
+            item.event_id
+            for item in matter.items
+            if isinstance(item.payload, ItemOpened) and item.payload.follows == key
+        )
+        why = "Un résultat attend de nouveau" if matter.stages else "Le résultat reste attendu"
+        reopened = next(mine, matter.items[0].event_id)
+        return Fact(ItemReopened(), target=reopened, reason=why, author=RELEVE)
+    if isinstance(ordered, InvestigationOrdered):
+        return order_item(ordered, key, ctx)
+    received = matter.result
+    if received is None or not isinstance(received.payload, ResultReceived):
+        raise TypeError("what waits is an order or a result")
+    return own_item(Arrival(received.event_id, received.payload, None, None), ctx)
+
+
+def _given_up(patient: Patient, matter: _Matter, was: _Matter | None, corrected: set[UUID]) -> bool:
+    """Whether somebody had closed what waits as not needed, which the correction leaves so."""
+    if "to-read" in matter.stages or not matter.items:
+        return False
+    words = (*patient.closings, *patient.told(ItemReopened))
+    moved = {event.envelope.target for event in words if event.event_id in corrected}
+    named = {item.event_id for item in matter.items}
+    if was is not None and was.stages != matter.stages and not moved & named:
+        return False
+    last = [
+        event
+        for event in patient.standing(patient.closings)
+        if event.envelope.target in named and event.envelope.author != RELEVE
+    ]
+    return bool(last) and _is_not_needed(last[-1].payload)
+
+
+def _is_not_needed(payload: object) -> bool:
+    return isinstance(payload, ItemClosed) and payload.outcome == "not-needed"
+
+
+def _by_hand(patient: Patient, item: Event) -> bool:
+    """Whether the last word that opened an item again was somebody's, not a rule's."""
+    again = list(about(patient, ItemReopened, item.event_id))
+    return bool(again) and again[-1].envelope.author != RELEVE
+
+
+def _closed(item: Event, outcome: Literal["done", "not-needed", "transferred"], why: str) -> Fact:
+    closing = ItemClosed(outcome=outcome, evidence=why)
+    return Fact(closing, target=item.event_id, author=RELEVE)

@@ -29,6 +29,7 @@ from releve.domain.aggregates.patient.open_items import (
 )
 from releve.domain.aggregates.patient.problems import read_concept
 from releve.domain.aggregates.patient.record import Patient
+from releve.domain.aggregates.patient.result_agreement import differences, value_text
 from releve.domain.aggregates.patient.results import (
     DEFINITIVE,
     ContactAttempted,
@@ -38,10 +39,12 @@ from releve.domain.aggregates.patient.results import (
     ResultReviewed,
     awaited_by,
     comes_late,
+    current_results,
     earlier_version,
     items_of,
     order_of,
     reading_of,
+    settles,
     stage_of,
     stands_beside,
 )
@@ -55,7 +58,17 @@ from releve.domain.commands import (
 )
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Event
-from releve.domain.values import Concept, Loinc, PartialDate, ResultLine, readable, span, words
+from releve.domain.exact_numbers import line_with_point
+from releve.domain.values import (
+    Concept,
+    Loinc,
+    Owner,
+    PartialDate,
+    ResultLine,
+    readable,
+    span,
+    words,
+)
 
 # Decisions: the order
 
@@ -81,16 +94,26 @@ def order_investigation(
         criticality=command.criticality,
         harm_if_late=command.harm_if_late,
     )
-    item = ItemOpened(
+    owner = read_owner(command.owner, ctx)
+    return Fact(ordered_fact), Fact(_item_of(ordered_fact, ctx.event_id(0), owner))
+
+
+def order_item(ordered: InvestigationOrdered, order: UUID, ctx: Context) -> Fact:
+    """The item of an order that lost the one it had: the doctor in post's, due as it was."""
+    now = ctx.now.isoformat(timespec="seconds")
+    return Fact(_item_of(ordered, order, Owner()), occurred_at=now, author=RELEVE)
+
+
+def _item_of(ordered: InvestigationOrdered, order: UUID, owner: Owner) -> ItemOpened:
+    return ItemOpened(
         kind="result",
-        text=text,
-        owner=read_owner(command.owner, ctx),
-        due=command.expected_by,
-        harm_if_late=command.harm_if_late,
+        text=ordered.text,
+        owner=owner,
+        due=ordered.expected_by,
+        harm_if_late=ordered.harm_if_late,
         done_when="résultat définitif lu, patient prévenu",
-        follows=ctx.event_id(0),
+        follows=order,
     )
-    return Fact(ordered_fact), Fact(item)
 
 
 def _code(concept: Concept, field: str) -> Concept:
@@ -116,8 +139,9 @@ def receive_result(patient: Patient, command: ReceiveResult, ctx: Context) -> tu
     """A result, and the item that keeps it in sight until a doctor read it and the patient knows.
 
     What a person types has LOINC codes, exact decimals and UCUM units; a machine's lines are kept
-    as received. A phoned result has a caller, and was read back to them. The desk may drop one,
-    and nothing else. A newer version replaces the one in force and opens its item again.
+    as received, but for a decimal comma. A phoned result has a caller, and was read back to them.
+    The desk may drop one, and nothing else. A newer version replaces the one in force and opens its
+    item again.
     """
     if ctx.author.role in ("secretary", "coordinator") and (
         command.status != "phoned" or command.replaces is not None
@@ -138,9 +162,10 @@ def receive_result(patient: Patient, command: ReceiveResult, ctx: Context) -> tu
         if taken > ctx.now + CLOCK_TOLERANCE:
             raise Invalid("in-the-future", field="sampled_at", why="Cette date est à venir.")
     typed = ctx.author.role not in ("ehr", "system")
-    lines = command.lines
     if typed:
-        lines = tuple(_typed(line, f"lines[{n}]") for n, line in enumerate(command.lines))
+        for place, line in enumerate(command.lines):
+            _check_typed(line, f"lines[{place}]")
+    lines = tuple(line_with_point(line) for line in command.lines)
     conclusion = readable(command.conclusion, field="conclusion")
     if not lines and not conclusion:
         raise Invalid("missing-field", field="lines", why="Un résultat dit une valeur ou des mots.")
@@ -180,14 +205,13 @@ def _phoned(caller: str, read_back: bool) -> None:
         )
 
 
-def _typed(line: ResultLine, field: str) -> ResultLine:
+def _check_typed(line: ResultLine, field: str) -> None:
     if line.value is None and not (line.text or "").strip():
         raise Invalid("missing-field", field=f"{field}.value", why="Une ligne dit une valeur.")
     _code(line.code, f"{field}.code")
     if line.value is not None:
         possible(line.code, line.value, f"{field}.code", f"{field}.value")
     readable(line.text or "", field=f"{field}.text", limit=2000)
-    return line
 
 
 def _replaced(
@@ -232,9 +256,11 @@ def kept_in_sight(patient: Patient, arrivals: Iterable[Arrival], ctx: Context) -
         items = [] if known is None else items_of(patient, known)
         order = patient.entries.get(arrival.payload.order) if arrival.payload.order else None
         if order is not None and isinstance(order.payload, InvestigationOrdered):
-            item = patient.entries.get(order.payload.item)
-            if item is not None and patient.stands(item) and item not in items:
-                items.append(item)
+            items += [
+                item
+                for item in patient.standing(patient.items)
+                if item not in items and _is_of_order(item, order.event_id, order.payload)
+            ]
         if not items:
             facts.append(own_item(arrival, ctx))
         elif all(item.event_id in closed for item in items) and items[0].event_id not in reopened:
@@ -242,6 +268,11 @@ def kept_in_sight(patient: Patient, arrivals: Iterable[Arrival], ctx: Context) -
             why = "Résultat corrigé reçu" if arrival.replaces else "Résultat reçu"
             facts.append(Fact(ItemReopened(), target=items[0].event_id, reason=why, author=RELEVE))
     return tuple(facts)
+
+
+def _is_of_order(item: Event, order: UUID, ordered: InvestigationOrdered) -> bool:
+    follows = item.payload.follows if isinstance(item.payload, ItemOpened) else None
+    return follows == order or item.event_id == ordered.item
 
 
 def _is_late(patient: Patient, arrival: Arrival, arrived: dict[UUID, Arrival]) -> bool:
@@ -264,14 +295,14 @@ def _old(arrival: Arrival, ctx: Context) -> bool:
     )
 
 
-def own_item(arrival: Arrival, ctx: Context) -> Fact:
-    """The item that a result opens by itself: to read it today."""
+def own_item(arrival: Arrival, ctx: Context, act: str = "Lire le résultat") -> Fact:
+    """The item that a result opens by itself: to read it today, or to do ``act``."""
     told = arrival.payload
     title = told.title or next((line.code.text for line in told.lines), "") or "sans titre"
     return Fact(
         ItemOpened(
             kind="result",
-            text=f"Lire le résultat : {title}"[:400],
+            text=f"{act} : {title}"[:400],
             due=ctx.today.isoformat(),
             harm_if_late=told.status == "phoned",
             done_when="résultat définitif lu, patient prévenu",
@@ -288,8 +319,10 @@ def own_item(arrival: Arrival, ctx: Context) -> Fact:
 def review_result(patient: Patient, command: ReviewResult, ctx: Context) -> tuple[Fact, ...]:
     """What the version in force means; the item ends with a definitive one the patient knows.
 
-    An abnormal result has an action; not telling the patient has a reason. A measure that met an
-    if/then is read in the same way. In the 72 hours after a stint, only on one's own orders.
+    An abnormal result has an action; not telling the patient has a reason. What was told before is
+    not what is read now: the patient is to be told again, and a closed item opens again. A measure
+    that met an if/then is read in the same way. In the 72 hours after a stint, only on one's own
+    orders.
     """
     result = patient.entries.get(command.result)
     if result is None or not has_activated(patient, command.result):
@@ -314,10 +347,13 @@ def review_result(patient: Patient, command: ReviewResult, ctx: Context) -> tupl
         order=command.order,
     )
     facts = [Fact(reviewed, target=command.result, reason=reason or None)]
-    told = bool(reading_of(patient, command.result).informed)
-    if told or not command.inform_patient:
-        why = "patient prévenu" if told else f"patient non prévenu ({reason})"
-        facts += _closings(patient, result, f"Résultat lu, {why}", order=command.order)
+    if not isinstance(result.payload, ResultReceived):
+        return tuple(facts)
+    if command.inform_patient:
+        facts += _still_to_tell(patient, result, command.order, ctx)
+    else:
+        why = f"Résultat lu, patient non prévenu ({reason})"
+        facts += _closings(patient, result, why, order=command.order, read_now=True)
     return tuple(facts)
 
 
@@ -365,12 +401,14 @@ def record_contact_attempt(
 def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact, ...]:
     """As :func:`~.open_items.close_item`; an item that follows a result ends with the result.
 
-    By hand it is only said to be needed no more, and never while a result of it is unread.
+    By hand it is said to be needed no more, never while a result of it is unread; or done, where
+    every result of it is read and told.
     """
     _, item = find_open_item(patient, command.item)
     if item.follows is not None:
-        unread = [e for e in awaited_by(patient, item) if stage_of(patient, e) == "to-read"]
-        if command.outcome != "not-needed" or unread:
+        stages = [stage_of(patient, event) for event in awaited_by(patient, item)]
+        ended = bool(stages) and set(stages) <= {"done", "history"}
+        if "to-read" in stages or not (ended or command.outcome == "not-needed"):
             raise refuse(
                 "follows-result",
                 "Ce point n'est pas clos.",
@@ -382,26 +420,89 @@ def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact
     return open_items.close_item(patient, command, ctx)
 
 
+def _still_to_tell(patient: Patient, result: Event, order: UUID | None, ctx: Context) -> list[Fact]:
+    """The item that is open until the patient knows what is read now, where none is."""
+    told = result.payload
+    if not isinstance(told, ResultReceived):
+        return []
+    items = items_of(patient, result.event_id, order=order)
+    closed = closed_items(patient)
+    if any(item.event_id not in closed for item in items):
+        return []
+    if items:
+        why = "Résultat relu : patient à prévenir"
+        return [Fact(ItemReopened(), target=items[0].event_id, reason=why, author=RELEVE)]
+    return [own_item(Arrival(result.event_id, told, None, None), ctx, "Prévenir le patient")]
+
+
 def _closings(
-    patient: Patient, result: Event, evidence: str, *, order: UUID | None = None
+    patient: Patient,
+    result: Event,
+    evidence: str,
+    *,
+    order: UUID | None = None,
+    read_now: bool = False,
 ) -> list[Fact]:
     """The closing of each item that ends now that ``result`` is read and told.
 
-    A result that is not definitive ends nothing; nor does one of several while another of the same
-    order waits. ``order`` is the one that the same decision says it answers.
+    A phoned or partial result ends nothing before its definitive one; which ends what waited for it
+    too, and says where the call had said something else. None ends while another of the same order
+    waits. ``order`` is the one that the same decision says it answers, ``read_now`` that it reads.
     """
-    if not isinstance(result.payload, ResultReceived) or result.payload.status not in DEFINITIVE:
-        return []
+    ended, written = [result], result
+    if _is_definitive(result):
+        ended += [
+            event
+            for event in current_results(patient)
+            if settles(patient, result, event, order=order, read_now=read_now)
+        ]
+    else:
+        known = (
+            event
+            for event in current_results(patient)
+            if _is_definitive(event)
+            and stage_of(patient, event) == "done"
+            and settles(patient, event, result, known_now=True)
+        )
+        written = next(known, result)
+        if written is result:
+            return []
+    named = {event.event_id for event in ended}
     closed = closed_items(patient)
+    evidence = "".join((evidence, *(_difference(written, event) for event in ended)))
     facts = []
-    for item in items_of(patient, result.event_id, order=order):
+    found = {
+        item.event_id: item
+        for event in ended
+        for item in items_of(patient, event.event_id, order=order if event is result else None)
+    }
+    for item in found.values():
         if item.event_id in closed or not isinstance(item.payload, ItemOpened):
             continue
-        others = (e for e in awaited_by(patient, item.payload) if e.event_id != result.event_id)
+        others = (e for e in awaited_by(patient, item.payload) if e.event_id not in named)
         if all(stage_of(patient, other) in ("done", "history") for other in others):
             closing = ItemClosed(outcome="done", evidence=evidence[:1000])
             facts.append(Fact(closing, target=item.event_id))
     return facts
+
+
+def _is_definitive(event: Event) -> bool:
+    return isinstance(event.payload, ResultReceived) and event.payload.status in DEFINITIVE
+
+
+def _difference(written: Event, said: Event) -> str:
+    """What a call or a partial had said otherwise than the written result; empty where nothing."""
+    final, told = written.payload, said.payload
+    if not isinstance(final, ResultReceived) or not isinstance(told, ResultReceived):
+        return ""
+    found = differences(final.lines, told.lines)
+    if not found:
+        return ""
+    how = "au téléphone" if told.status == "phoned" else "en partiel"
+    return f" ; annoncé {how} : " + ", ".join(
+        f"{each.said.code.text} {value_text(each.said)} au lieu de {value_text(each.written)}"
+        for each in found
+    )
 
 
 def _known_result(patient: Patient, result: UUID, field: str) -> Event:

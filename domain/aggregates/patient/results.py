@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
 
 from releve.domain.aggregates.patient.entries import about
-from releve.domain.aggregates.patient.observations import loincs_of, tells_the_past
+from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
+from releve.domain.aggregates.patient.result_agreement import covers, repeats
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
     Concept,
@@ -97,6 +98,9 @@ DEFINITIVE = frozenset({"final", "corrected"})
 CONFIRMED_WITHIN = timedelta(days=14)
 """How long after a phoned or partial result the definitive one may come in unannounced."""
 
+_EXPECTING = frozenset({"phoned", "partial"})
+"""What a definitive result confirms or completes."""
+
 
 def _received(patient: Patient, event: Event) -> None:
     file(patient, event)
@@ -140,6 +144,7 @@ class Reading(NamedTuple):
 
     reviews: tuple[Event, ...]
     informed: tuple[Event, ...]
+    """Who was told what the last review says; what was told before it counts no more."""
     inform: bool
     """The patient is to be told, as the last review has it."""
 
@@ -150,13 +155,16 @@ def current_results(patient: Patient) -> Iterator[Event]:
 
 
 def reading_of(patient: Patient, result: UUID) -> Reading:
-    """Standing reviews of exactly that version and who was told, oldest first."""
+    """Standing reviews of exactly that version and who was told since, oldest first."""
     reviews = tuple(about(patient, ResultReviewed, result))
-    last = reviews[-1].payload if reviews else None
+    last = reviews[-1] if reviews else None
+    said = None if last is None else last.payload
+    since = 0 if last is None else last.originator_version
+    told = about(patient, Informed, result)
     return Reading(
         reviews=reviews,
-        informed=tuple(about(patient, Informed, result)),
-        inform=not isinstance(last, ResultReviewed) or last.inform_patient,
+        informed=tuple(event for event in told if event.originator_version > since),
+        inform=not isinstance(said, ResultReviewed) or said.inform_patient,
     )
 
 
@@ -177,15 +185,95 @@ def stage_of(patient: Patient, result: Event) -> Stage:
     if not isinstance(result.payload, ResultReceived):
         raise TypeError(f"{result.topic} is no result")
     reading = reading_of(patient, result.event_id)
+    status = result.payload.status
+    if status in _EXPECTING and settled_by(patient, result) is not None:
+        return "done"
     if not reading.reviews:
         if is_past(result):
             return "history"
-        return "partial" if result.payload.status == "partial" else "to-read"
-    if result.payload.status == "partial":
+        return "partial" if status == "partial" else "to-read"
+    if status == "partial":
         return "partial"
     if reading.inform and not reading.informed:
         return "to-tell"
-    return "phoned" if result.payload.status == "phoned" else "done"
+    return "phoned" if status == "phoned" else "done"
+
+
+def settled_by(patient: Patient, result: Event) -> Event | None:
+    """The definitive result, read and told, after which a phoned or partial one waits no more."""
+    for written in current_results(patient):
+        if (
+            _status(written.payload) in DEFINITIVE
+            and stage_of(patient, written) == "done"
+            and settles(patient, written, result)
+        ):
+            return written
+    return None
+
+
+def settles(
+    patient: Patient,
+    written: Event,
+    said: Event,
+    *,
+    order: UUID | None = None,
+    read_now: bool = False,
+    known_now: bool = False,
+) -> bool:
+    """Whether ``said``, phoned or partial, waits no more once ``written`` was read and told.
+
+    It is settled by a reading, never by silence: somebody read it, and either the written one
+    afterwards, or the patient was told. Only a partial whose every measure the final one of the
+    same order has again goes unread, as its earlier version would. ``read_now``: a decision is
+    about to say that ``written`` was read, and that it answers ``order`` where that is given;
+    ``known_now``, that ``said`` was read and the patient told.
+    """
+    told, final = said.payload, written.payload
+    if not isinstance(told, ResultReceived) or not isinstance(final, ResultReceived):
+        return False
+    asked = order_of(patient, said.event_id)
+    order = order or order_of(patient, written.event_id)
+    link = linked(
+        final,
+        told,
+        same_order=None if asked is None or order is None else asked == order,
+        elapsed=written.recorded_at - said.recorded_at,
+    )
+    if link is None or known_now:
+        return link is not None
+    reading = reading_of(patient, said.event_id)
+    if not reading.reviews:
+        return link == "settled"
+    if read_now or not reading.inform or reading.informed:
+        return True
+    reviews = reading_of(patient, written.event_id).reviews
+    since = reading.reviews[-1].originator_version
+    return any(review.originator_version > since for review in reviews)
+
+
+Link = Literal["settled", "read"]
+
+
+def linked(
+    written: ResultReceived, said: ResultReceived, *, same_order: bool | None, elapsed: timedelta
+) -> Link | None:
+    """How a definitive result ends the waiting of a phoned or partial one, if it does (pure).
+
+    ``settled`` as it is; ``read`` once somebody has read ``said`` too. Both are of one order, or
+    of the same measures within the time in which a written result follows its call; ``same_order``
+    is None where one of them has none. ``elapsed`` is from ``said`` to ``written``: a call that
+    comes after the report is settled by it only where it repeats it.
+    """
+    if written.status not in DEFINITIVE or said.status not in _EXPECTING or same_order is False:
+        return None
+    after, has_all = elapsed < timedelta(0), covers(written.lines, said.lines)
+    if same_order and said.status == "partial":
+        return "settled" if has_all and not after else "read"
+    if after and not repeats(written.lines, said.lines):
+        return None
+    if not has_all or (not same_order and abs(elapsed) > CONFIRMED_WITHIN):
+        return None
+    return "read"
 
 
 def versions_of(patient: Patient, result: UUID) -> Iterator[Event]:
@@ -268,10 +356,40 @@ def earlier_version(patient: Patient, received: ResultReceived, at: datetime) ->
     """The result in force that one that comes in at ``at`` is a newer version of.
 
     It is of the same laboratory's report; or it is a phoned or partial one of the same order (or of
-    none) that the definitive one repeats line by line, as the written confirmation of a call does.
-    A value that differs makes two results, side by side.
+    none) that the definitive one repeats measure by measure, as the written confirmation of a call
+    does; or a partial one of the same order that the final one has again. A call whose value
+    differs stays beside it (:func:`settles`).
     """
     return _same_report(patient, received) or _confirmed(patient, received, at)
+
+
+def takes_up(newer: ResultReceived, older: ResultReceived) -> bool:
+    """Whether ``newer`` has again what ``older`` says: nothing of it would leave unread.
+
+    Of a partial that comes after the definitive result, it is the latter that has it again.
+    """
+    if comes_late(newer, older):
+        newer, older = older, newer
+    if older.lines:
+        return covers(newer.lines, older.lines)
+    return bool(newer.conclusion) or not older.conclusion
+
+
+def version_among(
+    received: ResultReceived, known: Iterable[tuple[UUID, ResultReceived, bool]]
+) -> UUID | None:
+    """Which result of the same report ``received`` is a version of, as far as it has it again.
+
+    ``known`` are the report's, oldest first, and whether each is in force. What the laboratory
+    signed goes first; a call is never a version of it.
+    """
+    same = [each for each in known if takes_up(received, each[1])]
+    standing = [each for each in same if each[2]]
+    if received.status == "phoned":
+        found = [each for each in standing if not stands_beside(received, each[1])]
+    else:
+        found = [each for each in standing if each[1].status in DEFINITIVE] or standing or same
+    return found[-1][0] if found else None
 
 
 def _same_report(patient: Patient, received: ResultReceived) -> Event | None:
@@ -279,47 +397,37 @@ def _same_report(patient: Patient, received: ResultReceived) -> Event | None:
         return None
     named = (received.report, received.laboratory)
     known = [
-        event
+        (event.event_id, event.payload, patient.stands(event))
         for event in patient.told(ResultReceived)
         if isinstance(event.payload, ResultReceived)
         and (event.payload.report, event.payload.laboratory) == named
     ]
-    standing = [event for event in known if patient.stands(event)]
-    signed = [event for event in standing if _status(event.payload) in DEFINITIVE]
-    if received.status == "phoned":
-        called = [event for event in standing if not stands_beside(received, event.payload)]
-        return called[-1] if called else None
-    return next(reversed(signed or standing or known), None)
+    found = version_among(received, known)
+    return None if found is None else patient.entries[found]
 
 
 def _confirmed(patient: Patient, received: ResultReceived, at: datetime) -> Event | None:
     if received.status not in DEFINITIVE:
         return None
-    said = [_said(line) for line in received.lines]
-    for event in reversed(list(current_results(patient))):
-        told = event.payload
+    waiting = [
+        (event, event.payload)
+        for event in reversed(list(current_results(patient)))
+        if isinstance(event.payload, ResultReceived) and event.payload.status in _EXPECTING
+    ]
+    for event, said in waiting:
+        order = order_of(patient, event.event_id)
         if (
-            isinstance(told, ResultReceived)
-            and told.status not in DEFINITIVE
-            and at - event.recorded_at <= CONFIRMED_WITHIN
-            and (received.order or told.order) == (told.order or received.order)
-            and told.lines
-            and all(_repeated(_said(line), said) for line in told.lines)
+            at - event.recorded_at <= CONFIRMED_WITHIN
+            and (received.order or order) == (order or received.order)
+            and repeats(received.lines, said.lines)
+        ):
+            return event
+    for event, said in waiting:
+        if (
+            received.order is not None
+            and order_of(patient, event.event_id) == received.order
+            and said.status == "partial"
+            and covers(received.lines, said.lines)
         ):
             return event
     return None
-
-
-_Said = tuple[frozenset[str], tuple[str | None, ...]]
-
-
-def _said(line: ResultLine) -> _Said:
-    value = line.value
-    number = None if value is None else value.value.strip().replace(",", ".")
-    unit = None if value is None else value.code or value.unit
-    codes = loincs_of(line.code) or frozenset((line.code.text.strip().casefold(),))
-    return codes, (number, unit, line.comparator, line.text)
-
-
-def _repeated(line: _Said, lines: list[_Said]) -> bool:
-    return any(codes & line[0] and said == line[1] for codes, said in lines)
