@@ -49,7 +49,7 @@ class Invalid(ReleveError):
     """The request is malformed: a field is missing, or its value cannot be what it claims."""
 
     code = "invalid"
-    what = "Un champ n'est pas valable."
+    what = "Une valeur n'est pas valable."
     why = "La valeur reçue ne peut pas être lue comme ce champ le demande."
     do = "Corriger le champ indiqué et renvoyer."
 

@@ -6,7 +6,6 @@ Pure. What cannot be read becomes an error beside its field, and everything type
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from zoneinfo import ZoneInfo
 from releve.api.pages import forms, measures
 from releve.api.pages.acts import ANSWERERS, COLLEAGUES, Act, Field, Options
 from releve.api.pages.forms import Form
+from releve.api.pages.typed_dates import AS_TYPED, PARTIAL, day_typed, moment_typed
 from releve.api.pages.views import Moment
 from releve.domain.values import Owner
 from releve.projections.dates import french
@@ -66,7 +66,7 @@ def _given(field: Field, typed: str, form: Form) -> Any:
                 return ""
             return int(typed)
         case _:
-            return typed
+            return day_typed(typed) if field.control == "date" or field.hint == PARTIAL else typed
 
 
 # What takes more than one field
@@ -204,12 +204,11 @@ def _booked(form: Form, data: Data, at: Moment, _centre: UUID) -> None:
     typed = form.value("starts_at").strip()
     if not typed:
         return
-    try:
-        data["starts_at"] = (
-            datetime.fromisoformat(typed).replace(tzinfo=ZoneInfo(at.zone)).isoformat()
-        )
-    except ValueError:
-        form.wrong["starts_at"] = "Écrire une date et une heure."
+    read = moment_typed(typed)
+    if read is None:
+        form.wrong["starts_at"] = f"Écrire une date et une heure, comme {AS_TYPED}."
+    else:
+        data["starts_at"] = read.replace(tzinfo=ZoneInfo(at.zone)).isoformat()
 
 
 _FURTHER: Final[Mapping[str, Callable[[Form, Data, Moment, UUID], None]]] = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from releve.api.pages import measures
+from releve.api.pages.typed_dates import PARTIAL
 from releve.projections import wording
 
 Control = Literal["text", "long", "date", "moment", "number", "choice", "radio", "check", "lines"]
@@ -86,7 +87,6 @@ def _of(*topics: str) -> frozenset[str]:
     return frozenset(f"patient.{topic}" for topic in topics)
 
 
-_PARTIAL = "AAAA, AAAA-MM ou AAAA-MM-JJ"
 _OWNERS: Final[Options] = (
     ("medecin_en_poste", "Médecin en poste"), ("referent", "Référent médical"),
     ("coordinator", "Coordination"),
@@ -108,7 +108,7 @@ ACTS: Final[Mapping[str, Act]] = {
             Field("clinical_status", "État", "choice", width="w4", options=_words(
                 wording.CLINICAL_STATUS, "active", "recurrence", "remission", "inactive",
                 "resolved")),
-            Field("onset", "Depuis", hint=_PARTIAL, width="w4", limit=10),
+            Field("onset", "Depuis", hint=PARTIAL, width="w4", limit=10),
             Field("laterality", "Côté", width="w4", limit=40),
         ),
     ),
@@ -120,7 +120,7 @@ ACTS: Final[Mapping[str, Act]] = {
             Field("verification", "Certitude", "choice", width="w4", options=_words(
                 wording.VERIFICATION, "confirmed", "provisional", "differential", "unconfirmed",
                 "refuted", first=_UNCHANGED)),
-            Field("abatement", "Fini le", hint=_PARTIAL, width="w4", limit=10),
+            Field("abatement", "Fini le", hint=PARTIAL, width="w4", limit=10),
             _reason(),
         ),
         about="problem", topics=_of("problem-recorded"),
@@ -215,7 +215,7 @@ ACTS: Final[Mapping[str, Act]] = {
             Field("status", "Fait ou non", "choice", width="w4", required=True,
                   missing="Dire si le vaccin est fait.",
                   options=(("", CHOOSE), ("completed", "Fait"), ("not-done", "Non fait"))),
-            Field("given_on", "Le", hint=_PARTIAL, width="w4", limit=10),
+            Field("given_on", "Le", hint=PARTIAL, width="w4", limit=10),
             Field("lot", "Lot", width="w4", limit=40),
             Field("dose_number", "Dose n°", "number", gives="number", width="w4"),
             Field("reason", "Si non fait, pourquoi", limit=400),
@@ -226,7 +226,7 @@ ACTS: Final[Mapping[str, Act]] = {
         (
             Field("concept", "Acte", gives="concept", required=True, limit=200, width="w8",
                   missing="Nommer l’acte."),
-            Field("performed", "Fait le", hint=_PARTIAL, width="w4", limit=10),
+            Field("performed", "Fait le", hint=PARTIAL, width="w4", limit=10),
             Field("body_site", "Où", width="w6", limit=120),
             Field("outcome", "Suites", width="w6", limit=200),
         ),
@@ -236,7 +236,7 @@ ACTS: Final[Mapping[str, Act]] = {
         (
             Field("concept", "Dispositif", gives="concept", required=True, limit=200, width="w8",
                   missing="Nommer le dispositif."),
-            Field("since", "Depuis", hint=_PARTIAL, width="w4", limit=10),
+            Field("since", "Depuis", hint=PARTIAL, width="w4", limit=10),
             Field("body_site", "Où", width="w6", limit=120),
             Field("udi", "Identifiant unique", hint="comme imprimé", width="w6", limit=120),
         ),
@@ -251,7 +251,7 @@ ACTS: Final[Mapping[str, Act]] = {
                   missing="Dire de quoi il s’agit."),
             Field("relationship", "Lien de parenté", width="w6", limit=60,
                   hint="pour un antécédent familial"),
-            Field("since", "Depuis", hint=_PARTIAL, width="w6", limit=10),
+            Field("since", "Depuis", hint=PARTIAL, width="w6", limit=10),
         ),
     ),
     "mesure": Act(

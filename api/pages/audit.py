@@ -17,6 +17,7 @@ from releve.api.gate import Granted, Guard, Submission, identifier, services_of
 from releve.api.pages import replaying, views
 from releve.api.pages.replaying import asked
 from releve.api.pages.shell import clinical_page, moment, page, see
+from releve.api.pages.typed_dates import AS_TYPED, moment_typed
 from releve.api.proving import ProvenEvent, StreamProof, prove_stream
 from releve.domain.events import Event
 from releve.projections import wording
@@ -202,10 +203,9 @@ def _known(
         return -1, "", "La position est un nombre entier."
     if not connu:
         return None, "", ""
-    try:
-        asked = datetime.fromisoformat(connu)
-    except ValueError:
-        return -1, "", "Écrire une date et une heure, comme 2026-11-23T08:30."
+    asked = moment_typed(connu)
+    if asked is None:
+        return -1, "", f"Écrire une date et une heure, comme {AS_TYPED}."
     if asked.tzinfo is None:
         asked = asked.replace(tzinfo=ZoneInfo(at.zone))
     limit = services_of(request).reader.known_at(asked)

@@ -17,6 +17,7 @@ from releve.api.pages import forms
 from releve.api.pages.coordination import DAYS, SITES
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import page, see
+from releve.api.pages.typed_dates import AS_TYPED, moment_typed
 from releve.api.problems import problem_for, refuse
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
@@ -149,10 +150,9 @@ def _warn_of_others(form: Form, around: Around, starts: str, ends: str, doctor: 
 
 def _moment(form: Form, name: str, around: Around) -> str:
     """A typed civil time of the centre as an instant; what cannot be read is said beside it."""
-    try:
-        typed = datetime.fromisoformat(form.value(name).strip())
-    except ValueError:
-        form.wrong[name] = "Écrire le jour et l’heure, comme 2026-11-23T08:00."
+    typed = moment_typed(form.value(name))
+    if typed is None:
+        form.wrong[name] = f"Écrire le jour et l’heure, comme {AS_TYPED}."
         return ""
     return (typed if typed.tzinfo else typed.replace(tzinfo=ZoneInfo(around.zone))).isoformat()
 

@@ -129,7 +129,11 @@ def _done(
                 "Votre séjour est fini : dire quand cela s’est passé, pendant votre séjour."
             )
         except ReleveError as error:
-            form.refused(problem_for(error), {each.name: each.name for each in act.fields})
+            form.refused(
+                problem_for(error),
+                {each.name: each.name for each in act.fields},
+                {each.name: each.label for each in act.fields},
+            )
         else:
             board = BOARDS.get(form.value("retour"))
             return see(

@@ -10,7 +10,6 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -18,7 +17,9 @@ from zoneinfo import ZoneInfo
 from starlette.datastructures import FormData
 
 from releve.api.pages.measures import read_measure
+from releve.api.pages.typed_dates import AS_TYPED, day_typed, moment_typed
 from releve.api.problems import Problem, refuse
+from releve.domain.errors import Invalid
 
 _ROW = re.compile(r"(\w+)\[(\d{1,2})\](?:\.(.+))?\Z")
 ONE_LINE = 160
@@ -29,6 +30,15 @@ CONSULTATION_ROWS = {
     "contingencies": 1,
 }  # fmt: skip
 HANDOVER_ROWS = {"actions": 2, "new_items": 1, "new_contingencies": 1}
+LABELS: Mapping[str, str] = {
+    "occurred_at": "Date et heure", "late_reason": "Saisie tardive", "due": "Échéance",
+    "onset": "Depuis", "measure": "Valeur et unité",
+    "valid_until": "Jusqu’au", "review_by": "À réévaluer le", "reason": "Motif",
+    "severity_reason": "Motif de la gravité", "summary": "Le patient en une ligne",
+    "birth_date": "Date de naissance", "birth_place": "Commune de naissance",
+    "birth_name": "Nom de naissance", "first_names": "Prénoms de naissance",
+}  # fmt: skip
+"""What a control is called, by the last part of its name: an error read alone names its field."""
 _DEFAULTS = ("kind", "owner", "category", "criticality")
 """Fields of a row that have a value before anybody typed."""
 
@@ -96,16 +106,29 @@ class Form:
         length = len(self.value(name).strip())
         return f" ; {length} pour l’instant" if length > ONE_LINE else ""
 
-    def refused(self, problem: Problem, names: Mapping[str, str] | None = None) -> None:
-        """Put a refused command's error beside the field it names, in the reader's words."""
+    def refused(
+        self,
+        problem: Problem,
+        names: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Put a refused command's error beside the field it names, in the reader's words.
+
+        ``names`` gives the control of a path, ``labels`` what a control is called on its page.
+        """
         text = problem.why or problem.what
         if problem.why and problem.what and problem.code not in ("invalid", "invalid-field",
                                                                  "missing-field"):  # fmt: skip
             text = f"{problem.what} {problem.why}"
-        if problem.do:
+        if problem.do and problem.do != Invalid.do:
             text = f"{text} {problem.do}"
         for path, _ in problem.fields:
             name = _control(path, names or {})
+            label = {**LABELS, **(labels or {})}.get(name.rpartition(".")[2])
+            if label:
+                text = (
+                    f"{label} : {text[:1].lower() if text[1:2].islower() else text[:1]}{text[1:]}"
+                )
             shown = (*self.values, *(names or {}).values(), "late_reason", "occurred_at")
             if name in shown or _ROW.match(name):
                 self.wrong.setdefault(name, text)
@@ -168,10 +191,9 @@ def occurred_at(form: Form, zone: str) -> str | None:
     typed = form.value("occurred_at").strip()
     if not typed:
         return None
-    try:
-        moment = datetime.fromisoformat(typed)
-    except ValueError:
-        form.wrong["occurred_at"] = "Écrire une date et une heure."
+    moment = moment_typed(typed)
+    if moment is None:
+        form.wrong["occurred_at"] = f"Écrire une date et une heure, comme {AS_TYPED}."
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=ZoneInfo(zone))
@@ -198,7 +220,10 @@ def consultation(form: Form, zone: str, today: str) -> dict[str, Any]:
     if severity:
         data["severity"] = _severity(form, "severity.", severity)
     data["problems"] = [
-        {"concept": _coded(row["text"], row.get("code", "")), **_kept(row, "onset")}
+        {
+            "concept": _coded(row["text"], row.get("code", "")),
+            **({"onset": day_typed(row["onset"])} if row.get("onset") else {}),
+        }
         for number, row in _rows(form, "problems", "Nommer le problème.")
     ]
     data["observations"] = list(_observations(form))

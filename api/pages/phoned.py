@@ -141,9 +141,12 @@ def _line(form: Form) -> ResultLine | None:
         if other is None:
             return None
         among = {OTHER: other}
+    if not chosen:
+        form.wrong["test"] = "Choisir l’examen."
+        return None
     found = read_measure(chosen, typed, among)
     if isinstance(found, str):
-        form.wrong["measure" if chosen else "test"] = found
+        form.wrong["measure"] = found
         return None
     return msgspec.convert(found, ResultLine)
 

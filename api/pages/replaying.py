@@ -13,6 +13,7 @@ from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, services_of
 from releve.api.pages import views
 from releve.api.pages.shell import clinical_page, moment
+from releve.api.pages.typed_dates import AS_TYPED, moment_typed
 from releve.domain.errors import NotFound
 from releve.projections.dates import french_hour, zone_of
 from releve.projections.patient_summary import SLOTS, PatientSummary
@@ -44,10 +45,9 @@ def asked(connu: str, survenu: str, zone: str) -> Asked:
     for name, typed in (("connu", connu), ("survenu", survenu)):
         if not typed.strip():
             continue
-        try:
-            read = datetime.fromisoformat(typed.strip())
-        except ValueError:
-            wrong[name] = "Écrire une date et une heure, comme 2026-11-23T08:30."
+        read = moment_typed(typed)
+        if read is None:
+            wrong[name] = f"Écrire une date et une heure, comme {AS_TYPED}."
             continue
         found[name] = read if read.tzinfo else read.replace(tzinfo=ZoneInfo(zone))
     return Asked(connu, survenu, found["connu"], found["survenu"], wrong)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from starlette.datastructures import FormData
 
 from releve.api.pages import forms
 from releve.api.pages.forms import Form
 from releve.api.pages.measures import MEASURES, read_measure
-from releve.api.problems import Problem
+from releve.api.pages.typed_dates import AS_TYPED, day_typed, moment_typed
+from releve.api.problems import Problem, problem_for
+from releve.domain.errors import Invalid
 from releve.domain.values import UCUM_KNOWN, Loinc
 
 
@@ -70,6 +74,27 @@ class TestRows:
         form = Form("jeton")
         form.refused(Problem(422, "x", "Quoi.", "Pourquoi.", "Faire."))
         assert form.errors == [{"anchor": "", "text": "Quoi. Pourquoi. Faire."}]
+
+    def test_an_error_read_alone_names_its_field(self) -> None:
+        form = Form("jeton", values={"onset": "demain", "due": "x"})
+        form.refused(problem_for(Invalid("invalid-field", field="due")))
+        assert form.error("due").startswith("Échéance : la valeur reçue")
+        assert "renvoyer" not in form.error("due")
+        form.refused(problem_for(Invalid(field="onset", why="INS inconnue.")), {}, {"onset": "Vu"})
+        assert form.error("onset") == "Vu : INS inconnue."
+
+    def test_dates_are_typed_as_french_people_write_them(self) -> None:
+        assert [day_typed(text) for text in ("3/11/2026", "11/2026", "2026", "2026-11-03")] == [
+            "2026-11-03", "2026-11", "2026", "2026-11-03"
+        ]  # fmt: skip
+        assert day_typed("hier") == "hier"
+        morning = datetime(2026, 11, 23, 8, 30)  # noqa: DTZ001  # as typed: no offset
+        for text in (AS_TYPED, "23/11/2026 à 8h30", "23/11/2026 08:30", "2026-11-23T08:30"):
+            assert moment_typed(text) == morning, text
+        for text in ("", "23/13/2026 8 h 30", "23/11/2026 25 h", "demain 8 h"):
+            assert moment_typed(text) is None, text
+        form = Form("jeton", values={"occurred_at": "23/11/2026 9 h"})
+        assert forms.occurred_at(form, "Europe/Paris") == "2026-11-23T09:00:00+01:00"
 
     def test_local_time_takes_the_centres_offset(self) -> None:
         form = Form("jeton")
