@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -20,9 +20,10 @@ from releve.api.gate import (
 from releve.api.pages.shell import moment, page, see
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.projections import wording
+from releve.projections.dates import french_hour, zone_of
 from releve.security.errors import NotAuthenticated
 from releve.security.identity import ABSOLUTE, Persona
-from releve.security.policy import Action, phase
+from releve.security.policy import GRACE, Action, phase, reading_opens_at
 
 router = APIRouter(include_in_schema=False)
 
@@ -176,6 +177,9 @@ def home(
     """The page that each role starts its morning with."""
     match granted.principal.role:
         case "doctor" | "intern" | "referent":
+            shut = _shut(request, granted)
+            if shut is not None:
+                return page(request, granted.principal, "access_window.html", said=shut)
             return see("/transmissions" if _leaving(request, granted) else "/releve")
         case "coordinator" | "secretary":
             return see("/coordination")
@@ -183,6 +187,36 @@ def home(
             return see("/patients")
         case _:
             return see("/audit")
+
+
+def _shut(request: Request, granted: Granted) -> dict[str, Any] | None:
+    """When the doors of a stint open, or closed, for whoever stands before them; None inside."""
+    windows = granted.principal.actor.stints
+    at = moment(request, granted.principal)
+    phases = {window: phase(window, at.now) for window in windows}
+    if not windows or any(each in ("reading", "in-post", "grace") for each in phases.values()):
+        return None
+    own = next((each for each in windows if each.stint == granted.principal.stint), windows[-1])
+    zone = zone_of(own.zone)
+    starts, ends = own.starts_at.astimezone(zone), own.ends_at.astimezone(zone)
+    period = f"va du {starts:%d/%m/%Y} au {ends:%d/%m/%Y}"
+    if phases[own] == "closed":
+        opens = reading_opens_at(own)
+        return {
+            "title": f"Votre accès s’ouvre le {opens:%d/%m} à {french_hour(opens)}",
+            "period": period,
+            "why": "Les dossiers se lisent à partir du troisième jour avant le début du séjour.",
+            "do": "Revenir à cette date ; d’ici là, la coordination répond à toute question.",
+            "questions": False,
+        }
+    closed = (own.ends_at + GRACE).astimezone(zone)
+    return {
+        "title": f"Votre accès s’est fermé le {closed:%d/%m} à {french_hour(closed)}",
+        "period": period.replace("va du", "allait du"),
+        "why": "Les dossiers ne s’ouvrent plus 72 heures après la fin d’un séjour.",
+        "do": "Appeler le centre s’il reste quelque chose à dire d’un patient.",
+        "questions": phases[own] == "questions",
+    }
 
 
 def _leaving(request: Request, granted: Granted) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -23,7 +24,7 @@ def plain(page: str) -> str:
 def test_the_desk_sees_the_documents_traits_and_both_values_where_they_differ(web: Web) -> None:
     known = [{"system": "urn:oid:2.999.7", "value": str(uuid4())}]
     odette(web, birth_name="TRAITS", identifiers=known)
-    said = {**ODETTE, "birth_name": "TRAITS", "sex": "male", "identifiers": known}
+    said: dict[str, Any] = {**ODETTE, "birth_name": "TRAITS", "sex": "male", "identifiers": known}
     said.pop("prior_search")
     document = send(web.machine("coordinator"), pdf("traits"), **said)
     shown = plain(web.browser("coordinator").get(f"/arrivees/{document}").text)
@@ -36,7 +37,7 @@ def test_the_desk_sees_the_documents_traits_and_both_values_where_they_differ(we
 
 def test_a_record_is_opened_with_the_documents_traits_and_leads_back_to_it(web: Web) -> None:
     office = web.browser("coordinator")
-    said = {"birth_name": "INCONNUE", "first_names": ["LISE"], "birth_date": "1960-05-04",
+    said: dict[str, Any] = {"birth_name": "INCONNUE", "first_names": ["LISE"], "birth_date": "1960-05-04",
             "sex": "female"}  # fmt: skip
     document = send(web.machine("coordinator"), pdf("nouveau"), **said)
     page = f"/arrivees/{document}"

@@ -8,7 +8,9 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from support.web import FORM, Web, hidden
+from releve.api.gate import windows_of
+from releve.security.policy import reading_opens_at
+from support.web import FORM, Web, hidden, submit
 
 pytestmark = pytest.mark.postgres
 NOTE = "Dyspnée d'effort <depuis> trois jours"
@@ -80,3 +82,23 @@ def test_a_form_in_which_nothing_was_typed_leads_to_the_sign_in(web: Web) -> Non
     empty = {name: sent[name] for name in ("jeton", "cle", "signer")}
     answer = client.post(page, data=empty, headers=FORM)
     assert (answer.status_code, answer.headers["location"]) == (303, "/connexion")
+
+
+def test_whoever_comes_too_early_or_too_late_is_told_when_and_can_leave(web: Web) -> None:
+    before = web.browser("next").get("/")
+    assert before.status_code == 200
+    opens = reading_opens_at(
+        next(
+            window
+            for window in windows_of(
+                web.services.directory.load(), web.services.persona("next").person
+            )
+            if window.stint == web.stint("next")
+        )
+    )
+    told = html.unescape(before.text).replace("\xa0", " ").replace("\u202f", " ")
+    assert f"Votre accès s’ouvre le {opens:%d/%m} à 8 h" in told
+    assert 'action="/deconnexion"' in told
+    assert 'aria-label="Principale"' not in told, "no door that leads nowhere"
+    left = submit(web.browser("next"), "/", "/deconnexion")
+    assert left.headers["location"] == "/connexion"
