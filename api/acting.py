@@ -169,7 +169,9 @@ def perform(
         rivals=_rivals(services, granted, command, target),
         own_stints=_own_stints(services, command, target),
         colleague=_colleague(services, granted, command),
-        corrects=_corrected(services, command, target),
+        corrects=_corrected(
+            services, command, target, seen_position, named=expected_version is not None
+        ),
         document_with=_document_with(services, command, target),
     )
     try:
@@ -318,11 +320,13 @@ def _document_with(services: Services, command: Command, target: UUID | None) ->
     return inbox.document_with(services, target, command.entry)
 
 
-def _corrected(services: Services, command: Command, target: UUID | None) -> UUID | None:
-    """The match that stood when another one was asked for: only that one is corrected."""
+def _corrected(
+    services: Services, command: Command, target: UUID | None, seen: int | None, *, named: bool
+) -> UUID | None:
+    """The match that another one was asked for in the knowledge of: only that one is corrected."""
     if not isinstance(command, MatchDocument) or target is None:
         return None
-    return inbox.corrected(services, target)
+    return inbox.corrected(services, target, seen, named=named)
 
 
 def _colleague(services: Services, granted: Granted, command: Command) -> Colleague | None:

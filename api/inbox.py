@@ -452,11 +452,13 @@ def deliver(
         return _delivered(services, line, ImportRecord(document=alone), raw, _ALONE)
 
 
-def corrected(services: Services, document: UUID) -> UUID | None:
-    """The match that stands on a document, whose delivery is over when this returns; else None.
+def corrected(services: Services, document: UUID, seen: int | None, *, named: bool) -> UUID | None:
+    """The match that stands on a document and that another one may correct; else None.
 
-    Nothing of it can reach the record where it was once this is known: a second match may judge
-    what stands there.
+    Its delivery is over when this returns: nothing of it can reach the record where it was any
+    more, and what stands there can be judged. It was seen by whoever's screen showed the position
+    ``seen`` or a later one, or has ``named`` the document's version; who says neither may correct
+    what they found on the record.
 
     Raises:
         NotFound: there is no such document.
@@ -464,8 +466,16 @@ def corrected(services: Services, document: UUID) -> UUID | None:
     line = line_of(services, document)
     if line.patient is None:
         return None
+    if seen is not None and not named:
+        at = next(
+            e.position for e in services.reader.stream(document) if e.event_id == line.matched_at
+        )
+        if at is None or at > seen:
+            return None
     with suppress(Invalid, Refused):  # then the record takes none of it, now as later
         deliver(services, document)
+    if seen is None and not named and not written(services, line):
+        return None
     return line.matched_at
 
 

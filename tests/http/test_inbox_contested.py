@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from releve.domain.continuity import CommandContext, MatchedMeanwhile
 from releve.domain.events import Author
 from releve.fhir.received_document import ReadDocument, read_document
 from support.inbox import SAMPLES, attached, match, odette, pdf, send
-from support.web import Web, key
+from support.web import FORM, Web, hidden, key
 
 pytestmark = pytest.mark.postgres
 
@@ -86,6 +87,24 @@ def test_a_match_that_lost_the_race_is_no_correction(web: Web) -> None:
     asked = match(web.machine("present"), str(document), second, confirmed=True)
     assert (asked.status_code, asked.json()["code"]) == (422, "still-on-record")
     assert line_of(web.services, document).matched_at == seen
+    assert (len(attached(web, first, raw)), attached(web, second, raw)) == (1, [])
+
+
+def test_a_form_that_was_opened_before_the_match_corrects_nothing(web: Web) -> None:
+    first, second = namesakes(web, "FORMULAIRE")
+    raw, browser = pdf("stale form"), web.browser("present")
+    document = send(
+        web.machine("present"), raw, birth_name="FORMULAIRE", first_names=["Odette"],
+        birth_date="1948-03-02",
+    )  # fmt: skip
+    page = f"/arrivees/{document}"
+    fields = hidden(browser.get(page), f"{page}/rattacher")
+    assert match(web.machine("referent"), document, first, confirmed=True).status_code == 201
+    fields |= {"patient": str(second), "confirmed": "oui"}
+    told = browser.post(f"{page}/rattacher", data=fields, headers=FORM)
+    assert told.status_code == 422
+    who = web.services.persona("referent").name
+    assert f"{who} l'a rattaché" in unescape(told.text)
     assert (len(attached(web, first, raw)), attached(web, second, raw)) == (1, [])
 
 
