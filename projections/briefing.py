@@ -318,7 +318,10 @@ def _opinions(summary: PatientSummary) -> list[dict[str, Any]]:
 def _unvalidated(summary: PatientSummary) -> list[dict[str, Any]]:
     """Imported lines that no doctor has accepted: allergies, treatments and problems first."""
     found = sorted(summary.to_validate[:TO_VALIDATE], key=lambda line: _FIRST.get(line.slot, 3))
-    return [_sourced(line, text=wording.concept_text(line.concept) or line.text) for line in found]
+    return [
+        _sourced(line, text=(line.current and wording.concept_text(line.concept)) or line.text)
+        for line in found
+    ]
 
 
 _FIRST: Mapping[str, int] = {"allergies": 0, "medications": 1, "problems": 2}

@@ -19,7 +19,7 @@ from releve.domain.events import Event, Source
 from releve.projections import summary_corrections as corrections
 from releve.projections import summary_results as results
 from releve.projections import wording
-from releve.projections.summary_corrections import place, supersede
+from releve.projections.summary_corrections import place, weigh
 from releve.projections.summary_courses import (
     Change,
     Fired,
@@ -233,24 +233,24 @@ def _amended(summary: PatientSummary, line: Line) -> None:
 
 
 def _absence(summary: PatientSummary, line: Line) -> None:
-    supersede(summary, line.target)
     placed = msgspec.structs.replace(line, slot=line.detail["slot"])
     summary.absences.append(corrections.settled(placed))
+    weigh(summary, line.target)
     gone = [each for each in summary.absences if not each.current]
     if len(gone) > _TOLD:
         summary.absences.remove(gone[0])
 
 
 def _observation(summary: PatientSummary, line: Line) -> None:
-    supersede(summary, line.target)
     placed = place(summary, line)
+    weigh(summary, line.target)
     if placed.current:
         results.fire(summary, placed, [placed.detail])
 
 
 def _lines(summary: PatientSummary, line: Line) -> None:
-    supersede(summary, line.target)
     place(summary, line)
+    weigh(summary, line.target)
 
 
 def _item(summary: PatientSummary, line: Line) -> None:

@@ -235,7 +235,8 @@ def _newest_of_its_code(lines: list[Line], line: Line) -> None:
     ]  # fmt: skip
     if len(same) > _PER_CODE:
         # The oldest measure goes, which may be the late one that has just come.
-        del lines[min(same, key=lambda index: (lines[index].current, lines[index].recency))]
+        oldest = min(same, key=lambda index: (_is_shown(lines[index]), lines[index].recency))
+        _forget(lines, lines[oldest])
 
 
 def _forget_old(lines: list[Line], slot: str) -> None:
@@ -243,29 +244,74 @@ def _forget_old(lines: list[Line], slot: str) -> None:
     if slot == "documents":
         old = [line for line in lines if line.slot == slot]
     else:
-        old = [line for line in lines if line.slot == slot and not line.current]
+        old = [line for line in lines if line.slot == slot and not _is_shown(line)]
     if len(old) > _KEPT.get(slot, 12):
-        oldest = min(old, key=lambda line: line.recency)
-        lines[:] = [line for line in lines if line is not oldest]
+        _forget(lines, min(old, key=lambda line: line.recency))
 
 
-def supersede(summary: PatientSummary, target: UUID | None) -> None:
-    """The same line of the same source, said anew: what it replaces leaves current views."""
-    if target is not None:
-        _at(summary, target, lambda line: msgspec.structs.replace(line, state="superseded"))
+def _is_shown(line: Line) -> bool:
+    """Whether it stands, or contradicts what stands and waits for a doctor's word."""
+    return line.current or (line.target is not None and line.waits)
 
 
-def _give_back(summary: PatientSummary, target: UUID | None) -> None:
-    """What a line had replaced stands again."""
-    if target is None:
-        return
+def _forget(lines: list[Line], gone: Line) -> None:
+    """Drop a line; its newer version is from then on one of what it had replaced."""
+    lines[:] = [
+        msgspec.structs.replace(line, target=gone.target)
+        if line.target == gone.entry_id and line.ordinal is None
+        else line
+        for line in lines
+        if line is not gone
+    ]
 
-    def back(line: Line) -> Line:
-        if line.state != "superseded":
-            return line
-        return settled(msgspec.structs.replace(line, state="current"))
 
-    _at(summary, target, back)
+def weigh(summary: PatientSummary, entry: UUID | None) -> None:
+    """Say again which versions of a line are in force, from ``entry`` back to its first one.
+
+    As the record has it (``Patient.is_replaced``): a version that no doctor accepted replaces only
+    what no doctor accepted either, and one that is out replaces nothing.
+    """
+    held = {
+        line.entry_id: line for line in (*summary.lines, *summary.absences) if line.ordinal is None
+    }
+    newer = {line.target: line for line in held.values() if line.target is not None}
+    line = None if entry is None else held.get(entry)
+    while line is not None:
+        _weigh_one(summary, line, newer)
+        line = None if line.target is None else held.get(line.target)
+
+
+def _weigh_one(summary: PatientSummary, line: Line, newer: Mapping[UUID, Line]) -> None:
+    waits, replaced = line.validation == "to-validate", False
+    later = newer.get(line.entry_id)
+    while later is not None and not replaced:
+        is_out = later.wrong or later.validation == "refused"
+        replaced = not is_out and (waits or later.validation != "to-validate")
+        later = newer.get(later.entry_id)
+    if replaced and line.state not in ("in-error", "refused"):
+        _at(summary, line.entry_id, lambda one: msgspec.structs.replace(one, state="superseded"))
+    elif not replaced and line.state == "superseded":
+        _at(summary, line.entry_id, _back)
+
+
+def weigh_result(summary: PatientSummary, result: Result) -> None:
+    """Show the lines of the version in force alone, of a result that came in several."""
+    now = result.received
+    for version in result.versions:
+        if version is now:
+            _at(summary, version.entry_id, _back)
+        elif version.current:
+            _at(
+                summary,
+                version.entry_id,
+                lambda line: msgspec.structs.replace(line, state="superseded"),
+            )
+
+
+def _back(line: Line) -> Line:
+    if line.state != "superseded":
+        return line
+    return settled(msgspec.structs.replace(line, state="current"))
 
 
 def _at(summary: PatientSummary, target: UUID, change: Callable[[Line], Line]) -> None:
@@ -316,26 +362,31 @@ def _beside(line: Line, revision: Line) -> Line:
 def validated(summary: PatientSummary, verdict: Line) -> None:
     """A doctor accepted or refused an imported line; a refused one leaves every current view."""
     target = verdict.target
-    refused = verdict.detail["verdict"] == "refused"
-    older: UUID | None = None
-    for held in (summary.lines, summary.absences):
-        for index, line in enumerate(held):
-            if line.entry_id == target:
-                held[index] = _beside(line, verdict)
-                older = line.target
+    _judge(summary, verdict)
     for index, result in enumerate(summary.results):
         versions = tuple(
             _beside(each, verdict) if each.entry_id == target else each for each in result.versions
         )
         if versions != result.versions:
             summary.results[index] = msgspec.structs.replace(result, versions=versions)
-            older = _version_before(result, target)
-    if refused:
-        _give_back(summary, older)
+            weigh_result(summary, summary.results[index])
+    weigh(summary, target)
+    if verdict.detail["verdict"] == "refused":
         void(summary, target)
     else:
-        supersede(summary, older)
         _unvoid(summary, target)
+
+
+def read(summary: PatientSummary, review: Line) -> None:
+    """A doctor read a result: that accepts the lines of it which another system sent."""
+    _judge(summary, review)
+
+
+def _judge(summary: PatientSummary, said: Line) -> None:
+    for held in (summary.lines, summary.absences):
+        for index, line in enumerate(held):
+            if line.entry_id == said.target and (said.topic == VALIDATED or line.imported):
+                held[index] = _beside(line, said)
 
 
 # In error, and reinstated
@@ -349,15 +400,18 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
     target = line.target
     if target is None:
         return
-    found: list[Line] = []
+    touched = {target}
+    refused: list[UUID] = []
 
     def marked(other: Line) -> Line:
         if other.entry_id == target:
-            found.append(other)
             reason = line.reason if wrong else None
             other = msgspec.structs.replace(other, wrong=wrong, error_reason=reason)
             return settled(other)
         if any(each.entry_id == target for each in other.revisions):
+            touched.add(other.entry_id)
+            if any(each.entry_id == target and _refuses(each) for each in other.revisions):
+                refused.append(other.entry_id)
             revisions = tuple(
                 msgspec.structs.replace(each, wrong=wrong) if each.entry_id == target else each
                 for each in other.revisions
@@ -366,11 +420,10 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
         return other
 
     _everywhere(summary, marked)
-    for other in found:
-        if wrong:
-            _give_back(summary, other.target)
-        elif other.topic not in _MERGED:
-            supersede(summary, other.target)
+    for entry in touched:
+        weigh(summary, entry)
+    for entry in refused:
+        (_unvoid if wrong else void)(summary, entry)
     if wrong:
         _revived(summary, target)
         void(summary, target)
@@ -379,10 +432,13 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
     else:
         _unvoid(summary, target)
     for index, result in enumerate(summary.results):
-        if any(each.entry_id == target for each in result.versions):
-            before = _version_before(result, target)
-            (_give_back if wrong else supersede)(summary, before)
+        if any(each.entry_id in touched for each in result.versions):
+            weigh_result(summary, result)
         summary.results[index] = with_cancellation(summary, summary.results[index])
+
+
+def _refuses(said: Line) -> bool:
+    return said.topic == VALIDATED and said.detail["verdict"] == "refused"
 
 
 def _everywhere(summary: PatientSummary, change: Callable[[Line], Line]) -> None:
@@ -420,12 +476,6 @@ def _everywhere(summary: PatientSummary, change: Callable[[Line], Line]) -> None
         )
         for one in summary.results
     ]  # fmt: skip
-
-
-def _version_before(result: Result, target: UUID | None) -> UUID | None:
-    ids = [each.entry_id for each in result.versions]
-    place = ids.index(target) if target in ids else 0
-    return ids[place - 1] if place else None
 
 
 def with_cancellation(summary: PatientSummary, result: Result) -> Result:

@@ -30,6 +30,9 @@ Presence3 = Literal["known", "none", "not-asked"]
 MEDICATION: Final = "patient.medication-started"
 HANDOVER: Final = "patient.handover-written"
 VALIDATED: Final = "patient.entry-validated"
+REVIEWED: Final = "patient.result-reviewed"
+_JUDGED: Final = frozenset({VALIDATED, REVIEWED})
+"""What is said of an imported line that does not change what it says."""
 RESULT: Final = "patient.result-received"
 IMPORTING: Final = frozenset({"fhir", "cda", "hprim", "pdf"})
 """Doors through which lines come in that a doctor has yet to accept ("à valider")."""
@@ -145,12 +148,27 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def validation(self) -> Validation:
-        """Where an imported line stands: "à valider", accepted, refused; empty for all others."""
+        """Where an imported line stands: "à valider", accepted, refused; empty for all others.
+
+        A value that a doctor read in its result is accepted by that.
+        """
         if not self.imported or self.topic not in CODED:
             return ""
         verdict = self.validated
-        found: Validation = verdict.detail["verdict"] if verdict else "to-validate"
+        if verdict is None:
+            read = any(each.topic == REVIEWED and not each.wrong for each in self.revisions)
+            return "accepted" if read else "to-validate"
+        found: Validation = verdict.detail["verdict"]
         return found
+
+    @property
+    def waits(self) -> bool:
+        """Whether a doctor has yet to accept or refuse it, whatever it says of its state."""
+        return (
+            self.validation == "to-validate"
+            and not self.wrong
+            and self.state not in ("superseded", "refused")
+        )
 
     @property
     def validated(self) -> Line | None:
@@ -161,7 +179,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     @property
     def revised(self) -> Line | None:
         """The last standing change of what it says, with its reason, its author and its date."""
-        said = [each for each in self.revisions if each.topic != VALIDATED and not each.wrong]
+        said = [each for each in self.revisions if each.topic not in _JUDGED and not each.wrong]
         return max(said, key=lambda each: each.recency, default=None)
 
     @property

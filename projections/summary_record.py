@@ -191,11 +191,12 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
     @property
     def to_validate(self) -> list[Line]:
-        """Imported lines that no doctor has accepted or refused yet; a result counts once."""
+        """Imported lines that no doctor has accepted or refused yet; a result counts once.
+
+        One that says of itself that it is over or refuted waits like any other.
+        """
         found = [
-            line
-            for line in (*self.lines, *self.absences)
-            if line.ordinal is None and line.current and line.validation == "to-validate"
+            line for line in (*self.lines, *self.absences) if line.ordinal is None and line.waits
         ]
         found += [
             each.line

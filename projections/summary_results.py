@@ -17,7 +17,7 @@ from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.results import DEFINITIVE, ResultReceived
 from releve.domain.events import Payload
 from releve.domain.values import ResultLine
-from releve.projections.summary_corrections import place, supersede, with_cancellation
+from releve.projections.summary_corrections import place, read, weigh_result, with_cancellation
 from releve.projections.summary_courses import Fired, Result
 from releve.projections.summary_lines import Line
 from releve.projections.summary_record import PatientSummary
@@ -39,10 +39,10 @@ def received(summary: PatientSummary, line: Line) -> None:
     else:
         before = summary.results[place_of]
         at = _late_place(before, line)
-        for version in before.versions[:at]:
-            supersede(summary, version.entry_id)
         versions = (*before.versions[:at], line, *before.versions[at:])
-        summary.results[place_of] = msgspec.structs.replace(before, versions=versions[-_VERSIONS:])
+        whole = msgspec.structs.replace(before, versions=versions)
+        weigh_result(summary, whole)
+        summary.results[place_of] = msgspec.structs.replace(whole, versions=versions[-_VERSIONS:])
         if at < len(before.versions):
             return
     said = line.detail.get("lines", ())
@@ -65,33 +65,22 @@ def _late_place(before: Result, line: Line) -> int:
 
 
 def _place_of(results: list[Result], line: Line) -> int | None:
-    """Which result it is: the one it names, its order's where nothing came, the same report's."""
+    """Which result it is a version of: the one it names, else its order's where nothing came.
+
+    Of one report or one order there may be several, side by side, as the record itself decided.
+    """
     detail = line.detail
     for index, result in enumerate(results):
         if line.target is not None and line.target in [v.entry_id for v in result.versions]:
-            return index
+            # A call after the report stands beside it.
+            is_beside = detail["status"] == "phoned" and result.status in DEFINITIVE
+            return None if is_beside else index
     order = detail.get("order")
     for index, result in enumerate(results):
-        if order and result.order is not None and str(result.order.entry_id) == order:
-            now = result.received
-            same = now is not None and _report(now) is not None and _report(now) == _report(line)
-            same = same and (detail["status"] != "phoned" or result.status not in DEFINITIVE)
-            if now is None or same:  # another value of the same order stands beside it
-                return index
-    for index, result in enumerate(results):
-        now = result.received
-        if detail["status"] == "phoned" and result.status in DEFINITIVE:
-            continue  # a call after the report stands beside it
-        if now is not None and _report(line) is not None and _report(now) == _report(line):
+        is_ordered = result.order is not None and str(result.order.entry_id) == order
+        if is_ordered and result.received is None:
             return index
     return None
-
-
-def _report(line: Line) -> tuple[str, str] | None:
-    """What its laboratory calls the report, where it does."""
-    report = line.detail.get("report")
-    system = line.source.system if line.source else None
-    return (system or line.detail.get("laboratory") or "", report) if report else None
 
 
 def _order_of(results: list[Result], line: Line) -> Line | None:
@@ -105,6 +94,7 @@ def _order_of(results: list[Result], line: Line) -> Line | None:
 def reviewed(summary: PatientSummary, line: Line) -> None:
     """A doctor read a version; what it had set off has been judged."""
     _step(summary, line, "reviews")
+    read(summary, line)
     summary.fired = [
         msgspec.structs.replace(fired, answers=(*fired.answers, line.entry_id)[-3:])
         if fired.observation == line.target

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from releve.domain.aggregates.patient.results import comes_late
+from releve.domain.aggregates.patient import fold
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.errors import NotFound
 from releve.domain.events import Event
@@ -43,17 +43,7 @@ _STATUS = {
     "patient.medecin-traitant-ended": "ended",
     "patient.question-answered": "answered",
     "patient.result-reviewed": "reviewed",
-    "patient.result-received": "superseded",
-    **dict.fromkeys(
-        (
-            "patient.problem-recorded", "patient.allergy-recorded", "patient.absence-asserted",
-            "patient.medication-started", "patient.observation-recorded",
-            "patient.immunization-recorded", "patient.procedure-recorded",
-            "patient.device-recorded", "patient.history-recorded",
-        ),
-        "superseded",
-    ),
-}  # fmt: skip
+}
 """What an event makes of the entry that it names."""
 
 
@@ -191,23 +181,21 @@ def not_yet_known(events: Sequence[Event], known_to: int, at: datetime) -> list[
 
 
 def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
-    """One entry per event in order, with what later events made of it."""
-    wrong: set[UUID] = set()
-    for event in events:
-        named = event.envelope.target
-        if named is None:
-            continue
-        if event.topic == "patient.entry-marked-in-error":
-            wrong.add(named)
-        elif event.topic == "patient.entry-reinstated":
-            wrong.discard(named)
-    payloads = {event.event_id: event.payload for event in events}
+    """One entry per event in order, with what later events made of it.
+
+    Whether an entry is out or replaced is the record's own word (:class:`Patient`); what an entry
+    that is out did to others is undone.
+    """
+    record = fold(None, events)
+    if record is None:
+        return []
     status: dict[UUID, str] = {}
     by_stint: dict[UUID | None, Event] = {}
     for event in events:
-        if event.event_id in wrong:
-            status[event.event_id] = "in-error"
-            continue  # what an erroneous entry did to others is undone
+        if record.is_out(event.event_id):
+            is_error = event.event_id in record.in_error
+            status[event.event_id] = "in-error" if is_error else "refused"
+            continue
         target = event.envelope.target
         if event.topic == "patient.handover-written":
             stint = event.envelope.author.stint
@@ -218,12 +206,11 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
                 by_stint[stint] = newer
             else:
                 by_stint[stint] = event
-        if target is None or target in wrong:
+        if record.is_replaced(event.event_id):
+            status[event.event_id] = "superseded"
+        if target is None or record.is_out(target) or record.is_replaced(target):
             continue
-        known = payloads.get(target)
-        if known is not None and comes_late(event.payload, known):
-            status[event.event_id] = "superseded"  # history at once: the final one stays in force
-        elif isinstance(event.payload, EntryValidated):
+        if isinstance(event.payload, EntryValidated):
             status[target] = event.payload.verdict
         elif event.topic in _STATUS:
             status[target] = _STATUS[event.topic]

@@ -203,7 +203,8 @@ def boxes(summary: PatientSummary, at: Moment, *, whole: bool = False) -> list[d
                 "state": presence.state if presence.state != "not-asked" or not lines else "past",
                 "lines": [box_line(line, summary, at) for line in current[:most]],
                 "rest": max(0, len(current) - most),
-                "past": [line_view(line, past=state_word(line), why=line.why)
+                "past": [line_view(line, why=line.why,
+                                   past=state_word(line) + ", à valider" * line.waits)
                          for line in lines if not line.current],
                 "none_text": wording.ABSENCE.get(name, ""),
                 "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",

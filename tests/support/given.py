@@ -149,13 +149,14 @@ class Given:
         now: datetime = NOW,
         originals: Iterable[str] = (),
         candidate: Patient | None = None,
+        key: bytes = KEY,
         **context: Any,
     ) -> When:
         """Ask; whatever comes of it is judged by the answer's methods."""
         asked = CommandContext(
             author=by,
             now=now,
-            key=KEY,
+            key=key,
             actor=ACTOR,
             centre=context.pop("centre", CENTRE),
             **context,

@@ -9,7 +9,7 @@ import pytest
 
 from releve.domain.aggregates.patient.ald import AldStatusChanged, alds
 from releve.domain.aggregates.patient.appointments import AppointmentNoticed, upcoming_appointments
-from releve.domain.aggregates.patient.corrections import EntryMarkedInError
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.identity import (
     MedecinTraitantDeclared,
     MedecinTraitantEnded,
@@ -32,11 +32,17 @@ from releve.domain.aggregates.patient.problems import (
 )
 from releve.domain.aggregates.patient.questions import OpinionRecorded, open_challenges
 from releve.domain.aggregates.patient.record import Patient
+from releve.domain.aggregates.patient.results import (
+    ResultReceived,
+    ResultReviewed,
+    current_results,
+)
 from releve.domain.aggregates.patient.validation import EntryValidated, awaiting_validation
 from releve.domain.continuity import fold
 from releve.domain.events import Event, Payload, Source
-from releve.domain.values import Concept, Quantity
+from releve.domain.values import Concept, Quantity, ResultLine
 from releve.projections.patient_summary import PatientSummary, fold_all
+from releve.projections.timeline import entries_of
 from support.given import AMONT, AVAL, CENTRE, NOW, REFERENT, STREAM, Told, entry, events
 
 IDENTITY = Registered(birth_name="EXEMPLE")
@@ -62,6 +68,30 @@ CDA = Source(channel="cda", system="urn:oid:2.999")
 
 def wrong(place: int) -> Told:
     return Told(EntryMarkedInError(), target=entry(place))
+
+
+def accepts(place: int) -> Told:
+    return Told(EntryValidated(verdict="accepted"), target=entry(place))
+
+
+def refuses(place: int) -> Told:
+    return Told(EntryValidated(verdict="refused"), target=entry(place))
+
+
+def stated(status: str, replaces: int | None = None) -> Told:
+    said = msgspec.structs.replace(DRUG, status=status)
+    return Told(said, source=CDA, target=None if replaces is None else entry(replaces))
+
+
+def potassium(value: str) -> ResultReceived:
+    line = ResultLine(code=Concept(text="Potassium"), value=Quantity(value=value, unit="mmol/L"))
+    return ResultReceived(status="final", report="R1", laboratory="Labo", lines=(line,))
+
+
+STATED, ENDED_ABROAD = stated("active"), stated("completed", 2)
+LOW, HIGHER = potassium("4.1"), Told(potassium("6.8"), source=CDA, target=entry(2))
+OTHER = msgspec.structs.replace(LOW, lines=(ResultLine(code=Concept(text="TSH"), text="2,1"),))
+READ = Told(ResultReviewed(verdict="normal"), target=entry(3))
 
 
 HISTORIES: dict[str, tuple[Payload | Told, ...]] = {
@@ -108,6 +138,59 @@ HISTORIES: dict[str, tuple[Payload | Told, ...]] = {
         Told(ASTHMA, source=CDA),
         Told(EntryValidated(verdict="refused"), target=entry(2)),
         wrong(3),
+    ),
+    **{
+        f"a treatment said to be over, {name}": (STATED, *more)
+        for name, more in {
+            "before anybody judged it": (ENDED_ABROAD,),
+            "after it was accepted": (accepts(2), ENDED_ABROAD),
+            "accepted too": (accepts(2), ENDED_ABROAD, accepts(4)),
+            "accepted by mistake": (accepts(2), ENDED_ABROAD, accepts(4), wrong(5)),
+            "refused": (accepts(2), ENDED_ABROAD, refuses(4)),
+            "refused by mistake": (accepts(2), ENDED_ABROAD, refuses(4), wrong(5)),
+            "then said otherwise": (accepts(2), ENDED_ABROAD, stated("on-hold", 4)),
+            "then otherwise, accepted": (
+                accepts(2),
+                ENDED_ABROAD,
+                stated("on-hold", 4),
+                accepts(5),
+            ),
+            "then otherwise, refused": (
+                accepts(2),
+                ENDED_ABROAD,
+                stated("on-hold", 4),
+                refuses(5),
+            ),
+            "accepted, the first in error and back": (
+                accepts(2),
+                ENDED_ABROAD,
+                accepts(4),
+                wrong(2),
+                Told(EntryReinstated(), target=entry(2)),
+            ),
+            "its first acceptance by mistake": (accepts(2), ENDED_ABROAD, wrong(3)),
+        }.items()
+    },
+    **{
+        f"a result sent in two versions, {name}": (Told(LOW, source=CDA), HIGHER, *more)
+        for name, more in {
+            "unread": (),
+            "read": (READ,),
+            "read by mistake": (READ, wrong(4)),
+            "refused": (refuses(3),),
+            "refused by mistake": (refuses(3), wrong(4)),
+            "in error": (wrong(3),),
+            "in error and back": (wrong(3), Told(EntryReinstated(), target=entry(3))),
+        }.items()
+    },
+    "two reports of one number": (Told(LOW, source=CDA), Told(OTHER, source=CDA)),
+    "a call of the same number": (
+        Told(LOW, source=CDA),
+        msgspec.structs.replace(LOW, status="phoned"),
+    ),
+    "a partial after the final one": (
+        Told(LOW, source=CDA),
+        Told(msgspec.structs.replace(LOW, status="partial"), source=CDA, target=entry(2)),
     ),
     "appointment moved": (
         Told(BOOKED),
@@ -171,6 +254,28 @@ def test_the_summary_says_what_the_record_says(told: tuple[Payload | Told, ...])
     assert challenges == {
         line.entry_id for line in summary.lines if line.current and summary.challenge_of(line)
     }
-    assert [event.event_id for event in awaiting_validation(record)] == [
-        line.entry_id for line in summary.to_validate
+    waiting = [event.event_id for event in awaiting_validation(record)]
+    assert waiting == [line.entry_id for line in summary.to_validate]
+    values = [line for line in reversed(summary.slot("results")) if line.ordinal is not None]
+    assert [event.event_id for event in current_results(record)] == [
+        line.entry_id for line in values
     ]
+    assert [line.validation == "to-validate" for line in values] == [
+        line.entry_id in waiting for line in values
+    ]
+
+
+@pytest.mark.parametrize("told", HISTORIES.values(), ids=HISTORIES)
+def test_the_timeline_says_what_the_record_says(told: tuple[Payload | Told, ...]) -> None:
+    record, summary = folded(told)
+    stream = events([IDENTITY, *told])
+    status = {each.event_id: each.status for each in entries_of(stream)}
+    gone = {event.event_id for event in stream if not record.stands(event)}
+    assert gone == {
+        entry_id
+        for entry_id, said in status.items()
+        if said in ("in-error", "refused", "superseded")
+    }
+    for line in summary.slot("medications", every=True):
+        if line.state in ("in-error", "refused", "superseded"):
+            assert status[line.entry_id] == line.state

@@ -268,7 +268,6 @@ class TestValidation:
         stream = Stream()
         source = Source(channel="fhir", system="EHR", source_id="AllergyIntolerance/1")
         first = stream.add(AllergyRecorded(substance=Concept(text="Iode")), source=source)
-        stream.add(EntryValidated(verdict="accepted"), target=first.event_id)
         newer = stream.add(
             AllergyRecorded(substance=Concept(text="Iode"), criticality="high"),
             source=source,
@@ -280,3 +279,43 @@ class TestValidation:
         assert [each.entry_id for each in summary.slot("allergies")] == [first.event_id]
         states = {each.entry_id: each.state for each in summary.slot("allergies", every=True)}
         assert states[newer.event_id] == "refused"
+
+    def test_a_refutation_that_nobody_accepted_stands_beside_what_was_accepted(self) -> None:
+        stream = Stream()
+        source = Source(channel="fhir", system="EHR", source_id="AllergyIntolerance/1")
+        iodine = Concept(text="Iode")
+        first = stream.add(AllergyRecorded(substance=iodine), source=source)
+        stream.add(EntryValidated(verdict="accepted"), target=first.event_id)
+        refuted = stream.add(
+            AllergyRecorded(substance=iodine, verification="refuted"),
+            source=source,
+            target=first.event_id,
+        )
+        summary = summary_of(stream)
+        assert summary.allergy_state == "known"
+        assert [each.entry_id for each in summary.to_validate] == [refuted.event_id]
+        assert [(each.entry_id, each.state) for each in summary.slot("allergies")] == [
+            (first.event_id, "current"), (refuted.event_id, "refuted"),
+        ]  # fmt: skip
+        stream.add(EntryValidated(verdict="accepted"), target=refuted.event_id)
+        summary = summary_of(stream)
+        assert (summary.allergy_state, summary.to_validate) == ("not-asked", [])
+        assert [each.entry_id for each in summary.slot("allergies")] == [refuted.event_id]
+
+    def test_many_unjudged_versions_do_not_make_the_accepted_one_forgotten(self) -> None:
+        stream = Stream()
+        source = Source(channel="fhir", system="EHR", source_id="MedicationStatement/1")
+        last = first = stream.add(MedicationStarted(concept=Concept(text="X")), source=source)
+        stream.add(EntryValidated(verdict="accepted"), target=first.event_id)
+        for day in range(30):
+            last = stream.add(
+                MedicationStarted(concept=Concept(text="X"), status="stopped", end=f"{2000 + day}"),
+                source=source,
+                target=last.event_id,
+            )
+        summary = summary_of(stream)
+        assert [each.entry_id for each in summary.to_validate] == [last.event_id]
+        assert first.event_id in [each.entry_id for each in summary.slot("medications")]
+        stream.add(EntryValidated(verdict="accepted"), target=last.event_id)
+        summary = summary_of(stream)
+        assert [each.entry_id for each in summary.slot("medications")] == [last.event_id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -31,11 +32,12 @@ from releve.domain.aggregates.patient.results import (
     comes_late,
     earlier_version,
     order_of,
-    stands_beside,
+    takes_up,
+    version_among,
 )
 from releve.domain.commands import ImportedDocument, ImportedEntry, ImportRecord
 from releve.domain.errors import Invalid
-from releve.domain.events import Payload, Source
+from releve.domain.events import Event, Payload, Source
 from releve.domain.values import Concept, Sha256
 
 IMPORTED = (
@@ -59,11 +61,13 @@ Line = tuple[object, ...]
 def import_record(patient: Patient, command: ImportRecord, ctx: Context) -> tuple[Fact, ...]:
     """Entries with the status, verification and dates of their source, whatever the code system.
 
-    A line is known when the record holds one of the same topic, code, onset and source that says
-    the same; if the very resource it came from now says something else, the new line supersedes
-    the old one (its target), and so does another text of the same laboratory's report. A result is
-    kept in sight by an open item as if it had been received here. A known-absence code is an
-    absence, never a substance. When nothing is new, there are no facts.
+    A line is known when the last word of the record on that topic, code, onset and source is the
+    same, or when a doctor set the same aside; if the very resource it came from now says something
+    else, the new line is a version of the old one (its target), and so is a text of the same
+    laboratory's report that has every measure of the earlier one. A result that was set aside, and
+    a document that was withdrawn whole, come in as new. A result is kept in sight by an open item
+    as if it had been received here. A known-absence code is an absence, never a substance. When
+    nothing is new, there are no facts.
     """
     facts: list[Fact] = []
     happened = ctx.happened(command)
@@ -72,15 +76,28 @@ def import_record(patient: Patient, command: ImportRecord, ctx: Context) -> tupl
             raise Invalid("missing-field", field="registration", why="Le dossier n'existe pas.")
         facts.append(Fact(read_identity(command.registration, ctx)))
     document = command.document
+    withdrawn = None if document is None else _withdrawn(patient, document)
     if document is not None and not holds_document(patient, document.sha256, document.source_id):
         facts.append(_attach(document, ctx))
-    lines = list(_new_lines(patient, command.entries, ctx, first=len(facts)))
+    lines = list(
+        _new_lines(patient, command.entries, ctx, first=len(facts), withdrawn=withdrawn)
+    )
     results = [
         Arrival(ctx.event_id(place), line.payload, line.target, line.occurred_at or happened)
         for place, line in enumerate(lines, start=len(facts))
         if isinstance(line.payload, ResultReceived)
     ]
     return (*facts, *lines, *kept_in_sight(patient, results, ctx))
+
+
+def _withdrawn(patient: Patient, document: ImportedDocument) -> str | None:
+    """The document's SHA-256, where it was attached here once and is no more."""
+    attached = [
+        patient.stands(event)
+        for event in patient.documents
+        if isinstance(event.payload, DocumentAttached) and event.payload.sha256 == document.sha256
+    ]
+    return document.sha256 if attached and not any(attached) else None
 
 
 def _attach(document: ImportedDocument, ctx: Context) -> Fact:
@@ -100,57 +117,135 @@ def _attach(document: ImportedDocument, ctx: Context) -> Fact:
     )
 
 
+Said = tuple[Line, Line]
+"""A line and what it says."""
+
+
+class _Kept(NamedTuple):
+    """What the record, or this very file before, says of a line."""
+
+    id: UUID
+    payload: Payload
+    said: Said
+    resource: tuple[Line, str | None, str] | None
+
+
+class _Held:
+    """What the record holds of a source's lines, and what this import adds to it."""
+
+    def __init__(self, patient: Patient, withdrawn: str | None) -> None:
+        self.patient = patient
+        self.known: set[Said] = set()
+        """What needs no new event: the last word on a line, or what a doctor set aside."""
+        self.past: set[Said] = set()
+        """What was said and has been replaced since."""
+        self._kept: dict[UUID, _Kept] = {}
+        self._by_line: dict[Line, list[UUID]] = {}
+        self._by_resource: dict[tuple[Line, str | None, str], list[UUID]] = {}
+        self._replaced: set[UUID] = set()
+        filed = (
+            patient.problems,
+            patient.allergies,
+            patient.absences,
+            patient.medications,
+            patient.observations,
+            *(patient.told(kind) for kind in IMPORTED),
+        )
+        for events in filed:
+            for event in events:
+                self._file(event, withdrawn)
+
+    def _file(self, event: Event, withdrawn: str | None) -> None:
+        source, payload = event.envelope.source, event.payload
+        line = _known_as(payload, event.envelope.occurred_at, source.system)
+        resource = None
+        if source.source_id is not None:
+            resource = (_kind(payload, line), source.system, source.source_id)
+        said = (line, _content(payload))
+        self._keep(_Kept(event.event_id, payload, said, resource))
+        if self.patient.is_out(event.event_id):
+            # A doctor's no to a line is not asked twice; a result comes back when it is sent again,
+            # and so does all of a document that was withdrawn whole.
+            again = withdrawn is not None and source.original_sha256 == withdrawn
+            if not again and not isinstance(payload, ResultReceived):
+                self.known.add(said)
+        elif any(self.patient.newer_than(event.event_id)):
+            self.past.add(said)
+        else:
+            self.known.add(said)
+
+    def _keep(self, kept: _Kept) -> None:
+        self._kept[kept.id] = kept
+        self._by_line.setdefault(kept.said[0], []).append(kept.id)
+        if kept.resource is not None:
+            self._by_resource.setdefault(kept.resource, []).append(kept.id)
+
+    def add(self, kept: _Kept, older: UUID | None, *, late: bool) -> None:
+        """A line of this import comes in, as a newer version of ``older``."""
+        self._keep(kept)
+        self.known.add(kept.said)
+        if late:
+            self._replaced.add(kept.id)
+        elif older is not None:
+            self._replaced.add(older)
+            before = self._kept.get(older)
+            if before is not None and before.said != kept.said:
+                self.known.discard(before.said)
+
+    def stands(self, entry: UUID) -> bool:
+        """Whether the line of that name is in current views once this import is in."""
+        event = self.patient.entries.get(entry)
+        return entry not in self._replaced and (event is None or self.patient.stands(event))
+
+    def payload(self, entry: UUID) -> Payload:
+        """What a line of the record, or of this import, says."""
+        kept = self._kept.get(entry)
+        return kept.payload if kept is not None else self.patient.entries[entry].payload
+
+    def version_before(self, kept: _Kept) -> UUID | None:
+        """The line of the same resource, or the result of the same report, that it continues."""
+        same = [] if kept.resource is None else self._by_resource.get(kept.resource, [])
+        if not isinstance(kept.payload, ResultReceived):
+            return next(reversed([each for each in same if self.stands(each)] or same), None)
+        report = self._by_line.get(kept.said[0], []) if kept.payload.report else []
+        for ids in (same, report):
+            told = [
+                (each, payload, self.stands(each))
+                for each in ids
+                if isinstance(payload := self.payload(each), ResultReceived)
+            ]
+            older = version_among(kept.payload, told)
+            if older is not None:
+                return older
+        return None
+
+
 def _new_lines(
-    patient: Patient, entries: tuple[ImportedEntry, ...], ctx: Context, *, first: int
+    patient: Patient,
+    entries: tuple[ImportedEntry, ...],
+    ctx: Context,
+    *,
+    first: int,
+    withdrawn: str | None,
 ) -> Iterator[Fact]:
     """``first`` is the place in the append of the first line that is new."""
-    known: set[tuple[Line, Line]] = set()
-    by_resource: dict[tuple[Line, str | None, str], UUID] = {}
-    by_report: dict[Line, UUID] = {}
-    filed = (
-        patient.problems,
-        patient.allergies,
-        patient.absences,
-        patient.medications,
-        patient.observations,
-        *(patient.told(kind) for kind in IMPORTED),
-    )
-    for events in filed:
-        # What was superseded or marked in error stays known: the same file brings nothing back.
-        for event in events:
-            source = event.envelope.source
-            line = _known_as(event.payload, event.envelope.occurred_at, source.system)
-            known.add((line, _content(event.payload)))
-            stands = patient.stands(event)
-            if source.source_id is not None:
-                resource = (_kind(event.payload, line), source.system, source.source_id)
-                if stands or resource not in by_resource:
-                    by_resource[resource] = event.event_id
-            if _report(event.payload) and (stands or line not in by_report):
-                by_report[line] = event.event_id
-    made: dict[UUID, Payload] = {}
+    held = _Held(patient, withdrawn)
+    read = [_read(entry, ctx, place) for place, entry in enumerate(entries)]
     new = 0
-    for place, entry in enumerate(entries):
-        payload = _as_absence(entry.payload)
-        if not isinstance(payload, IMPORTED):
-            raise Invalid("invalid-field", field=f"entries[{place}].payload")
-        line = _known_as(payload, entry.occurred_at, ctx.source.system)
-        content = _content(payload)
-        if (line, content) in known:
+    for place, (entry, line) in enumerate(zip(entries, read, strict=True)):
+        if line.said in held.known:
             continue
-        known.add((line, content))
-        older = None
-        if entry.source_id is not None:
-            resource = (_kind(payload, line), ctx.source.system, entry.source_id)
-            older = by_resource.get(resource)
+        if line.said in held.past and any(_says_again(one, line) for one in read[place + 1 :]):
+            continue  # what the file itself takes back further down
+        older = held.version_before(line)
+        payload, late = line.payload, False
         if isinstance(payload, ResultReceived):
-            named = older or by_report.get(line)
-            told = None if named is None else made.get(named) or patient.entries[named].payload
-            beside = told is not None and stands_beside(payload, told)
-            payload, older = _versioned(patient, payload, None if beside else named, ctx)
-            made[ctx.event_id(first + new)] = payload
-            if payload.report and not beside and not _late(patient, payload, older, made):
-                by_report[line] = ctx.event_id(first + new)
+            payload, older = _versioned(patient, payload, older, ctx)
+            late = older is not None and _late(held, payload, older)
+            if line.said in held.past and (late or payload.status == "phoned"):
+                continue  # it prepared the result in force, and is known
+        made = line._replace(id=ctx.event_id(first + new), payload=payload)
+        held.add(made, older, late=late)
         new += 1
         yield Fact(
             payload,
@@ -160,14 +255,32 @@ def _new_lines(
         )
 
 
-def _late(
-    patient: Patient, result: ResultReceived, older: UUID | None, made: dict[UUID, Payload]
-) -> bool:
-    """True for a partial after the definitive version, which stays the one in force."""
-    if older is None or patient.is_out(older):
+def _read(entry: ImportedEntry, ctx: Context, place: int) -> _Kept:
+    payload = _as_absence(entry.payload)
+    if not isinstance(payload, IMPORTED):
+        raise Invalid("invalid-field", field=f"entries[{place}].payload")
+    line = _known_as(payload, entry.occurred_at, ctx.source.system)
+    resource = None
+    if entry.source_id is not None:
+        resource = (_kind(payload, line), ctx.source.system, entry.source_id)
+    return _Kept(UUID(int=place), payload, (line, _content(payload)), resource)
+
+
+def _says_again(later: _Kept, line: _Kept) -> bool:
+    """True where a file says the same line anew further down: its last word counts."""
+    if later.said[0] != line.said[0] and (
+        line.resource is None or later.resource != line.resource
+    ):
         return False
-    known = made.get(older) or patient.entries[older].payload
-    return comes_late(result, known)
+    told, before = later.payload, line.payload
+    if isinstance(told, ResultReceived) and isinstance(before, ResultReceived):
+        return takes_up(told, before)
+    return True
+
+
+def _late(held: _Held, result: ResultReceived, older: UUID) -> bool:
+    """True for a partial after the definitive version, which stays the one in force."""
+    return not held.patient.is_out(older) and comes_late(result, held.payload(older))
 
 
 def _versioned(

@@ -3,7 +3,8 @@
 State is kept as the events themselves, filed by what they concern, so that folding copies nothing
 and every line keeps its author, its dates and its source. What "current" means is said by each
 concern, always with :meth:`Patient.stands`: an entry marked in error, or superseded by a newer
-version of the same line from the same source, is history only.
+version of the same line from the same source, is history only. What another system says anew takes
+nothing out of current views that a doctor accepted: it stands beside it until one accepts it too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from releve.domain.events import Event, Payload
+from releve.domain.events import Channel, Event, Payload, Source
+
+IMPORT_CHANNELS: frozenset[Channel] = frozenset({"fhir", "cda", "hprim", "pdf"})
+"""Doors through which another system speaks."""
 
 
 @dataclass(slots=True)
@@ -29,6 +33,10 @@ class Patient:
     """Entry -> the newer version that replaced it."""
     refused: dict[UUID, tuple[UUID, ...]] = field(default_factory=dict)
     """Imported entry -> the verdicts by which doctors refused it."""
+    accepted: dict[UUID, tuple[UUID, ...]] = field(default_factory=dict)
+    """Imported entry -> the verdicts by which doctors accepted it."""
+    proposed: set[UUID] = field(default_factory=set)
+    """Imported lines, which replace what a doctor accepted only once one accepts them."""
 
     registered: Event | None = None
     medecins_traitants: list[Event] = field(default_factory=list)
@@ -65,11 +73,25 @@ class Patient:
         return any(verdict not in self.in_error for verdict in self.refused.get(entry, ()))
 
     def is_replaced(self, entry: UUID) -> bool:
-        """True while a newer version of ``entry`` stands; one that is out gives it back."""
+        """True while a newer version of ``entry`` is in force; one that is out gives it back.
+
+        A version that no doctor accepted replaces only what no doctor accepted either.
+        """
+        waits = self._waits(entry)
+        return any(waits or not self._waits(newer) for newer in self.newer_than(entry))
+
+    def newer_than(self, entry: UUID) -> Iterator[UUID]:
+        """Later versions of ``entry`` that are not out, oldest first, accepted or not."""
         newer = self.superseded.get(entry)
-        if newer is None:
-            return False
-        return not self.is_out(newer) or self.is_replaced(newer)
+        while newer is not None:
+            if not self.is_out(newer):
+                yield newer
+            newer = self.superseded.get(newer)
+
+    def _waits(self, entry: UUID) -> bool:
+        return entry in self.proposed and all(
+            verdict in self.in_error for verdict in self.accepted.get(entry, ())
+        )
 
     def standing(self, events: Iterable[Event]) -> Iterator[Event]:
         """Those of ``events`` that belong in current views."""
@@ -84,10 +106,23 @@ def file(patient: Patient, event: Event) -> None:
     patient.filed.setdefault(type(event.payload), []).append(event)
 
 
-def supersede(patient: Patient, event: Event) -> None:
-    """An entry that is a newer version of another names it as its target."""
+def from_elsewhere(source: Source) -> bool:
+    """True for what another system said, or a paste of somebody else's words."""
+    return source.channel in IMPORT_CHANNELS or (
+        source.channel == "paste" and source.author is not None
+    )
+
+
+def supersede(patient: Patient, event: Event, *, at_once: bool = False) -> None:
+    """An entry that is a newer version of another names it as its target.
+
+    One that came from elsewhere waits for a doctor to take the place of an accepted one, unless
+    it does so ``at_once``.
+    """
     if event.envelope.target is not None:
         patient.superseded[event.envelope.target] = event.event_id
+    if not at_once and from_elsewhere(event.envelope.source):
+        patient.proposed.add(event.event_id)
 
 
 def file_version(patient: Patient, event: Event) -> None:

@@ -109,7 +109,8 @@ def _received(patient: Patient, event: Event) -> None:
         # What was sent before the final report and arrives after it is history at once.
         patient.superseded[event.event_id] = replaced.event_id
     elif replaced is None or not stands_beside(event.payload, replaced.payload):
-        supersede(patient, event)
+        # A laboratory's word on its own report is news to act on: it does not wait to be accepted.
+        supersede(patient, event, at_once=True)
 
 
 def comes_late(newcomer: Payload, known: Payload) -> bool:

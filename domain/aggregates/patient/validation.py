@@ -19,12 +19,12 @@ from releve.domain.aggregates.patient.history import (
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
-from releve.domain.aggregates.patient.record import Fold, Patient, file
-from releve.domain.aggregates.patient.results import ResultReceived
+from releve.domain.aggregates.patient.record import Fold, Patient, file, from_elsewhere
+from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
 from releve.domain.aggregates.patient.vigilance import VigilancePointSet
 from releve.domain.commands import Judgement, ValidateEntries, ValidateEntry
 from releve.domain.errors import Invalid
-from releve.domain.events import Channel, Event, Payload
+from releve.domain.events import Event, Payload
 from releve.domain.values import readable
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
@@ -44,9 +44,9 @@ class EntryValidated(Payload, frozen=True, kw_only=True, omit_defaults=True):
 def _validated(patient: Patient, event: Event) -> None:
     file(patient, event)
     verdict, target = event.payload, event.envelope.target
-    refused = isinstance(verdict, EntryValidated) and verdict.verdict == "refused"
-    if refused and target is not None:
-        patient.refused[target] = (*patient.refused.get(target, ()), event.event_id)
+    if isinstance(verdict, EntryValidated) and target is not None:
+        said = patient.refused if verdict.verdict == "refused" else patient.accepted
+        said[target] = (*said.get(target, ()), event.event_id)
 
 
 FOLDS: dict[type[Payload], Fold] = {
@@ -55,9 +55,6 @@ FOLDS: dict[type[Payload], Fold] = {
 
 Validation = Literal["", "to-validate", "accepted", "refused"]
 """Where an imported line stands; nothing for a line that was written here."""
-
-IMPORT_CHANNELS: frozenset[Channel] = frozenset({"fhir", "cda", "hprim", "pdf"})
-"""Doors through which another system speaks."""
 
 LINES: tuple[type[Payload], ...] = (
     ProblemRecorded,
@@ -81,24 +78,26 @@ def is_imported(event: Event) -> bool:
 
     What the secretary hears on the phone is no import: the doctor's review is its validation.
     """
-    source = event.envelope.source
-    return isinstance(event.payload, LINES) and (
-        source.channel in IMPORT_CHANNELS
-        or (source.channel == "paste" and source.author is not None)
-    )
+    return isinstance(event.payload, LINES) and from_elsewhere(event.envelope.source)
 
 
 def validation_of(patient: Patient, event: Event) -> Validation:
-    """Whether a doctor accepted or refused an imported line, or has still to."""
+    """Whether a doctor accepted or refused an imported line, or has still to.
+
+    A result that a doctor read is accepted by that.
+    """
     if not is_imported(event):
         return ""
     verdict = _verdict(patient, event)
-    return "to-validate" if verdict is None else verdict.verdict
+    if verdict is not None:
+        return verdict.verdict
+    return "accepted" if any(about(patient, ResultReviewed, event.event_id)) else "to-validate"
 
 
 def awaiting_validation(patient: Patient) -> Iterator[Event]:
     """Imported lines that stand and nobody has judged, oldest first."""
-    judged = {verdict.envelope.target for verdict in patient.standing(patient.told(EntryValidated))}
+    said = (*patient.told(EntryValidated), *patient.told(ResultReviewed))
+    judged = {verdict.envelope.target for verdict in patient.standing(said)}
     return (
         event
         for event in patient.entries.values()
