@@ -258,7 +258,7 @@ def _item(summary: PatientSummary, line: Line) -> None:
 
 
 def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:
-    """Keep a step of an item under ``name``, and forget the oldest of many closed items."""
+    """Keep a step of an item under ``name``, and forget the first closed of many."""
 
     def kept(summary: PatientSummary, line: Line) -> None:
         for index, item in enumerate(summary.items):
@@ -268,9 +268,10 @@ def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:
         if name == "steps":
             return
         results.cancel(summary, line.target)
-        closed = [index for index, item in enumerate(summary.items) if not item.open]
+        closed = [item for item in summary.items if not item.open]
         if len(closed) > _CLOSED_ITEMS:
-            del summary.items[closed[0]]
+            first = min(closed, key=lambda item: item.last_step.version)
+            summary.items = [item for item in summary.items if item is not first]
 
     return kept
 
@@ -375,12 +376,19 @@ def _told(summary: PatientSummary, line: Line) -> None:
 
 def _corrected(summary: PatientSummary, line: Line) -> None:
     corrections.mark(summary, line, wrong=True)
+    results.settle(summary)
     _identify(summary)
 
 
 def _reinstated(summary: PatientSummary, line: Line) -> None:
     corrections.mark(summary, line, wrong=False)
+    results.settle(summary)
     _identify(summary)
+
+
+def _validated(summary: PatientSummary, line: Line) -> None:
+    corrections.validated(summary, line)
+    results.settle(summary)
 
 
 def bound(
@@ -449,7 +457,7 @@ _HANDLERS: Mapping[str, Callable[[PatientSummary, Line], None]] = {
     "patient.opinion-recorded": _opinion,
     "patient.summary-reviewed": _told,
     "patient.ald-status-changed": _ald,
-    "patient.entry-validated": corrections.validated,
+    "patient.entry-validated": _validated,
     "patient.entry-marked-in-error": _corrected,
     "patient.entry-reinstated": _reinstated,
 }

@@ -116,7 +116,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
             if note.amendments or (spoken is not None and note.spoken is spoken.line)
         ],
         handovers=[handover] if handover else [],
-        items=[*[item for item in summary.items if not item.open][-_CHANGED:], *summary.open_items],
+        items=[*_lately_closed(summary), *summary.open_items],
         results=[each for each in summary.results if not each.settled or each.previous_review],
         contingencies=[line for line in summary.contingencies if line.current],
         severities=[severity] if severity else [],
@@ -137,6 +137,26 @@ def extract(summary: PatientSummary) -> PatientSummary:
 
 
 _CHANGED = 4
+_OWN = 2
+
+
+def _lately_closed(summary: PatientSummary) -> list[Item]:
+    """The items closed last, and of each person the last that they opened or answered for.
+
+    Whoever comes back asks first what became of their own.
+    """
+    closed = [item for item in summary.items if not item.open]
+    latest = sorted(closed, key=lambda item: item.last_step.version, reverse=True)
+    kept = {item.line.entry_id for item in latest[:_CHANGED]}
+    own: dict[str, int] = {}
+    for item in latest:
+        for person in {str(item.line.person), str(item.owner.get("person"))} - {"None"}:
+            own[person] = own.get(person, 0) + 1
+            if own[person] <= _OWN:
+                kept.add(item.line.entry_id)
+    return [item for item in closed if item.line.entry_id in kept]
+
+
 TO_VALIDATE: Final = 40
 """Up to how many lines "à valider" of one patient are counted; beyond, there are at least these."""
 

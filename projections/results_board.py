@@ -23,6 +23,7 @@ from releve.projections.patient_summary import Item, PatientSummary, Result
 from releve.projections.ranking import due_day
 from releve.projections.rule_release import Rules
 from releve.projections.summary_corrections import item_of
+from releve.projections.summary_results import announced_otherwise
 
 Group = Literal["expected", "partial", "to-review", "to-inform", "unmatched"]
 GROUPS: Final[Mapping[Group, str]] = {
@@ -59,6 +60,8 @@ class ResultRow(NamedTuple):
     expected_by: str = ""
     previous_reader: str = ""
     """Who had read the version that this one corrects: they must be told."""
+    announced: tuple[str, ...] = ()
+    """What a call or a partial had said otherwise."""
     attempts: int = 0
     """How often somebody tried to reach the patient."""
     document: UUID | None = None
@@ -151,6 +154,7 @@ def _of_patient(
             ordered_by=result.order.author if result.order else "",
             expected_by=result.order.detail["expected_by"] if result.order else "",
             previous_reader=before.author if before else "",
+            announced=announced_otherwise(summary, result),
             attempts=len([each for each in result.attempts if not each.wrong]),
         )
 

@@ -472,7 +472,7 @@ def _everywhere(summary: PatientSummary, change: Callable[[Line], Line]) -> None
         Result(
             order=change(one.order) if one.order else None, versions=each(one.versions),
             reviews=each(one.reviews), informings=each(one.informings),
-            attempts=each(one.attempts), cancelled=one.cancelled,
+            attempts=each(one.attempts), cancelled=one.cancelled, settled_by=one.settled_by,
         )
         for one in summary.results
     ]  # fmt: skip
@@ -497,9 +497,10 @@ def item_of(summary: PatientSummary, result: Result) -> Item | None:
         named.add(result.order.entry_id)
         ordered = UUID(result.order.detail["item"])
         for item in summary.items:
-            if item.line.entry_id == ordered:
+            if item.line.entry_id == ordered and item.line.current:
                 return item
-    return next((item for item in summary.items if item.follows in named), None)
+    followed = [item for item in summary.items if item.follows in named and item.line.current]
+    return next((item for item in followed if item.open), followed[0] if followed else None)
 
 
 def _revived(summary: PatientSummary, target: UUID) -> None:

@@ -132,6 +132,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Attempts to reach the patient about it."""
     cancelled: bool = False
     """Its item was closed as no longer needed, for a reason."""
+    settled_by: UUID | None = None
+    """What a phoned or partial one waits for no more: the definitive result, read and told. Of an
+    order to which nothing came: the result that answers it, as its reader said."""
 
     @property
     def to_say(self) -> str:
@@ -193,9 +196,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def informed(self) -> Line | None:
-        """Who told the patient the version in force, once it had come."""
-        now = self.received
-        told = [each for each in standing(self.informings) if now and each.version > now.version]
+        """Who told the patient what the last review of the version in force says."""
+        now, review = self.received, self.review
+        since = 0 if review is None else review.version
+        told = [
+            each
+            for each in standing(self.informings)
+            if now and each.target == now.entry_id and each.version > since
+        ]
         return told[-1] if told else None
 
     @property
@@ -227,16 +235,26 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         if self.received is None:
             if self.order is None or self.order.wrong:
                 return "cancelled"
+            if self.settled_by is not None:
+                return "done"
             return "expected-late" if self.overdue(day) else "expected"
+        if self.settled_by is not None and self.status in ("partial", "phoned"):
+            return "done"
         if self.status == "partial":
             return "partial"
         if self.review is None:
             return "to-review"
         if self.status == "phoned":
             return "partial"
-        if self.review.detail.get("inform_patient", True) and self.informed is None:
-            return "to-inform"
-        return "done"
+        return "to-inform" if self.to_inform else "done"
+
+    @property
+    def to_inform(self) -> bool:
+        """Whether the patient is still to be told what the last review says."""
+        review = self.review
+        if review is None or not review.detail.get("inform_patient", True):
+            return False
+        return self.informed is None
 
     def overdue(self, day: date) -> bool:
         """Whether the last day on which it was expected is over."""

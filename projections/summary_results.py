@@ -7,6 +7,7 @@ correction is to be read again and the reader of the version before can be told.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +15,17 @@ import msgspec
 
 from releve.domain.aggregates.patient.contingencies import ContingencySet, answers
 from releve.domain.aggregates.patient.observations import ObservationRecorded
-from releve.domain.aggregates.patient.results import DEFINITIVE, ResultReceived
+from releve.domain.aggregates.patient.result_agreement import differences, value_text
+from releve.domain.aggregates.patient.results import (
+    DEFINITIVE,
+    Link,
+    ResultReceived,
+    linked,
+)
 from releve.domain.events import Payload
 from releve.domain.values import ResultLine
 from releve.projections.summary_corrections import place, read, weigh_result, with_cancellation
-from releve.projections.summary_courses import Fired, Result
+from releve.projections.summary_courses import Fired, Result, standing
 from releve.projections.summary_lines import Line
 from releve.projections.summary_record import PatientSummary
 
@@ -55,6 +62,7 @@ def received(summary: PatientSummary, line: Line) -> None:
             ),
         )
     fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
+    settle(summary)
 
 
 def _late_place(before: Result, line: Line) -> int:
@@ -101,12 +109,14 @@ def reviewed(summary: PatientSummary, line: Line) -> None:
         else fired
         for fired in summary.fired
     ]
+    settle(summary)
     _forget_settled(summary)
 
 
 def informed(summary: PatientSummary, line: Line) -> None:
     """The patient was told."""
     _step(summary, line, "informings")
+    settle(summary)
     _forget_settled(summary)
 
 
@@ -125,12 +135,113 @@ def _step(summary: PatientSummary, line: Line, name: str) -> None:
             summary.results[index] = msgspec.structs.replace(result, **{name: steps})
 
 
+def settle(summary: PatientSummary) -> None:
+    """Note which phoned or partial results wait no more, as the record itself decides.
+
+    Nor does an order that another result answers, as its reader said.
+    """
+    for index, said in enumerate(summary.results):
+        if said.status in ("phoned", "partial", None):
+            by = _settled_by(summary, said) if said.status else _answered_by(summary, said)
+            if by != said.settled_by:
+                summary.results[index] = msgspec.structs.replace(said, settled_by=by)
+
+
+def _settled_by(summary: PatientSummary, said: Result) -> UUID | None:
+    done = [
+        each
+        for each in summary.results
+        if each.status in DEFINITIVE and each.state(date.min) == "done"
+    ]
+    by = said.settled_by
+    if by is not None:
+        if _is_forgotten(summary, by):
+            return by
+        known = next((each for each in done if each.entry_id == by), None)
+        if known is not None and not (known.lines and said.lines):
+            return by  # of one of them the lines are forgotten
+    return next((each.entry_id for each in done if _settles(each, said)), None)
+
+
+def _answered_by(summary: PatientSummary, awaited: Result) -> UUID | None:
+    """The result of which a reader said that it is of this order, which nothing else answers."""
+    by = awaited.settled_by
+    if by is not None and _is_forgotten(summary, by):
+        return by
+    order = None if awaited.order is None else str(awaited.order.entry_id)
+    return next(
+        (
+            each.entry_id
+            for each in summary.results
+            if each.received is not None and order is not None and _answers(each) == order
+        ),
+        None,
+    )
+
+
+def _is_forgotten(summary: PatientSummary, entry: UUID) -> bool:
+    """Whether a result that was done is no longer among those kept."""
+    return not any(line.entry_id == entry for each in summary.results for line in each.versions)
+
+
+def _settles(written: Result, said: Result) -> bool:
+    link = _link(written, said)
+    if link is None or said.review is None:
+        return link == "settled"
+    return not said.to_inform or (
+        written.review is not None and written.review.version > said.review.version
+    )
+
+
+def _link(written: Result, said: Result) -> Link | None:
+    final, told = written.line, said.line
+    order, asked = _answers(written), _answers(said)
+    return linked(
+        msgspec.convert(final.detail, ResultReceived),
+        msgspec.convert(told.detail, ResultReceived),
+        same_order=None if order is None or asked is None else order == asked,
+        elapsed=final.recorded_at - told.recorded_at,
+    )
+
+
+def announced_otherwise(summary: PatientSummary, result: Result) -> tuple[str, ...]:
+    """What calls and partials had said otherwise than a definitive result, in words.
+
+    ``annoncé au téléphone : Potassium 6,4 mmol/L (Mme Exemple)``; both stand until they are read.
+    """
+    if result.status not in DEFINITIVE or result.received is None:
+        return ()
+    final = msgspec.convert(result.received.detail, ResultReceived)
+    found = []
+    for said in summary.results:
+        if said.received is None or said.status not in ("phoned", "partial"):
+            continue
+        told = msgspec.convert(said.received.detail, ResultReceived)
+        if _link(result, said) is not None:
+            how = "au téléphone" if told.status == "phoned" else "en partiel"
+            caller = f" ({told.caller})" if told.caller else ""
+            found += [
+                f"annoncé {how} : {each.said.code.text} {value_text(each.said)}{caller}"
+                for each in differences(final.lines, told.lines)
+            ]
+    return tuple(found)
+
+
+def _answers(result: Result) -> str | None:
+    """The order that a result answers: as its reader said, else as it came."""
+    said = [each.detail["order"] for each in standing(result.reviews) if each.detail.get("order")]
+    if said:
+        return str(said[-1])
+    return None if result.order is None else str(result.order.entry_id)
+
+
 def cancel(summary: PatientSummary, item: UUID | None) -> None:
     """The results whose item was closed as no longer needed, or opened again."""
     named = str(item)
     follows = next((one.follows for one in summary.items if one.line.entry_id == item), None)
     for index, result in enumerate(summary.results):
-        ordered = result.order is not None and result.order.detail["item"] == named
+        order = result.order
+        ordered = order is not None and (order.detail["item"] == named or order.entry_id == follows)
         if ordered or (follows and any(each.entry_id == follows for each in result.versions)):
             summary.results[index] = with_cancellation(summary, result)
             _forget_settled(summary)

@@ -143,8 +143,9 @@ def replay(
         patient: the record's stream.
         position: only events up to it; or
         known_at: only events up to the last position known then.
-        at: of these, only what had happened by then, by clinical time; a partial date counts from
-            its first day.
+        at: of these, only what had happened by then, by clinical time, as it is known: whatever
+            was since marked in error, refused or amended is so. A partial date counts from its
+            first day.
 
     Raises:
         NotFound: the record has no event up to there.
@@ -160,11 +161,39 @@ def replay(
     events: list[Event] = reader.stream(patient, up_to=up_to)
     if not events or not events[0].topic.startswith("patient."):
         raise NotFound
+    told = events if at is None else what_happened(events, at)
+    summary = fold_all(None, told, patient)
+    last = position if position is not None else _last_position(told)
+    entries = entries_of(told)
     if at is not None:
-        events = [event for event in events if _happened_by(event, at)]
-    summary = fold_all(None, events, patient)
-    last = position if position is not None else _last_position(events)
-    return Replay(patient, last, known_at, at, entries_of(events), summary)
+        then = {event.event_id for event in events if _happened_by(event, at)}
+        entries = [entry for entry in entries if entry.event_id in then]
+    return Replay(patient, last, known_at, at, entries, summary)
+
+
+def what_happened(events: Sequence[Event], at: datetime) -> list[Event]:
+    """What had happened by ``at``, with every word of ``events`` that sets it right since.
+
+    An error is an error and a refused line is refused whenever somebody noticed: their marks are
+    kept with what they are about, whatever day they were made.
+    """
+    kept: list[Event] = []
+    known: set[UUID | None] = set()
+    for event in events:
+        sets_right = event.topic in _SET_RIGHT and event.envelope.target in known
+        if sets_right or _happened_by(event, at):
+            kept.append(event)
+            known.add(event.event_id)
+    return kept
+
+
+_SET_RIGHT = frozenset(
+    {
+        "patient.entry-marked-in-error", "patient.entry-reinstated", "patient.entry-validated",
+        "patient.note-amended",
+    }
+)  # fmt: skip
+"""What is about the record and not about the patient's days."""
 
 
 def not_yet_known(events: Sequence[Event], known_to: int, at: datetime) -> list[TimelineEntry]:

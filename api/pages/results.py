@@ -123,6 +123,7 @@ def _row(row: ResultRow, can: frozenset[str], at: views.Moment) -> dict[str, Any
         "owner": row.owner,
         "ordered_by": row.ordered_by,
         "previous_reader": row.previous_reader,
+        "announced": row.announced,
         "attempts": row.attempts,
         "by_hand": row.by_hand,
         "item": str(row.item.line.entry_id) if row.item is not None else "",

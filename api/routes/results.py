@@ -157,6 +157,7 @@ def _row(row: ResultRow) -> dict[str, Any]:
         "ordered_by": row.ordered_by,
         "expected_by": row.expected_by or None,
         "previous_reader": row.previous_reader or None,
+        "announced": list(row.announced),
         "attempts": row.attempts,
         "document": str(row.document) if row.document else None,
         "without_order": row.by_hand,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.encounters import EncounterRecorded, NoteSigned
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
@@ -145,6 +146,15 @@ class TestReplay:
         assert before.summary.slot("problems") == []
         happened = timeline.replay(reader, stream.id, at=MONDAY - timedelta(hours=1))
         assert [entry.topic for entry in happened.entries] == ["patient.problem-recorded"]
+        stream.add(
+            EntryMarkedInError(), at=MONDAY + timedelta(days=5), reason="autre patient",
+            target=happened.entries[0].event_id,
+        )  # fmt: skip
+        house.write(stream)
+        house.number()
+        now = timeline.replay(reader, stream.id, at=MONDAY - timedelta(hours=1))
+        assert [entry.status for entry in now.entries] == ["in-error"]
+        assert now.summary.slot("problems") == []
         assert set(after.to_json()) >= {
             "patient", "position", "known_at", "at", "entries", "summary", "open_items",
         }  # fmt: skip

@@ -70,6 +70,19 @@ class TestSinceMyLastStay:
             ("diagnosis", "diagnostic : Goutte"),
         ]
 
+    def test_the_outcome_of_her_item_is_told_whatever_was_closed_since(self) -> None:
+        stream, since = self.left()
+        later = [stream.add(ItemOpened(kind="call", text=f"rappel {n}"), author=OTHER)
+                 for n in range(14)]  # fmt: skip
+        for item in later[:7]:
+            stream.add(ItemClosed(outcome="done", evidence="x"), target=item.event_id, author=OTHER)
+        stream.add(
+            ItemClosed(outcome="done", evidence="normale"), target=self.item.event_id, author=OTHER
+        )
+        for item in later[7:]:
+            stream.add(ItemClosed(outcome="done", evidence="x"), target=item.event_id, author=OTHER)
+        assert ("outcome", "« NFS » fait : normale") in self.news(stream, since)
+
     def test_on_the_page_the_weightiest_news_comes_first_and_says_since_when(self) -> None:
         cards = []
         for number, payload in enumerate(

@@ -80,7 +80,8 @@ from releve.domain.values import (
 )
 from releve.projections import wording
 from releve.projections.dates import age_on, first_instant, french, last_day
-from releve.projections.timeline import entries_of, not_yet_known
+from releve.projections.patient_summary import fold_all
+from releve.projections.timeline import entries_of, not_yet_known, what_happened
 from support.patient_events import MONDAY, Stream
 
 SAID: list[tuple[Payload, str]] = [
@@ -392,3 +393,39 @@ class TestNotYetKnown:
     ) -> None:
         found = not_yet_known(self.stream().events, known_to, MONDAY + timedelta(days=days))
         assert [entry.topic for entry in found] == texts
+
+
+class TestWhatHappened:
+    def test_what_was_set_right_since_is_right_then(self) -> None:
+        stream = Stream()
+        wrong = stream.add(AllergyRecorded(substance=Concept(text="Arachide")))
+        note = stream.add(NoteSigned(one_liner="HTA"))
+        imported = Source(channel="fhir", system="urn:oid:2.999")
+        refused = stream.add(ProblemRecorded(concept=Concept(text="Asthme")), source=imported)
+        back = stream.add(ProblemRecorded(concept=Concept(text="Goutte")))
+        later = stream.add(
+            ProblemRecorded(concept=Concept(text="Zona")), at=MONDAY + timedelta(days=1)
+        )
+        for day, (payload, target) in enumerate(
+            [
+                (EntryMarkedInError(), wrong),
+                (NoteAmended(kind="addendum", text="et diabète"), note),
+                (EntryValidated(verdict="refused"), refused),
+                (EntryMarkedInError(), back),
+                (EntryReinstated(), back),
+                (EntryMarkedInError(), later),
+                (ProblemRevised(clinical_status="resolved"), back),
+            ],
+            start=2,
+        ):
+            stream.add(payload, at=MONDAY + timedelta(days=day), target=target.event_id, reason="x")
+        then = what_happened(stream.events, MONDAY + timedelta(hours=9))
+        assert [event.event_id for event in then[:4]] == [
+            wrong.event_id, note.event_id, refused.event_id, back.event_id,
+        ]  # fmt: skip
+        assert [each.status for each in entries_of(then)][:4] == [
+            "in-error", "amended", "refused", "current",
+        ]  # fmt: skip
+        summary = fold_all(None, then, stream.id)
+        assert summary.slot("allergies") == []
+        assert [line.text for line in summary.slot("problems")] == ["Goutte"]
