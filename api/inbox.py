@@ -18,6 +18,7 @@ from uuid import UUID
 
 import msgspec
 
+from releve.api.same_words import SAME_WORDS, named_by, says
 from releve.domain.aggregates.deciding import Context
 from releve.domain.aggregates.inbox_document import Compared, compare, identity_traits
 from releve.domain.aggregates.patient.imports import import_record
@@ -32,9 +33,9 @@ from releve.domain.commands import (
 from releve.domain.continuity import CommandContext, Outcome
 from releve.domain.errors import Invalid, NotFound, Refused, Reused
 from releve.domain.events import Author, Source
-from releve.domain.values import IdentityTraits, InboxDoor, ResultLine, plain
+from releve.domain.values import IdentityTraits, InboxDoor, ResultLine
 from releve.fhir.document_content import TITLE_LIMIT, to_receive
-from releve.fhir.held_identifiers import HeldIdentifiers, identifier_value
+from releve.fhir.held_identifiers import HeldIdentifiers
 from releve.fhir.hprim_parts import parts_by_patient
 from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.inbox import InboxLine, fold_line
@@ -231,52 +232,20 @@ def _kept(
     except Reused:  # the same bytes, with another identity typed or read by another release
         document = services.continuity.stream_of(context)
         said = command.identity
-        if not typed or said is None or _says(line_of(services, document).received.identity, said):
+        if not typed or said is None or says(line_of(services, document).received.identity, said):
             return document, True, None
     else:
         return outcome.stream, outcome.replayed, outcome
     named = replace(
         context,
-        key=services.blind_index.import_key(bytes.fromhex(command.sha256), actor + _named_by(said)),
+        key=services.blind_index.import_key(bytes.fromhex(command.sha256), actor + named_by(said)),
     )
-    told = msgspec.structs.replace(command, warnings=(*command.warnings, _SAME_WORDS))
+    told = msgspec.structs.replace(command, warnings=(*command.warnings, SAME_WORDS))
     try:
         outcome = services.continuity.execute(told, named, attachments=[raw])
     except Reused:  # read by another release
         return services.continuity.stream_of(named), True, None
     return outcome.stream, outcome.replayed, outcome
-
-
-_SAME_WORDS: Final = (
-    "Le même contenu est arrivé ici avec une autre identité, ou sans elle : vérifier à qui il est."
-)
-
-
-def _plainly(traits: IdentityTraits) -> dict[str, object]:
-    """The traits that are given, each as it is compared."""
-    given = {
-        "birth_name": plain(traits.birth_name),
-        "first_names": " ".join(plain(name) for name in traits.first_names),
-        "used_name": plain(traits.used_name),
-        "used_first_name": plain(traits.used_first_name),
-        "birth_date": traits.birth_date,
-        "sex": traits.sex,
-        "birth_place": plain(traits.birth_place),
-        "identifiers": sorted(identifier_value(each) for each in traits.identifiers),
-    }
-    return {name: value for name, value in given.items() if value}
-
-
-def _says(first: IdentityTraits | None, now: IdentityTraits) -> bool:
-    """True when a document came with every trait that it is now said to have."""
-    known = {} if first is None else _plainly(first)
-    return all(known.get(name) == value for name, value in _plainly(now).items())
-
-
-def _named_by(identity: IdentityTraits) -> bytes:
-    """What an identity adds to the name of a document: the same traits, the same bytes."""
-    form = msgspec.json.encode(_plainly(identity), order="sorted")
-    return b"|" + hashlib.sha256(form).digest()
 
 
 def _filled(said: IdentityTraits | None, typed: IdentityTraits | None) -> IdentityTraits | None:
