@@ -15,7 +15,7 @@ import msgspec
 
 from releve.domain.aggregates.patient.contact_details import ContactDetailsChanged
 from releve.domain.aggregates.patient.identity import Registered
-from releve.domain.aggregates.patient.ins import InsStatusChanged, exportable
+from releve.domain.aggregates.patient.ins import InsStatusChanged, exportable, ins_of
 from releve.domain.values import INS_SYSTEMS, Identifier, RelatedPerson
 from releve.fhir import codes, moments, r4b
 from releve.fhir.exact_json import JsonObject
@@ -96,7 +96,7 @@ def _identifiers(summary: PatientSummary, identity: Registered) -> list[JsonObje
     held = [one for one in identity.identifiers if _is_ins(one)]
     held += [one.matricule for one in told if one.matricule is not None]
     withheld = {_plain(one.value) for one in held}
-    qualified = exportable(identity, told)
+    qualified = exportable(*ins_of(identity, told))
     sent = [qualified] if qualified is not None else []
     sent += [
         one

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from releve.domain.aggregates.patient.ald import AldStatusChanged, active_ald
+from releve.domain.aggregates.patient.ald import AldStatusChanged, alds
 from releve.domain.aggregates.patient.appointments import (
     AppointmentNoticed,
-    upcoming_appointments,
+    booked,
 )
 from releve.domain.aggregates.patient.contact_details import (
     ContactDetailsChanged,
@@ -25,7 +25,7 @@ from releve.domain.aggregates.patient.identity import (
     Registered,
     medecin_traitant,
 )
-from releve.domain.aggregates.patient.ins import InsStatusChanged, exportable_ins, ins_status
+from releve.domain.aggregates.patient.ins import InsStatusChanged, exportable, ins_status
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.summary_review import (
@@ -103,7 +103,7 @@ def test_a_qualified_identity_alone_exports_its_matricule(oid: str) -> None:
     answer.then(
         InsStatusChanged(status="qualifiee", matricule=matricule, proof="passeport", service=True)
     )
-    assert exportable_ins(answer.state) == Identifier(
+    assert exportable(*ins_status(answer.state)) == Identifier(
         system=oid, value=WOMAN_OF_MAY_1979, use="official"
     )
 
@@ -113,7 +113,7 @@ def test_a_retrieved_matricule_is_held_and_never_leaves() -> None:
     held = Identifier(system=TEST_OID, value=WOMAN_OF_MAY_1979)
     answer.then(InsStatusChanged(status="recuperee", matricule=held, service=True))
     assert ins_status(answer.state) == ("recuperee", held)
-    assert exportable_ins(answer.state) is None
+    assert exportable(*ins_status(answer.state)) is None
 
 
 def test_what_was_retrieved_is_qualified_by_a_proof_without_typing_it_again() -> None:
@@ -127,16 +127,16 @@ def test_going_down_takes_the_matricule_out_of_every_export() -> None:
     answer = given(IDENTITY, QUALIFIED).when(down, by=COORDINATOR)
     answer.then(InsStatusChanged(status="validee", proof="passeport"))
     assert answer.events[0].envelope.reason == "Nom de naissance corrigé"
-    assert exportable_ins(answer.state) is None
+    assert exportable(*ins_status(answer.state)) is None
     silent = ChangeInsStatus(status="provisoire")
     given(IDENTITY, QUALIFIED).when(silent).refused("reason-missing", field="reason")
 
 
 def test_the_last_status_written_counts_whatever_day_it_speaks_of() -> None:
     late = Told(InsStatusChanged(status="provisoire"), at="2020-01-01")
-    assert exportable_ins(given(IDENTITY, QUALIFIED, late).state) is None
+    assert exportable(*ins_status(given(IDENTITY, QUALIFIED, late).state)) is None
     wrong = Told(EntryMarkedInError(), target=entry(3))
-    assert exportable_ins(given(IDENTITY, QUALIFIED, late, wrong).state) is not None
+    assert exportable(*ins_status(given(IDENTITY, QUALIFIED, late, wrong).state)) is not None
 
 
 def test_an_identity_registered_as_qualified_exports_until_told_otherwise() -> None:
@@ -144,9 +144,9 @@ def test_an_identity_registered_as_qualified_exports_until_told_otherwise() -> N
     registered = Registered(
         birth_name="EXEMPLE", identifiers=identifiers, identity_status="qualifiee"
     )
-    assert exportable_ins(given(registered).state) is not None
+    assert exportable(*ins_status(given(registered).state)) is not None
     known = Registered(birth_name="EXEMPLE", identifiers=identifiers)
-    assert exportable_ins(given(known).state) is None
+    assert exportable(*ins_status(given(known).state)) is None
 
 
 @pytest.mark.parametrize(
@@ -404,13 +404,11 @@ def test_the_same_reference_moves_and_then_cancels_an_appointment() -> None:
     moved = AppointmentNoticed(starts_at="2026-11-26T09:00:00+01:00", reference="a1")
     answer = given(IDENTITY, AT_TEN).when(move, by=COORDINATOR).then(moved)
     assert answer.events[0].envelope.target == entry(2)
-    assert [e.payload for e in upcoming_appointments(answer.state, NOW)] == [moved]
+    assert [noticed for *_, noticed in booked(answer.state)] == [moved]
     cancel = NoticeAppointment(
         starts_at="2026-11-25T10:00:00+01:00", reference="a1", status="cancelled"
     )
-    assert (
-        upcoming_appointments(given(IDENTITY, AT_TEN).when(cancel, by=COORDINATOR).state, NOW) == []
-    )
+    assert list(booked(given(IDENTITY, AT_TEN).when(cancel, by=COORDINATOR).state)) == []
 
 
 def test_the_day_list_may_come_twice() -> None:
@@ -419,14 +417,7 @@ def test_the_day_list_may_come_twice() -> None:
     unnamed = AppointmentNoticed(starts_at="2026-11-25T10:00:00+01:00")
     in_utc = NoticeAppointment(starts_at="2026-11-25T09:00:00Z", status="cancelled")
     answer = given(IDENTITY, unnamed).when(in_utc, by=COORDINATOR)
-    assert upcoming_appointments(answer.state, NOW) == []
-
-
-def test_appointments_come_in_their_order_and_stay_until_they_are_over() -> None:
-    running = AppointmentNoticed(starts_at="2026-11-24T09:50:00+01:00", minutes=15)
-    over = AppointmentNoticed(starts_at="2026-11-24T09:00:00+01:00", minutes=15)
-    state = given(IDENTITY, AT_TEN, over, running).state
-    assert [e.payload for e in upcoming_appointments(state, NOW)] == [running, AT_TEN]
+    assert list(booked(answer.state)) == []
 
 
 def test_only_a_known_appointment_is_cancelled() -> None:
@@ -450,10 +441,8 @@ DIABETES = AldStatusChanged(status="granted", code="8", starts="2022-02-01", end
 def test_an_ald_is_granted_with_its_number_and_dates() -> None:
     command = ChangeAldStatus(status="granted", code="8", starts="2022-02-01", ends="2027-02-12")
     answer = given(IDENTITY).when(command).then(DIABETES)
-    assert [ald.code for ald in active_ald(answer.state, DAY)] == ["8"]
-    assert active_ald(answer.state, date(2027, 2, 12))
-    assert active_ald(answer.state, date(2027, 2, 13)) == []
-    assert active_ald(answer.state, date(2022, 1, 31)) == []
+    (ald,) = alds(answer.state)
+    assert (ald.code, ald.starts, ald.ends) == ("8", "2022-02-01", "2027-02-12")
     given(IDENTITY, DIABETES).when(command).refused("ald-already-granted", field="code")
 
 
@@ -467,14 +456,14 @@ def test_the_coordinator_gives_dates_and_never_the_number() -> None:
     completed = given(IDENTITY, unnamed).when(
         ChangeAldStatus(status="granted", code="8", starts="2026-11-23")
     )
-    (ald,) = active_ald(completed.state, DAY)
+    (ald,) = alds(completed.state)
     assert (ald.code, ald.starts, ald.ends) == ("8", "2026-11-23", "2031-11-22")
 
 
 def test_dates_alone_complete_the_ald_that_a_doctor_named() -> None:
     dates = ChangeAldStatus(status="granted", starts="2022-02-01", ends="2028-02-12")
     answer = given(IDENTITY, DIABETES).when(dates, by=COORDINATOR)
-    (ald,) = active_ald(answer.state, DAY)
+    (ald,) = alds(answer.state)
     assert (ald.code, ald.starts, ald.ends) == ("8", "2022-02-01", "2028-02-12")
     same = ChangeAldStatus(status="granted", starts="2022-02-01", ends="2027-02-12")
     again = given(IDENTITY, DIABETES)
@@ -487,7 +476,7 @@ def test_a_renewal_by_dates_alone_keeps_the_number_and_the_first_day() -> None:
     renew = ChangeAldStatus(status="renewed", starts="2027-02-13", ends="2032-02-12")
     answer = given(IDENTITY, DIABETES).when(renew, by=COORDINATOR)
     assert answer.events[0].envelope.target == entry(2)
-    (ald,) = active_ald(answer.state, DAY)
+    (ald,) = alds(answer.state)
     assert (ald.code, ald.starts, ald.ends) == ("8", "2022-02-01", "2032-02-12")
     heart = AldStatusChanged(status="granted", code="5", starts="2024")
     given(IDENTITY, DIABETES, heart).when(renew, by=COORDINATOR).refused("ald-ambiguous")
@@ -495,10 +484,11 @@ def test_a_renewal_by_dates_alone_keeps_the_number_and_the_first_day() -> None:
     assert given(IDENTITY, DIABETES, heart).when(named).events[0].envelope.target == entry(2)
 
 
-def test_an_ald_that_ended_covers_no_more_and_may_be_granted_again() -> None:
+def test_an_ald_that_ended_stays_known_as_ended_and_may_be_granted_again() -> None:
     end = ChangeAldStatus(status="ended", code="8", ends="2026-11-20")
     answer = given(IDENTITY, DIABETES).when(end)
-    assert active_ald(answer.state, DAY) == []
+    (ald,) = alds(answer.state)
+    assert (ald.ended, ald.ends) == (True, "2026-11-20")
     ended = Told(AldStatusChanged(status="ended", ends="2026-11-20"), target=entry(2))
     again = ChangeAldStatus(status="granted", code="8", starts="2026-11-24")
     assert given(IDENTITY, DIABETES, ended).when(again).events[0].envelope.target is None

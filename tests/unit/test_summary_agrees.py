@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from releve.domain.aggregates.patient.ald import AldStatusChanged, alds
-from releve.domain.aggregates.patient.appointments import AppointmentNoticed, upcoming_appointments
+from releve.domain.aggregates.patient.appointments import AppointmentNoticed, booked
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.identity import (
     MedecinTraitantDeclared,
@@ -43,7 +43,7 @@ from releve.domain.events import Event, Payload, Source
 from releve.domain.values import Concept, Quantity, ResultLine
 from releve.projections.patient_summary import PatientSummary, fold_all
 from releve.projections.timeline import entries_of
-from support.given import AMONT, AVAL, CENTRE, NOW, REFERENT, STREAM, Told, entry, events
+from support.given import AMONT, AVAL, CENTRE, REFERENT, STREAM, Told, entry, events
 
 IDENTITY = Registered(birth_name="EXEMPLE")
 ASTHMA = ProblemRecorded(
@@ -247,7 +247,8 @@ def test_the_summary_says_what_the_record_says(told: tuple[Payload | Told, ...])
         for line in summary.slot("medications")
         if line.state == "current"
     ]
-    assert [event.event_id for event in upcoming_appointments(record, NOW)] == [
+    in_order = sorted(booked(record), key=lambda one: one[0])
+    assert [event.event_id for _, event, _ in in_order] == [
         line.entry_id for line in summary.booked
     ]
     challenges = {event.envelope.target for event in open_challenges(record)}

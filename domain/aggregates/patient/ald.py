@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import ClassVar, Literal
 from uuid import UUID
 
@@ -73,19 +72,6 @@ def alds(patient: Patient) -> list[Ald]:
             ended=said.status == "ended",
         )
     return list(known.values())
-
-
-def active_ald(patient: Patient, day: date) -> list[Ald]:
-    """The ALD that cover the patient on ``day``, first and last day included."""
-    return [ald for ald in alds(patient) if _covers(ald, day)]
-
-
-def _covers(ald: Ald, day: date) -> bool:
-    if ald.starts is not None and PartialDate(ald.starts).first_day > day:
-        return False
-    if ald.ends is None:
-        return not ald.ended
-    return PartialDate(ald.ends).last_day >= day
 
 
 # Decisions

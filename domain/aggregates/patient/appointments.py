@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar, Literal
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
@@ -43,19 +43,6 @@ def booked(patient: Patient) -> Iterator[tuple[datetime, Event, AppointmentNotic
         noticed = event.payload
         if isinstance(noticed, AppointmentNoticed) and noticed.status == "booked":
             yield instant(noticed.starts_at, field="starts_at"), event, noticed
-
-
-def upcoming_appointments(patient: Patient, at: datetime) -> list[Event]:
-    """Booked appointments that are not over at ``at``, the next one first.
-
-    Those of a patient who died are among them until somebody cancels them.
-    """
-    coming = [
-        (starts, event.originator_version, event)
-        for starts, event, noticed in booked(patient)
-        if starts + timedelta(minutes=noticed.minutes) > at
-    ]
-    return [event for *_, event in sorted(coming, key=lambda one: one[:2])]
 
 
 # Decisions

@@ -55,14 +55,12 @@ def ins_of(
     return status, held
 
 
-def exportable(
-    registered: Registered | None, changes: Iterable[InsStatusChanged]
-) -> Identifier | None:
+def exportable(status: IdentityStatus, held: Identifier | None) -> Identifier | None:
     """The matricule that may leave the product: that of a qualified identity, or none.
 
-    The test and demonstration OIDs follow the same rule as the real ones (RNIV, INS référentiel).
+    Give what :func:`ins_of` or :func:`ins_status` say. The test and demonstration OIDs follow the
+    same rule as the real ones (RNIV, INS référentiel).
     """
-    status, held = ins_of(registered, changes)
     if status != "qualifiee" or held is None:
         return None
     return Identifier(system=held.system, value=held.value, use="official")
@@ -71,11 +69,6 @@ def exportable(
 def ins_status(patient: Patient) -> tuple[IdentityStatus, Identifier | None]:
     """The patient's status and the matricule held under it (:func:`ins_of`)."""
     return ins_of(identity_of(patient), _changes(patient))
-
-
-def exportable_ins(patient: Patient) -> Identifier | None:
-    """The only form in which a matricule leaves this product (:func:`exportable`)."""
-    return exportable(identity_of(patient), _changes(patient))
 
 
 def gave_in_error(patient: Patient, matricule: Identifier) -> bool:
