@@ -15,7 +15,6 @@ from releve.domain.aggregates.patient.contingencies import (
     current_contingencies,
     has_activated,
     matches,
-    unit_errors,
     unread_activations,
 )
 from releve.domain.aggregates.patient.handover import HandoverWritten
@@ -82,19 +81,11 @@ def test_a_measure_that_meets_an_if_then_activates_it_whatever_the_door(door: st
     assert (unread.contingency.event_id, unread.measure.event_id) == (entry(2), by)
 
 
-def test_another_unit_activates_nothing_and_is_an_error_to_read() -> None:
+def test_another_unit_activates_nothing_and_is_never_taken_for_a_no() -> None:
     odd = imported(ResultReceived(status="final", title="K", lines=(line("5.6", unit="mg/dL"),)))
     answer = given(REGISTERED, IF_THEN).when(odd, source=CDA)
     assert activations_in(answer.events) == []
-    (error,) = unit_errors(answer.state)
-    assert (error.contingency.event_id, error.measure) == (entry(2), answer.events[0])
-    read = given(
-        REGISTERED,
-        IF_THEN,
-        ResultReceived(status="final", lines=(line("5.6", unit="mg/dL"),)),
-        Told(REVIEWED, target=entry(3)),
-    )
-    assert list(unit_errors(read.state)) == []
+    assert answers(IF_THEN, answer.events[0].payload) == "unit-error"
 
 
 @pytest.mark.parametrize(
@@ -201,8 +192,7 @@ def test_a_line_without_a_code_is_shown_beside_its_if_then_and_fires_nothing() -
         ReceiveResult(status="final", lines=(said,)), by=Author(role="ehr", name="Laboratoire")
     )
     assert not any(isinstance(e.payload, ContingencyActivated) for e in answer.events)
-    (error,) = unit_errors(answer.state)
-    assert error.measure.event_id == answer.events[0].event_id
+    assert answers(IF_THEN, answer.events[0].payload) == "unit-error"
 
 
 def test_an_expired_if_then_still_fires_and_a_withdrawn_one_does_not() -> None:

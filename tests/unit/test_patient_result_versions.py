@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from releve.domain.aggregates.patient.contingencies import unit_errors
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.history import ImmunizationRecorded
 from releve.domain.aggregates.patient.open_items import (
@@ -249,7 +248,6 @@ def test_results_of_other_years_are_history_and_open_nothing() -> None:
     )
     assert [type(event.payload) for event in answer.events] == [ResultReceived]
     assert stages(answer.state) == ["history"]
-    assert list(unit_errors(answer.state)) == []
 
 
 def test_the_other_slots_come_in_once_too() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from releve.domain.aggregates.patient.observations import (
     tells_the_past,
 )
 from releve.domain.aggregates.patient.record import Fold, Patient, file
-from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_past
+from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
 from releve.domain.commands import SetContingency, WithdrawContingency
 from releve.domain.events import Event, Payload
 from releve.domain.exact_numbers import number_of
@@ -78,13 +77,6 @@ def current_contingencies(patient: Patient) -> Iterator[Event]:
     """Those that stand and were not withdrawn, expired ones included: nothing expires into calm."""
     withdrawn = {e.envelope.target for e in patient.standing(patient.told(ContingencyWithdrawn))}
     return (e for e in patient.standing(patient.contingencies) if e.event_id not in withdrawn)
-
-
-def is_expired(contingency: ContingencySet, at: datetime, zone: str) -> bool:
-    """True after ``valid_until``'s civil day in ``zone``: still fires, shown as expired."""
-    if contingency.valid_until is None:
-        return False
-    return at >= span(contingency.valid_until, zone, field="valid_until")[1]
 
 
 Match = Literal["met", "not-met", "unit-error"]
@@ -204,42 +196,6 @@ def unread_activations(patient: Patient) -> Iterator[Activation]:
 def has_activated(patient: Patient, measure: UUID) -> bool:
     """True while that measure stands and met a current if/then."""
     return any(each.measure.event_id == measure for each in activations(patient))
-
-
-class UnitError(NamedTuple):
-    """A measure that a current if/then waits for and that cannot be compared with it."""
-
-    contingency: Event
-    measure: Event
-
-
-def unit_errors(patient: Patient) -> Iterator[UnitError]:
-    """Measures that came in after an if/then was set and cannot be compared: for a doctor to read.
-
-    Never taken for "not met"; one that a doctor read is not listed any more.
-    """
-    read = {e.envelope.target for e in patient.standing(patient.told(ResultReviewed))}
-    for contingency in current_contingencies(patient):
-        said = contingency.payload
-        if not isinstance(said, ContingencySet) or said.threshold is None:
-            continue
-        for measures in (patient.observations, patient.told(ResultReceived)):
-            for measure in measures:
-                if (
-                    measure.originator_version > contingency.originator_version
-                    and measure.event_id not in read
-                    and patient.stands(measure)
-                    and not _is_past(measure)
-                    and answers(said, measure.payload) == "unit-error"
-                ):
-                    yield UnitError(contingency, measure)
-
-
-def _is_past(measure: Event) -> bool:
-    if isinstance(measure.payload, ResultReceived):
-        return is_past(measure)
-    envelope = measure.envelope
-    return tells_the_past(envelope.occurred_at, envelope.zone, measure.recorded_at)
 
 
 # Decisions

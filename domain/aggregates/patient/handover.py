@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar, Literal
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from releve.domain.aggregates.patient.contingencies import (
     unread_activations,
 )
 from releve.domain.aggregates.patient.open_items import ItemOpened, closed_items, open_item
-from releve.domain.aggregates.patient.record import Fold, Patient, supersede
+from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
 from releve.domain.aggregates.patient.results import (
     ResultReceived,
     current_results,
@@ -71,24 +70,11 @@ def _written(patient: Patient, event: Event) -> None:
 
 FOLDS: dict[type[Payload], Fold] = {
     HandoverWritten: _written,
-    HandoverReadBack: lambda patient, event: patient.read_backs.append(event),
+    HandoverReadBack: file,
 }
 
 MOST_READ_BACKS = 7
 """Patients of one stint for whom a read-back may be demanded (scenario 21)."""
-
-
-def current_handover(patient: Patient) -> Event | None:
-    """The latest handover that stands, by clinical time."""
-    standing = patient.standing(patient.handovers)
-    return max(standing, key=lambda event: event.recency, default=None)
-
-
-def read_backs_of(patient: Patient, handover: UUID) -> Iterator[Event]:
-    """Standing answers to a handover, oldest first."""
-    return (
-        event for event in patient.standing(patient.read_backs) if event.envelope.target == handover
-    )
 
 
 def must_be_restated(patient: Patient, handover: HandoverWritten) -> bool:

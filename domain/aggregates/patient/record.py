@@ -54,7 +54,6 @@ class Patient:
     contingencies: list[Event] = field(default_factory=list)
     severities: list[Event] = field(default_factory=list)
     handovers: list[Event] = field(default_factory=list)
-    read_backs: list[Event] = field(default_factory=list)
     filed: dict[type[Payload], list[Event]] = field(default_factory=dict)
     """Events of every other topic, by payload, oldest first."""
 
