@@ -13,7 +13,6 @@ from releve.domain.aggregates.patient.encounters import (
     EncounterRecorded,
     NoteAmended,
     NoteSigned,
-    amendments_of,
 )
 from releve.domain.aggregates.patient.identity import (
     MedecinTraitantDeclared,
@@ -282,7 +281,7 @@ def test_a_note_is_amended_by_its_author_with_a_reason() -> None:
     answer.then(NoteAmended(kind="addendum", text="Dosage reçu"))
     assert answer.events[0].envelope.target == entry(2)
     assert answer.events[0].envelope.reason == "Arrivé le soir"
-    assert len(list(amendments_of(answer.state, entry(2)))) == 1
+    assert list(answer.state.standing(answer.state.amendments)) == [*answer.events]
 
 
 def test_a_note_may_be_completed_after_the_stint_for_72_hours() -> None:

@@ -34,7 +34,6 @@ from releve.domain.aggregates.patient.results import (
 from releve.domain.aggregates.patient.validation import (
     EntryValidated,
     awaiting_validation,
-    validation_of,
 )
 from releve.domain.commands import COMMANDS, Judgement, ValidateEntries
 from releve.domain.errors import Invalid
@@ -76,7 +75,6 @@ class TestJudgingSeveralLines:
         assert [each.envelope.reason for each in answer.events] == [None, "Autre patient"]
         state = answer.state
         assert [each.event_id for each in awaiting_validation(state)] == [entry(3)]
-        assert validation_of(state, state.entries[entry(4)]) == "refused"
         assert not state.stands(state.entries[entry(4)])
         assert state.entries[entry(4)].payload == IODINE
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar, Literal
-from uuid import UUID
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient.record import Fold, Patient
 from releve.domain.commands import AmendNote, SignNote
 from releve.domain.commands.record import NoteText
 from releve.domain.errors import Invalid
-from releve.domain.events import Event, Payload
+from releve.domain.events import Payload
 from releve.domain.values import Mode, one_line, readable, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
@@ -60,13 +58,6 @@ FOLDS: dict[type[Payload], Fold] = {
     NoteSigned: lambda patient, event: patient.notes.append(event),
     NoteAmended: lambda patient, event: patient.amendments.append(event),
 }
-
-
-def amendments_of(patient: Patient, note: UUID) -> Iterator[Event]:
-    """Standing amendments of a note, oldest first."""
-    return (
-        event for event in patient.standing(patient.amendments) if event.envelope.target == note
-    )
 
 
 # Decisions

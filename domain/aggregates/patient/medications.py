@@ -138,15 +138,6 @@ def _after(line: MedicationStarted, change: MedicationChanged) -> MedicationStar
     return amended(line, change)
 
 
-def current_medication(patient: Patient, entry: UUID) -> MedicationStarted | None:
-    """The treatment of that name as it is taken now; None when it is over, out or not one."""
-    event = patient.entries.get(entry)
-    if event is None or not isinstance(event.payload, MedicationStarted):
-        return None
-    line = medication_in_force(patient, event)
-    return line if patient.stands(event) and is_active_medication(line) else None
-
-
 def current_medications(patient: Patient) -> Iterator[Event]:
     """Standing treatments, active after their changes and stops (:func:`medication_in_force`)."""
     return (

@@ -53,9 +53,6 @@ FOLDS: dict[type[Payload], Fold] = {
     EntryValidated: _validated,
 }
 
-Validation = Literal["", "to-validate", "accepted", "refused"]
-"""Where an imported line stands; nothing for a line that was written here."""
-
 LINES: tuple[type[Payload], ...] = (
     ProblemRecorded,
     AllergyRecorded,
@@ -79,19 +76,6 @@ def is_imported(event: Event) -> bool:
     What the secretary hears on the phone is no import: the doctor's review is its validation.
     """
     return isinstance(event.payload, LINES) and from_elsewhere(event.envelope.source)
-
-
-def validation_of(patient: Patient, event: Event) -> Validation:
-    """Whether a doctor accepted or refused an imported line, or has still to.
-
-    A result that a doctor read is accepted by that.
-    """
-    if not is_imported(event):
-        return ""
-    verdict = _verdict(patient, event)
-    if verdict is not None:
-        return verdict.verdict
-    return "accepted" if any(about(patient, ResultReviewed, event.event_id)) else "to-validate"
 
 
 def awaiting_validation(patient: Patient) -> Iterator[Event]:
