@@ -186,12 +186,6 @@ class Editions:
             rows = connection.execute(_LISTED, (stint,)).fetchall()
         return [(row[0], row[1], row[2], row[3]) for row in rows]
 
-    def changed_since(self, edition: Edition, centre: UUID) -> int:
-        """How many of the centre's patients have something newer than the edition."""
-        with self._pool.connection() as connection:
-            row = connection.execute(_CHANGED, (centre, edition.position)).fetchone()
-        return int(row[0]) if row else 0
-
     def arrived(
         self, directory: Directory, edition: Edition, now: datetime, tiers: frozenset[str]
     ) -> list[Card]:
@@ -513,10 +507,4 @@ _INSERT = (
 _INSERT_CARDS = (
     "INSERT INTO ledger.edition_card (edition, ordinal, patient, body) "
     "SELECT %b, * FROM unnest(%b::integer[], %b::uuid[], %b::bytea[])"
-)
-_CHANGED = (
-    "SELECT count(*) FROM projection.feed f "
-    "JOIN projection.patient_centre c ON c.build = f.build "
-    "JOIN projection.briefing b ON b.build = c.build AND b.patient = c.patient "
-    "WHERE f.name = 'main' AND c.centre = %s AND b.position > %s"
 )
