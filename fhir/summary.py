@@ -12,9 +12,6 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import msgspec
-
-from releve.domain.aggregates.patient.allergies import AbsenceAsserted, part_of
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.values import Coding
 from releve.fhir import (
@@ -321,19 +318,7 @@ def _lines(summary: PatientSummary, slot: str) -> list[Line]:
         lines = [line for line in lines if line.state == "current"]
     if slot == "past-illness":
         lines += [one for one in summary.slot("problems") if one.state in ("refuted", "past")]
-    known = {
-        part
-        for line in lines
-        if line.current and slot == "allergies"
-        for part in (None, *line.detail.get("categories", ()))
-    }
-    absences = [one for one in summary.absences if one.slot == slot and one.current]
-    return lines + [one for one in absences if _part(one) not in known]
-
-
-def _part(line: Line) -> str | None:
-    """What a "none known" is about: a category of allergy, or the whole slot."""
-    return part_of(msgspec.convert(line.detail, AbsenceAsserted))
+    return lines + summary.absences_in_force(slot)
 
 
 def _section(summary: PatientSummary, section: _Section, made: list[_Made]) -> JsonObject:

@@ -368,7 +368,10 @@ def _told(summary: PatientSummary, line: Line) -> None:
     summary.told.append(line)
     same = [each for each in summary.told if each.topic == line.topic]
     if len(same) > _TOLD:
-        oldest = min(same, key=lambda each: (each.current, each.recency))
+        # A reading of some slots never pushes out that of the whole summary.
+        oldest = min(
+            same, key=lambda each: (each.current, not each.detail.get("slots"), each.recency)
+        )
         summary.told = [each for each in summary.told if each is not oldest]
     if line.topic == INS:
         _identify(summary)

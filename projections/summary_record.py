@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from releve.domain.aggregates.patient.allergies import AbsenceAsserted, part_of
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.severity import Said, in_force
 from releve.domain.clinical_time import Recency, recency
@@ -99,9 +100,11 @@ class PatientSummary(msgspec.Struct, kw_only=True):
             who.birth_name and who.first_names and who.birth_date and who.sex and who.birth_place
         )
 
-    def last_told(self, topic: str) -> Line | None:
+    def last_told(
+        self, topic: str, which: Callable[[Line], bool] = lambda line: True
+    ) -> Line | None:
         """The latest standing line of a topic that replaces itself, by clinical time."""
-        said = (line for line in self.told if line.topic == topic and line.current)
+        said = (line for line in self.told if line.topic == topic and line.current and which(line))
         return max(said, key=lambda line: line.recency, default=None)
 
     @property
@@ -130,8 +133,8 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
     @property
     def summary_review(self) -> Line | None:
-        """When the summary was last read through."""
-        return self.last_told(REVIEWED)
+        """When the summary was last read through; reading some of its slots is not that."""
+        return self.last_told(REVIEWED, lambda line: not line.detail.get("slots"))
 
     @property
     def medecin_traitant(self) -> Line | None:
@@ -343,7 +346,7 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
         "None known" about a part of a slot does not make the whole slot "none".
         """
-        said = [line for line in self.absences if line.current and line.slot == name]
+        said = self.absences_in_force(name)
         parts = tuple(line for line in said if line.detail.get("part"))
         if any(line.slot == name and line.current for line in self.lines):
             return Presence("known", parts=parts)
@@ -352,6 +355,25 @@ class PatientSummary(msgspec.Struct, kw_only=True):
             asked = whole[-1].detail.get("asked_on") or whole[-1].as_of
             return Presence("none", asked, parts, whole[-1])
         return Presence("not-asked", parts=parts)
+
+    def absences_in_force(self, name: str) -> list[Line]:
+        """What was said to be none in a slot and no line of it contradicts, oldest first.
+
+        Any line that stands contradicts "none known"; an allergy, that of its categories too.
+        """
+        taken = {
+            part
+            for line in self.lines
+            if line.slot == name and line.current
+            for part in (None, *line.detail.get("categories", ()))
+        }
+        return [
+            line
+            for line in self.absences
+            if line.slot == name
+            and line.current
+            and part_of(msgspec.convert(line.detail, AbsenceAsserted)) not in taken
+        ]
 
     def one_liner(self) -> Spoken | None:
         """The one-liner in force with the newest result, treatment or problem written after it.

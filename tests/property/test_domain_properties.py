@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from hypothesis import given as over
 from hypothesis import settings
 from hypothesis import strategies as some
@@ -21,8 +22,6 @@ from releve.domain.aggregates.patient import FOLDS, Patient
 from releve.domain.aggregates.patient.allergies import (
     AbsenceAsserted,
     AllergyRecorded,
-    allergy_state,
-    current_absences,
     current_allergies,
 )
 from releve.domain.aggregates.patient.contingencies import ContingencySet
@@ -47,6 +46,7 @@ from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, NotFound, Refused, Tampered
 from releve.domain.events import Author, Envelope, Event, Payload, Source
 from releve.domain.values import Concept, NamedPerson, Nir, Owner
+from releve.projections.patient_summary import fold_all
 from releve.security.ledger.envelope import Header
 from support.given import CENTRE, IDS, OTHER_CENTRE, named
 
@@ -286,22 +286,22 @@ def test_folding_in_two_halves_is_folding_once(
 def test_a_badge_is_in_exactly_one_state_and_nothing_in_error_is_current(
     entries: list[tuple[Payload, int | None]],
 ) -> None:
-    record = fold("patient", None, told(entries))
+    stream = told(entries)
+    record = fold("patient", None, stream)
     if record is None:
         return
     assert isinstance(record, Patient)
-    allergies = [e.payload for e in record.standing(record.allergies)]
-    absences = [e.payload for e in record.standing(record.absences)]
-    state = allergy_state(allergies, absences)  # type: ignore[arg-type]  # filed by payload type
+    placed = [msgspec.structs.replace(e, position=n) for n, e in enumerate(stream, start=1)]
+    said = fold_all(None, placed, named("stream")).presence("allergies")
     active = list(current_allergies(record))
-    whole = [
-        e
-        for e in current_absences(record)
-        if isinstance(e.payload, AbsenceAsserted) and e.payload.part is None
+    absences = [
+        e for e in record.standing(record.absences) if isinstance(e.payload, AbsenceAsserted)
     ]
-    assert (state == "known") is bool(active)
-    assert (state == "none") is (bool(whole) and not active)
-    current = [*active, *whole, *current_problems(record), *open_items(record)]
+    whole = [e for e in absences if e.payload == AbsenceAsserted(slot="allergies")]
+    assert said.state == ("known" if active else "none" if whole else "not-asked")
+    # The only allergy drawn that is active is a food, the only part that is asked about.
+    assert bool(said.parts) is (len(absences) > len(whole) and not active)
+    current = [*active, *absences, *current_problems(record), *open_items(record)]
     assert not {e.event_id for e in current} & record.in_error
 
 

@@ -11,8 +11,6 @@ from releve.domain.aggregates.patient.allergies import (
     AbsenceAsserted,
     AllergyRecorded,
     absence_of,
-    allergy_state,
-    current_absences,
     current_allergies,
 )
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
@@ -154,35 +152,19 @@ def test_only_what_the_patient_has_now_is_active(
     )
 
 
-# Allergies: three states
-
-
-def test_nothing_asked_is_not_the_same_as_none() -> None:
-    assert allergy_state([], []) == "not-asked"
-    assert allergy_state([], [AbsenceAsserted(slot="allergies", asked_on="2026-11-23")]) == "none"
-    assert allergy_state([], [AbsenceAsserted(slot="allergies", part="food")]) == "not-asked"
-    assert allergy_state([], [AbsenceAsserted(slot="medications")]) == "not-asked"
-
-
-def test_an_active_allergy_always_wins() -> None:
-    penicillin = AllergyRecorded(substance=PENICILLIN)
-    none = AbsenceAsserted(slot="allergies")
-    assert allergy_state([penicillin], [none]) == "known"
-    record = given(REGISTERED, none, penicillin).state
-    assert list(current_absences(record)) == []
+# Allergies
 
 
 @pytest.mark.parametrize(
     ("status", "verification"),
     [("active", "refuted"), ("active", "entered-in-error"), ("resolved", None), ("inactive", None)],
 )
-def test_a_refuted_or_resolved_allergy_leaves_the_badge(
+def test_beside_a_refuted_or_resolved_allergy_none_may_be_said(
     status: str, verification: str | None
 ) -> None:
     allergy = AllergyRecorded(
         substance=PENICILLIN, clinical_status=status, verification=verification
     )
-    assert allergy_state([allergy], []) == "not-asked"
     record = given(REGISTERED, allergy)
     assert list(current_allergies(record.state)) == []
     assert entry(2) in record.state.entries
@@ -208,14 +190,6 @@ def test_none_known_is_not_said_beside_the_allergy_of_the_same_consultation() ->
             absences=(AssertAbsence(slot="allergies"),),
         )
     ).refused("absence-contradicted", field="absences[0].slot")
-
-
-def test_no_known_food_allergy_stands_beside_penicillin() -> None:
-    penicillin = AllergyRecorded(substance=PENICILLIN, categories=("medication",))
-    no_food = AbsenceAsserted(slot="allergies", part="food")
-    record = given(REGISTERED, no_food, penicillin).state
-    assert [event.payload for event in current_absences(record)] == [no_food]
-    assert [event.payload for event in current_allergies(record)] == [penicillin]
 
 
 def test_absences_of_problems_and_treatments_follow_the_same_rule() -> None:

@@ -170,6 +170,19 @@ class TestReviewOfTheSummary:
         ehpad.add(EncounterRecorded(mode="ehpad"))
         assert self.due(ehpad) == date(2027, 2, 16)
 
+    def test_reading_some_slots_is_not_reading_the_summary(self) -> None:
+        stream = self.opened()
+        stream.add(SummaryReviewed(slots=("problems",), next_review="2026-12-01"))
+        assert summary_of(stream).summary_review is None
+        assert self.due(stream) == date(2027, 11, 16)
+        whole = stream.add(SummaryReviewed(next_review="2027-01-31"))
+        for _ in range(4):
+            stream.add(SummaryReviewed(slots=("allergies",)))
+        kept = summary_of(stream).summary_review
+        assert kept is not None
+        assert kept.entry_id == whole.event_id
+        assert self.due(stream) == date(2027, 1, 31)
+
     def test_counts_from_the_last_reading_that_stands_and_no_later_than_it_said(self) -> None:
         stream = self.opened()
         read = stream.add(SummaryReviewed(next_review="2027-01-31"))

@@ -56,6 +56,32 @@ class TestThreeStates:
         assert presence.state == "known"
         assert len(presence.parts) == 1
 
+    def test_an_active_allergy_always_wins_over_what_it_contradicts(self) -> None:
+        stream = Stream()
+        stream.add(AbsenceAsserted(slot="allergies"))
+        food = stream.add(AbsenceAsserted(slot="allergies", part="food"))
+        drug = stream.add(AbsenceAsserted(slot="allergies", part="drug"))
+        assert summary_of(stream).allergy_state == "none"
+        peanut = stream.add(
+            AllergyRecorded(substance=Concept(text="Arachide"), categories=("food",))
+        )
+        presence = summary_of(stream).presence("allergies")
+        assert (presence.state, presence.absence) == ("known", None)
+        assert [line.entry_id for line in presence.parts] == [drug.event_id]
+        stream.add(EntryMarkedInError(), target=peanut.event_id, reason="autre patient")
+        presence = summary_of(stream).presence("allergies")
+        assert presence.state == "none"
+        assert [line.entry_id for line in presence.parts] == [food.event_id, drug.event_id]
+
+    def test_a_treatment_contradicts_none_and_an_allergy_says_nothing_of_treatments(self) -> None:
+        stream = Stream()
+        stream.add(AbsenceAsserted(slot="medications"))
+        stream.add(AllergyRecorded(substance=Concept(text="Iode"), categories=("medication",)))
+        assert summary_of(stream).presence("medications").state == "none"
+        assert len(summary_of(stream).absences_in_force("medications")) == 1
+        stream.add(MedicationStarted(concept=Concept(text="Ramipril")))
+        assert summary_of(stream).absences_in_force("medications") == []
+
     @pytest.mark.parametrize(
         ("clinical", "verification", "state"),
         [

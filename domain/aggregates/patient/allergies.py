@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 
@@ -93,8 +93,6 @@ FOLDS: dict[type[Payload], Fold] = {
     AllergyRevised: file,
 }
 
-AllergyState = Literal["known", "none", "not-asked"]
-
 SNOMED = "http://snomed.info/sct"
 ABSENT_UNKNOWN = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
 
@@ -169,20 +167,6 @@ def contradicts(allergy: AllergyRecorded, absence: AbsenceAsserted) -> bool:
     )
 
 
-def allergy_state(
-    allergies: Iterable[AllergyRecorded], absences: Iterable[AbsenceAsserted]
-) -> AllergyState:
-    """The badge: ``known``, ``none`` (for the whole slot) or ``not-asked``.
-
-    Give the entries that stand. An absence of a part alone ("no known food allergy") does not make
-    the whole ``none``, and an active allergy always wins.
-    """
-    if any(is_active_allergy(allergy) for allergy in allergies):
-        return "known"
-    whole = (a for a in absences if a.slot == "allergies" and part_of(a) is None)
-    return "none" if any(is_current_absence(absence) for absence in whole) else "not-asked"
-
-
 def allergy_in_force(patient: Patient, event: Event) -> AllergyRecorded:
     """What a recorded allergy says after its revisions."""
     if not isinstance(event.payload, AllergyRecorded):
@@ -196,18 +180,6 @@ def current_allergies(patient: Patient) -> Iterator[Event]:
         event
         for event in patient.standing(patient.allergies)
         if is_active_allergy(allergy_in_force(patient, event))
-    )
-
-
-def current_absences(patient: Patient) -> Iterator[Event]:
-    """Standing absences that no active allergy contradicts."""
-    active = [allergy_in_force(patient, event) for event in current_allergies(patient)]
-    return (
-        event
-        for event in patient.standing(patient.absences)
-        if isinstance(event.payload, AbsenceAsserted)
-        and is_current_absence(event.payload)
-        and not any(contradicts(allergy, event.payload) for allergy in active)
     )
 
 

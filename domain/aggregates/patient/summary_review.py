@@ -9,7 +9,7 @@ from releve.domain.aggregates.deciding import Context, Fact
 from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.commands import ReviewSummary
 from releve.domain.errors import Invalid
-from releve.domain.events import Event, Payload
+from releve.domain.events import Payload
 from releve.domain.values import PartialDate
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
@@ -52,17 +52,6 @@ SLOT_NAMES = (
     "documents",
 )
 """The 19 sections of the summary (IPS-FR 2024.01), in its order."""
-
-
-def last_review(patient: Patient, slot: str | None = None) -> Event | None:
-    """The last review of the whole summary, or one that read ``slot`` too; None for never."""
-    read = [
-        event
-        for event in patient.standing(patient.told(SummaryReviewed))
-        if isinstance(event.payload, SummaryReviewed)
-        and (not event.payload.slots or slot in event.payload.slots)
-    ]
-    return max(read, key=lambda event: event.recency, default=None)
 
 
 # Decisions
