@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.aggregates.patient.results import DEFINITIVE
 from releve.projections import wording
 from releve.projections.dates import last_day
 from releve.projections.summary_lines import Line, Validation
@@ -147,8 +148,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def received(self) -> Line | None:
-        """The version in force: the last one that is neither an error nor refused."""
-        return next((each for each in reversed(self.versions) if each.current), None)
+        """The version in force: the last one that is neither an error nor refused.
+
+        A partial that prepared a final which is out does not hide an earlier final.
+        """
+        stand = [each for each in reversed(self.versions) if each.current]
+        if stand and stand[0].detail["status"] == "partial":
+            stand.sort(key=lambda each: each.detail["status"] not in DEFINITIVE)
+        return next(iter(stand), None)
 
     @property
     def earlier(self) -> list[Line]:

@@ -39,6 +39,15 @@ def ordered(summary: PatientSummary, line: Line) -> None:
 
 def received(summary: PatientSummary, line: Line) -> None:
     """A version of a result came: it replaces the one before, and has to be read."""
+    said = line.detail.get("lines", ())
+    as_of = line.detail.get("sampled_at") or line.as_of
+    for ordinal, each in enumerate(said):
+        place(
+            summary,
+            msgspec.structs.replace(
+                line, detail=dict(each), ordinal=ordinal, as_of=as_of, target=None, reason=None
+            ),
+        )
     place_of = _place_of(summary.results, line)
     if place_of is None:
         order = _order_of(summary.results, line)
@@ -50,26 +59,19 @@ def received(summary: PatientSummary, line: Line) -> None:
         whole = msgspec.structs.replace(before, versions=versions)
         weigh_result(summary, whole)
         summary.results[place_of] = msgspec.structs.replace(whole, versions=versions[-_VERSIONS:])
-        if at < len(before.versions):
+        if whole.received is not line:
             return
-    said = line.detail.get("lines", ())
-    as_of = line.detail.get("sampled_at") or line.as_of
-    for ordinal, each in enumerate(said):
-        place(
-            summary,
-            msgspec.structs.replace(
-                line, detail=dict(each), ordinal=ordinal, as_of=as_of, target=None, reason=None
-            ),
-        )
     fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
     settle(summary)
 
 
 def _late_place(before: Result, line: Line) -> int:
     """Where a version stands among the others: last, or before the final one it only prepared."""
-    now = before.received
-    late = line.detail["status"] == "partial" and before.status in DEFINITIVE
-    return before.versions.index(now) if now is not None and late else len(before.versions)
+    if line.detail["status"] == "partial":
+        for place_of, version in enumerate(before.versions):
+            if version.entry_id == line.target and version.detail["status"] in DEFINITIVE:
+                return place_of
+    return len(before.versions)
 
 
 def _place_of(results: list[Result], line: Line) -> int | None:

@@ -188,6 +188,17 @@ HISTORIES: dict[str, tuple[Payload | Told, ...]] = {
         Told(LOW, source=CDA),
         msgspec.structs.replace(LOW, status="phoned"),
     ),
+    "a partial after the final one, which is in error": (
+        Told(LOW, source=CDA),
+        Told(msgspec.structs.replace(LOW, status="partial"), source=CDA, target=entry(2)),
+        wrong(2),
+    ),
+    "a partial after a final one that was refused by mistake": (
+        Told(LOW, source=CDA),
+        refuses(2),
+        Told(msgspec.structs.replace(LOW, status="partial"), source=CDA, target=entry(2)),
+        wrong(3),
+    ),
     "a partial after the final one": (
         Told(LOW, source=CDA),
         Told(msgspec.structs.replace(LOW, status="partial"), source=CDA, target=entry(2)),
