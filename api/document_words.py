@@ -40,6 +40,15 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
+_LOINC_NAME: Final = re.compile(r" \[[^\]]+\](?: ?[^\s<>≤≥\d][^\s]*)*(?=\s[<>≤≥]?\s?\d)")
+"""What a LOINC name says of method and matter: ``Potassium [Moles/Volume] Sérum/Plasma 6,2``."""
+
+
+def short_test(text: str) -> str:
+    """A value with the name of its test alone: ``Potassium 6,2 mmol/L``."""
+    return _LOINC_NAME.sub("", text, count=1)
+
+
 def part_in_words(kind: str, path: str) -> str:
     """A part that was left over: ``observation (code 34552-0), traitement``.
 

@@ -21,7 +21,7 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "patient.problem-revised": ("Problème révisé", "entry"),
     "patient.allergy-recorded": ("Allergie", "entry"),
     "patient.allergy-revised": ("Allergie révisée", "entry"),
-    "patient.absence-asserted": ("Absence", "entry"),
+    "patient.absence-asserted": ("Dit absent", "entry"),
     "patient.medication-started": ("Traitement", "entry"),
     "patient.medication-changed": ("Traitement changé", "entry"),
     "patient.medication-stopped": ("Traitement arrêté", "entry"),

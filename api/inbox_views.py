@@ -111,7 +111,12 @@ def kind_of(line: InboxLine) -> str:
     received = line.received
     if received.format == "phone":
         return "Résultat dicté"
+    if received.format == "text" and received.media_type not in _READ_AS_TEXT:
+        return "Fichier non lu ici"
     return KINDS.get(received.kind or "", f"Document {FORMATS[received.format]}")
+
+
+_READ_AS_TEXT: Final = frozenset({"text/plain", "text/csv"})
 
 
 def identity(said: IdentityTraits | None) -> dict[str, Any]:

@@ -126,6 +126,8 @@ class Coordination(msgspec.Struct, frozen=True, kw_only=True):
     ald: tuple[AldEnd, ...]
     unreached: tuple[Unreached, ...]
     errands: tuple[Errand, ...]
+    late: int
+    """Items overdue in the whole centre, whoever answers for them."""
     silent: tuple[Silence, ...]
     waiting_documents: int
     oldest_document: datetime | None
@@ -151,12 +153,14 @@ def coordination(
     living = [each for each in summaries if each.death is None]
     today = at.astimezone(zone_of(centre.zone)).date()
     documents = sorted(line.received_at for line in waiting)
+    lines = list(items)
     return Coordination(
         weeks=tuple(weeks(directory, centre, at)),
         identities=tuple(identities(living)),
         ald=tuple(ald_ends(living, today)),
         unreached=tuple(unreached(living)),
-        errands=tuple(errands(items)),
+        errands=tuple(errands(lines)),
+        late=sum(line.overdue for line in lines),
         silent=tuple(Silence(system=each.system, last=each.last) for each in sources
                      if each.silent),
         waiting_documents=len(documents),

@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from releve.domain.aggregates.patient import fold
+from releve.domain.aggregates.patient import Patient, fold
+from releve.domain.aggregates.patient.contingencies import ContingencyActivated
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.errors import NotFound
 from releve.domain.events import Event
@@ -243,7 +244,7 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
             status[target] = event.payload.verdict
         elif event.topic in _STATUS:
             status[target] = _STATUS[event.topic]
-    return [_entry(event, status.get(event.event_id, "current")) for event in events]
+    return [_entry(event, status.get(event.event_id, "current"), record) for event in events]
 
 
 def line_json(line: Line) -> dict[str, Any]:
@@ -311,7 +312,22 @@ def question_json(question: Question) -> dict[str, Any]:
     }
 
 
-def _entry(event: Event, status: str) -> TimelineEntry:
+def _activated(event: Event, record: Patient) -> str:
+    """``Si K+ > 5,5 : seuil atteint (Potassium 6,2 mmol/L)``: which if, and what met it."""
+    target = event.envelope.target
+    rule = record.entries.get(target) if target is not None else None
+    payload = event.payload
+    if rule is None or not isinstance(payload, ContingencyActivated):
+        return ""
+    condition = wording.detail_of(rule.payload).get("condition", "")
+    by = record.entries.get(payload.by)
+    if by is None:
+        return f"Si {condition} : seuil atteint"
+    said = wording.entry_text(by.topic, wording.detail_of(by.payload), by.envelope.zone)
+    return f"Si {condition} : seuil atteint ({said.partition(' : ')[2] or said})"
+
+
+def _entry(event: Event, status: str, record: Patient) -> TimelineEntry:
     envelope = event.envelope
     detail = wording.detail_of(event.payload)
     happened = first_instant(envelope.occurred_at, envelope.zone)
@@ -323,7 +339,7 @@ def _entry(event: Event, status: str) -> TimelineEntry:
         occurred_at=envelope.occurred_at,
         author=envelope.author.name,
         role=envelope.author.role,
-        text=wording.entry_text(event.topic, detail, envelope.zone),
+        text=_activated(event, record) or wording.entry_text(event.topic, detail, envelope.zone),
         status=status,
         reason=envelope.reason,
         target=envelope.target,

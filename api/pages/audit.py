@@ -48,7 +48,7 @@ def log(request: Request, granted: Log, dossier: str = "") -> Response:
     wanted = identifier(dossier.strip().lower())
     if wanted is not None:
         return see(f"/audit/patients/{wanted}")
-    return _log(request, granted, None)
+    return _log(request, granted, None, unreadable=bool(dossier.strip()))
 
 
 @router.post("/audit/verification")
@@ -58,7 +58,13 @@ def verify(request: Request, granted: Log, submitted: Submission) -> Response:
     return _log(request, granted, verify_database(services.pool, [services.signer.vkey]))
 
 
-def _log(request: Request, granted: Granted, verdict: dict[str, Any] | None) -> Response:
+def _log(
+    request: Request,
+    granted: Granted,
+    verdict: dict[str, Any] | None,
+    *,
+    unreadable: bool = False,
+) -> Response:
     services, principal = services_of(request), granted.principal
     head = services.reader.head()
     with services.pool.connection() as connection:
@@ -69,6 +75,8 @@ def _log(request: Request, granted: Granted, verdict: dict[str, Any] | None) -> 
         principal,
         "audit_log.html",
         here="audit",
+        status=422 if unreadable else 200,
+        unreadable=unreadable,
         size=head.size,
         root=head.root.hex(),
         known=views.day_and_hour(head.known_time.isoformat(), principal.zone),

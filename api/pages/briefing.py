@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
+from releve.api.document_words import short_test
 from releve.api.gate import Granted, Guard, Submission, allowed, authorise, may, services_of
 from releve.api.issuing import edition_of_the_day, issue_now
 from releve.api.pages import forms, views
@@ -193,13 +194,14 @@ class _Shown:
     def _beside(self, cards: list[Card], rules: Rules) -> list[dict[str, Any]]:
         """Today's appointments, visits, news of one's own patients, words to all."""
         head = self.edition.head if self.edition else {}
+        names = {card["patient"]: card["identity"]["name"] for card in cards}
         return [
             {
                 "id": section.tier.lower(),
                 "title": section.title,
                 "hidden": section.hidden,
                 "rows": [
-                    {"text": text, "patient": patient}
+                    _linked(text, patient, names.get(patient, ""))
                     for text, patient in zip(section.rows, section.patients, strict=True)
                     if patient or section.tier != SINCE
                 ],
@@ -258,11 +260,10 @@ class _Shown:
             **card,
             "alarms": [
                 {
-                    "text": line["text"] if line["entry"] in read else alarm_line(line),
+                    "text": short_test(line["text"] if line["entry"] in read else alarm_line(line)),
                     "read": read.get(line["entry"], ""),
                     "href": self._to_read(card, line) if line["entry"] not in read else "",
-                    "origin": f"{views.day_and_hour(line['as_of'], zone)} · {line['author']}"
-                    f" · {line['source']}",
+                    "origin": f"{_dated(line, zone)} · {line['author']} · {line['source']}",
                 }
                 for line in card.get("alarms", ())
             ],
@@ -287,7 +288,12 @@ class _Shown:
                 for word in card["why"]
             ],
             "results": [
-                {"critical": False, **line, "href": self._to_read(card, line)}
+                {
+                    "critical": False,
+                    **line,
+                    "text": short_test(line["text"]),
+                    "href": self._to_read(card, line),
+                }
                 for line in card.get("results", ())
                 if line["corrected_for_reader"] or not line["alarm"]  # told above
             ],
@@ -416,6 +422,25 @@ def _is_alarming(card: Card) -> bool:
     """Whether a critical value of the card is still unread."""
     read = card.get("read", {})
     return any(alarm["critical"] and alarm["entry"] not in read for alarm in card.get("alarms", ()))
+
+
+def _linked(text: str, patient: str, name: str) -> dict[str, str]:
+    """A row whose patient's name alone is the link; the whole row where it does not stand in it."""
+    before, after = "", ""
+    if name and name in text:
+        before, _, after = text.partition(name)
+    else:
+        name = text
+    return {"text": text, "patient": patient, "before": before, "name": name, "after": after}
+
+
+def _dated(alarm: Mapping[str, Any], zone: str) -> str:
+    """When a value was sampled and when it came, each by its name where they differ."""
+    came, sampled = alarm["as_of"], alarm.get("sampled") or alarm["as_of"]
+    said = views.day_and_hour(came, zone)
+    if sampled == came:
+        return said
+    return f"prélevé le {views.day_and_hour(sampled, zone)} · reçu le {said}"
 
 
 def _calls(card: Card) -> bool:

@@ -120,6 +120,7 @@ def _content(found: Coordinating, at: views.Moment, limit: int | None) -> dict[s
                 for line in board.errands[:limit]
             ],
         },
+        "late": board.late,
         "silent": [
             {"system": each.system,
              "last": views.day_and_hour(each.last.isoformat(), at.zone) if each.last else ""}
@@ -158,6 +159,7 @@ def _post(post: Post) -> dict[str, Any]:
         "tone": tone,
         "rpps": post.rpps_verified,
         "to_come": post.state in ("planned", "confirmed"),
+        "to_confirm": post.state == "planned",
         "open": post.state in ("planned", "confirmed", "started"),
     }
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, allowed, services_of
+from releve.api.gate import Granted, Guard, allowed, may, services_of
 from releve.api.pages import forms, record_views, views
 from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
@@ -84,6 +84,7 @@ def items(request: Request, granted: OfCentre, tout: int = 0) -> Response:
             "number": len(lines),
             "late": sum(line.overdue for line in lines),
             "can": acts_of(principal.role, allowed(services, granted, wanted)),
+            "may_close": may(services, granted, Action.CLOSE_ITEM),
             "form": Form(principal.session.form_token(), forms.new_key(), position),
         }, position
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
@@ -17,6 +18,7 @@ from releve.api.acting import authorise_command, perform
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, Submission, authorise, identifier, services_of
 from releve.api.inbox import receive_phoned
+from releve.api.inbox_views import identity as identity_said
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.measures import BY_KEY, Measure, read_measure
@@ -26,6 +28,7 @@ from releve.domain.commands import COMMANDS
 from releve.domain.errors import Invalid, ReleveError
 from releve.domain.events import Author
 from releve.domain.values import IdentityTraits, Loinc, ResultLine, UcumUnit
+from releve.projections.dates import french
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -53,7 +56,7 @@ TESTS: Final[Mapping[str, Measure]] = {
 
 OPTIONS: Final = (
     ("", "Choisir…"), *((each.key, each.label) for each in TESTS.values()),
-    (OTHER, "Autre, par son code LOINC"),
+    (OTHER, "Autre examen"),
 )  # fmt: skip
 
 Dropping = Annotated[Granted, Depends(Guard(Action.DROP_RESULT, "centre"))]
@@ -84,6 +87,7 @@ def dropped(request: Request, granted: Dropping, submitted: Submission) -> Respo
     happened = forms.occurred_at(form, principal.zone)
     if form.wrong or line is None:
         return _page(request, granted, form, status=422)
+    told = {"dossier": str(patient)} if patient else {}
     try:
         if patient is not None:
             data: dict[str, Any] = {
@@ -106,7 +110,7 @@ def dropped(request: Request, granted: Dropping, submitted: Submission) -> Respo
                 channel="phone",
             )
         elif identity is not None:
-            receive_phoned(
+            document = receive_phoned(
                 services,
                 centre=granted.centre,
                 author=Author(
@@ -123,13 +127,14 @@ def dropped(request: Request, granted: Dropping, submitted: Submission) -> Respo
                 zone=principal.zone,
             )
             services.catch_up()
+            told = {"document": str(document)}
     except ReleveError as error:
         problem = problem_for(error)
         if problem.status == 404:
             raise
         form.refused(problem, {"lines": "measure", "identity": "birth_name"})
         return _page(request, granted, form, status=422)
-    return see("/arrivees/telephone", fait="resultat-dicte")
+    return see("/arrivees/telephone", fait="resultat-dicte", **told)
 
 
 def _line(form: Form) -> ResultLine | None:
@@ -182,6 +187,32 @@ def _identity(form: Form) -> IdentityTraits | None:
     )
 
 
+def _sent_for(request: Request, granted: Granted, at: views.Moment) -> str:
+    """Whose result was just sent: name and birth date, never the value; empty where unknown.
+
+    The address names the record, or the document that waits for one, by its pseudonym alone.
+    """
+    services = services_of(request)
+    record = identifier(request.query_params.get("dossier", ""))
+    waiting = identifier(request.query_params.get("document", ""))
+    if record is not None:
+        summary = services.records.summaries(granted.centre)[1].get(record)
+        who = views.traits(summary, at) if summary is not None else None
+        return f"{who['name']}, {who['born']}" if who else ""
+    line = services.inbox.one(waiting) if waiting is not None else None
+    if line is None or line.centre != granted.centre or line.received.identity is None:
+        return ""
+    said = identity_said(line.received.identity)
+    born = f", {french(said['birth_date'], at.zone)}" if said["birth_date"] else ""
+    return f"{said['name']}{born}, à rattacher"
+
+
+def _named(request: Request, granted: Granted) -> list[UUID]:
+    record = identifier(request.query_params.get("dossier", ""))
+    known = services_of(request).records.summaries(granted.centre)[1]
+    return [record] if record in known else []
+
+
 def _page(request: Request, granted: Granted, form: Form, status: int = 200) -> Response:
     services, principal = services_of(request), granted.principal
     at = moment(request, principal)
@@ -195,7 +226,8 @@ def _page(request: Request, granted: Granted, form: Form, status: int = 200) -> 
             "form": form,
             "tests": OPTIONS,
             "found": [views.traits(each, at) for each in found],
-            "named": [each.patient for each in found],
+            "sent_for": _sent_for(request, granted, at),
+            "named": [each.patient for each in found] + _named(request, granted),
             "query": query,
         }, position
 

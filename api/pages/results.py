@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
+from releve.api.document_words import short_test
 from releve.api.gate import Granted, Guard, allowed, services_of
 from releve.api.pages import result_views, views
 from releve.api.pages.about_patient import Opened, patient_page
@@ -113,7 +114,9 @@ def _row(row: ResultRow, can: frozenset[str], at: views.Moment) -> dict[str, Any
         "since": views.day_and_hour(
             row.since.astimezone(zone_of(at.zone)).isoformat(), at.zone
         ),
-        "values": [wording.result_line_text(each, at.zone) for each in result.lines[:4]]
+        "values": [
+            short_test(wording.result_line_text(each, at.zone)) for each in result.lines[:4]
+        ]
         if result is not None and row.group != "expected" else [],
         "critical": row.critical,
         "not_comparable": row.not_comparable,

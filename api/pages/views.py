@@ -317,6 +317,7 @@ def contingencies(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
                 condition=line.detail["condition"],
                 action=line.detail["action"],
                 expired=day is not None and day < at.day,
+                met=_met(summary, line, at),
                 older=[
                     f"{each.text}, {french(each.as_of, at.zone)}"
                     for each in summary.older_measures_of(line)
@@ -324,6 +325,20 @@ def contingencies(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
             )
         )
     return found
+
+
+def _met(summary: PatientSummary, line: Line, at: Moment) -> str:
+    """The last measure that met it and was judged since: it rings no more, and stays said."""
+    judged = [
+        each
+        for each in summary.fired
+        if each.contingency == line.entry_id
+        and each.matched
+        and each.answered
+        and not (each.old or each.void)
+    ]
+    last = max(judged, key=lambda each: each.happened_by, default=None)
+    return f"{last.text}, {day_and_hour(last.as_of, at.zone)}" if last is not None else ""
 
 
 def fired(summary: PatientSummary) -> list[str]:

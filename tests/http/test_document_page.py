@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from releve.api.document_words import part_in_words, warning_in_words
+from releve.api.document_words import part_in_words, short_test, warning_in_words
 from support.inbox import ODETTE, SAMPLES, odette, pdf, send
 from support.web import Web, hidden, submit
 
@@ -37,8 +37,10 @@ def test_the_desk_sees_the_documents_traits_and_both_values_where_they_differ(we
 
 def test_a_record_is_opened_with_the_documents_traits_and_leads_back_to_it(web: Web) -> None:
     office = web.browser("coordinator")
-    said: dict[str, Any] = {"birth_name": "INCONNUE", "first_names": ["LISE"], "birth_date": "1960-05-04",
-            "sex": "female"}  # fmt: skip
+    said: dict[str, Any] = {
+        "birth_name": "INCONNUE", "first_names": ["LISE"], "birth_date": "1960-05-04",
+        "sex": "female",
+    }  # fmt: skip
     document = send(web.machine("coordinator"), pdf("nouveau"), **said)
     page = f"/arrivees/{document}"
     (href,) = re.findall(r'href="(/patients/nouveau\?document=[^"]+)"', office.get(page).text)
@@ -85,6 +87,13 @@ def test_a_summary_says_of_each_line_what_it_is_and_how_it_stands(web: Web) -> N
         assert re.search(rf'<span class="tag grey">{kind}</span> {said}', shown), said
     assert "Traitement : énoncé négatif" in shown
     assert "/ClinicalDocument" not in shown
+
+
+def test_a_value_is_named_by_its_test_alone() -> None:
+    long = "Potassium [Moles/Volume] Sérum/Plasma ; Numérique 6,2 mmol/L (très haut)"
+    assert short_test(long) == "Potassium 6,2 mmol/L (très haut)"
+    assert short_test("CRP [Masse/Volume] Sérum < 0,6 mg/L") == "CRP < 0,6 mg/L"
+    assert short_test("Potassium 6,2 mmol/L [ATTEINT]") == "Potassium 6,2 mmol/L [ATTEINT]"
 
 
 def test_parts_and_warnings_are_said_without_their_path() -> None:

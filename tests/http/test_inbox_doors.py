@@ -14,7 +14,7 @@ from releve.api.inbox_views import sender_of
 from releve.api.watched import WatchedFolder, astray
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.events import Source
-from support.inbox import FINDING, attached, match, odette, pdf
+from support.inbox import FINDING, attached, match, odette, pdf, send
 from support.web import FORM, Web, hidden, key, submit
 
 pytestmark = pytest.mark.postgres
@@ -305,3 +305,27 @@ def test_the_inbox_is_rebuilt_as_it_stands(web: Web) -> None:
     receive(web.services, pdf("rebuild"), centre=centre, door="api")
     web.services.catch_up()
     assert web.services.feed.rebuild("inbox", check=True).identical
+
+
+def test_the_desk_is_told_whose_result_it_sent_and_no_name_stands_in_the_address(web: Web) -> None:
+    patient = odette(web, birth_name="CONFIRMEE")
+    office = web.browser("coordinator")
+    for known, named in (
+        ({"patient": str(patient)}, "PICHON"),
+        ({"birth_name": "NOUVELLE", "birth_date": "1951-02-03"}, "NOUVELLE"),
+    ):
+        sent = submit(
+            office, "/arrivees/telephone", test="potassium", measure="4,4 mmol/L",
+            caller="Laboratoire", read_back="oui", **known,
+        )  # fmt: skip
+        assert sent.status_code == 303, sent.text
+        assert named not in sent.headers["location"]
+        shown = office.get(sent.headers["location"]).text
+        told = shown.partition("Envoyé pour")[2].partition("</div>")[0]
+        assert named in told
+        assert "4,4" not in shown
+
+
+def test_a_file_that_nobody_reads_here_is_not_called_a_text(web: Web) -> None:
+    document = send(web.machine("coordinator"), b"MZ\x00\x01programme")
+    assert "Fichier non lu ici" in web.browser("coordinator").get(f"/arrivees/{document}").text

@@ -189,7 +189,7 @@ class TestAConsultation:
         )
         assert answer.status_code == 422
         assert 'id="observations[0].measure-erreur"' in answer.text
-        assert "n&#39;est pas possible" in answer.text
+        assert "n’est pas possible" in answer.text
 
     def test_a_row_more_can_be_asked_for_without_losing_anything(
         self, web: Web, doctor: TestClient
@@ -477,3 +477,9 @@ def damage(web: Web, patient: UUID, body: bytes) -> None:
         connection.execute(
             "UPDATE ledger.event SET body = %s WHERE stream = %s AND version = 2", (body, patient)
         )
+
+
+def test_a_pseudonym_that_is_none_is_said_to_be_so(web: Web) -> None:
+    answer = web.browser("auditor").get("/audit?dossier=VERDELHAN")
+    assert answer.status_code == 422
+    assert "Ce n’est pas un pseudonyme" in answer.text
