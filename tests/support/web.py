@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,23 @@ SIZES = Sizes(patients=30, weeks=3)
 FORM = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
 
 
+NARROW: Final = {ord("\N{NARROW NO-BREAK SPACE}"): " ", ord("\N{NO-BREAK SPACE}"): " "}
+
+
+class Reader(TestClient):
+    """A browser whose reader does not see which spaces break: the text of a page has plain ones.
+
+    The bytes of an answer (``content``) stay as they were sent.
+    """
+
+    def request(self, *args: Any, **kwargs: Any) -> Response:
+        """As the client's own."""
+        answer = super().request(*args, **kwargs)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            answer._text = answer.text.translate(NARROW)
+        return answer
+
+
 @dataclass
 class Web:
     """One running application and who may be signed in to it."""
@@ -47,7 +65,7 @@ class Web:
 
     def client(self) -> TestClient:
         """A browser with no session; failures are answers, as on a real server."""
-        return TestClient(
+        return Reader(
             self.app, base_url=BASE, follow_redirects=False, raise_server_exceptions=False
         )
 
