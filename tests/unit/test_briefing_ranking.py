@@ -77,6 +77,18 @@ class TestTiers:
             assert contingency["met"] is (tier == "T0")
 
     @pytest.mark.parametrize(
+        ("valid_until", "expired"),
+        [("2026-11-22", True), ("2026-11-23", False), ("2026-11", False), (None, False)],
+    )
+    def test_an_if_then_is_expired_after_its_last_civil_day(
+        self, valid_until: str | None, expired: bool
+    ) -> None:
+        stream = person()
+        stream.add(ContingencySet(condition="x", action="y", valid_until=valid_until))
+        (contingency,) = card_of(stream)["contingencies"]
+        assert contingency["expired"] is expired
+
+    @pytest.mark.parametrize(
         ("due", "harm", "tier"),
         [
             ("2026-11-20", True, "T1"),
