@@ -27,13 +27,13 @@ from releve.api.pages import (
 )
 
 PAGES = (
-    shell.router,
-    sign_in.router,
-    briefing.router,
-    stint.router,
-    handovers.router,
     patients.router,
     patient.router,
+    briefing.router,
+    shell.router,
+    sign_in.router,
+    stint.router,
+    handovers.router,
     replaying.router,
     writing.router,
     correcting.router,
@@ -51,4 +51,4 @@ PAGES = (
     pasting.router,
     audit.router,
 )
-"""Routers in the order they are asked."""
+"""Routers in the order they are asked: what people wait for most comes first."""
