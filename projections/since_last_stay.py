@@ -48,6 +48,8 @@ def own_news(summary: PatientSummary, view: Viewpoint) -> list[News]:
     ]
     found.sort(key=lambda each: weight(each["kind"]))
     named = {each["entry"] for each in found}
+    # The same words twice tell nothing twice: two amendments for one reason are one piece of news.
+    found = list({each["text"]: each for each in reversed(found)}.values())[::-1]
     others = [
         change
         for change in summary.news_for(reader, view.since)

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from releve.api.document_words import short_test
 from releve.api.entry_kinds import kind_of
 from releve.projections import wording
 from releve.projections.briefing import owner_label
@@ -338,14 +339,16 @@ def _met(summary: PatientSummary, line: Line, at: Moment) -> str:
         and not (each.old or each.void)
     ]
     last = max(judged, key=lambda each: each.happened_by, default=None)
-    return f"{last.text}, {day_and_hour(last.as_of, at.zone)}" if last is not None else ""
+    if last is None:
+        return ""
+    return f"{short_test(last.text)}, {day_and_hour(last.as_of, at.zone)}"
 
 
 def fired(summary: PatientSummary) -> list[str]:
     """Contingencies whose threshold a measure met, in words."""
     known = {line.entry_id: line for line in summary.contingencies}
     return [
-        f"{each.text} ({day_and_hour(each.as_of, summary.zone)}) : "
+        f"{short_test(each.text)} ({day_and_hour(each.as_of, summary.zone)}) : "
         + (known[each.contingency].detail["action"] if each.contingency in known else "")
         + ("" if each.matched else " — unité ou valeur non comparable, à vérifier")
         for each in summary.firing

@@ -483,3 +483,19 @@ def test_with_no_doctor_in_post_every_page_says_whom_to_call(web: Web) -> None:
     told = web.machine("coordinator").get(f"/api/v1/centres/{centre.centre}/coordination").json()
     assert told["no_doctor"] == "aucun médecin : 15 / 116 117"
     assert told["answerable"]["name"] == centre.referent.name
+
+
+def test_the_head_of_the_coordination_counts_what_the_deadlines_count(web: Web) -> None:
+    office = web.browser("coordinator")
+    (late,) = re.findall(r"dont (\d+) en retard", office.get("/echeances").text)
+    head = office.get("/coordination").text.partition("<h1>")[2].partition("</p>")[0]
+    assert f"{late} échéance" in head
+
+
+def test_a_point_is_closed_from_its_own_line_of_the_board(web: Web) -> None:
+    doctor = web.browser("referent")
+    board = doctor.get("/points").text
+    found = re.findall(r'href="(/patients/[\w-]+)#(clore-[\w-]+)">Clore', board)
+    assert found
+    record, anchor = found[0]
+    assert f'id="{anchor}"' in doctor.get(record).text

@@ -429,3 +429,15 @@ class TestWhatHappened:
         summary = fold_all(None, then, stream.id)
         assert summary.slot("allergies") == []
         assert [line.text for line in summary.slot("problems")] == ["Goutte"]
+
+
+def test_a_threshold_that_was_met_names_the_if_and_what_met_it() -> None:
+    stream = Stream()
+    rule = stream.add(ContingencySet(condition="K+ > 5,5", action="ECG"))
+    code = Concept(text="Potassium")
+    measured = stream.add(
+        ObservationRecorded(code=code, value=Quantity(value="6.2", unit="mmol/L"))
+    )
+    stream.add(ContingencyActivated(by=measured.event_id), target=rule.event_id)
+    told = entries_of(stream.events)[-1].text
+    assert told == "Si K+ > 5,5 : seuil atteint (Potassium 6,2 mmol/L)"
