@@ -18,8 +18,8 @@ BORN: Mapping[str, str] = {"male": "né", "female": "née"}
 """How one says born of whom the sex is known; else ``né(e)``."""
 ROLE: Mapping[str, str] = {
     "doctor": "médecin", "referent": "référent médical", "intern": "interne",
-    "nurse": "soins infirmiers", "coordinator": "coordination", "secretary": "secrétariat", "auditor": "auditeur",
-    "dpo": "délégué à la protection des données", "administrator": "administration",
+    "nurse": "soins infirmiers", "coordinator": "coordination", "secretary": "secrétariat",
+    "auditor": "auditeur", "dpo": "délégué à la protection des données", "administrator": "administration",
     "ehr": "logiciel", "system": "système",
 }  # fmt: skip
 OWNER_ROLE: Mapping[str, str] = {
