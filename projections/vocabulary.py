@@ -19,8 +19,8 @@ BORN: Mapping[str, str] = {"male": "né", "female": "née"}
 ROLE: Mapping[str, str] = {
     "doctor": "médecin", "referent": "référent médical", "intern": "interne",
     "nurse": "soins infirmiers", "coordinator": "coordination", "secretary": "secrétariat",
-    "auditor": "auditeur", "dpo": "délégué à la protection des données", "administrator": "administration",
-    "ehr": "logiciel", "system": "système",
+    "auditor": "auditeur", "dpo": "délégué à la protection des données",
+    "administrator": "administration", "ehr": "logiciel", "system": "système",
 }  # fmt: skip
 OWNER_ROLE: Mapping[str, str] = {
     "medecin_en_poste": "médecin en poste",
