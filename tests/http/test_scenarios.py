@@ -797,7 +797,7 @@ def test_20_two_doctors_write_one_record_and_the_second_is_told(story: Story) ->
         page, browser = f"/patients/{patient}/consultation", web.browser("stint-2026-11-24")
         opened = browser.get(page)
         write(one, patient, "sign-note", one_liner="Vue par moi à dix heures", plan="Repos")
-        typed = {"note.plan": "Radiographie du thorax", "mode": "cabinet"}
+        typed = {"signer": "1", "note.plan": "Radiographie du thorax", "mode": "cabinet"}
         sent = browser.post(page, data={**hidden(opened, page), **typed}, headers=FORM)
         assert sent.status_code == 422
         said = html.unescape(sent.text)
@@ -824,7 +824,7 @@ def test_21_a_ninth_flag_is_refused_with_the_list_to_choose_from(story: Story) -
         typed = "Tient seule à la maison"
         shown_again = submit(
             web.browser(IRENE), page, severity="watcher", severity_reason="Fragile",
-            summary=typed, read_back_requested="oui",
+            summary=typed, signer="1", read_back_requested="oui",
         )  # fmt: skip
         assert shown_again.status_code == 422
         assert typed in html.unescape(shown_again.text)

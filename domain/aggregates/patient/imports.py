@@ -79,9 +79,7 @@ def import_record(patient: Patient, command: ImportRecord, ctx: Context) -> tupl
     withdrawn = None if document is None else _withdrawn(patient, document)
     if document is not None and not holds_document(patient, document.sha256, document.source_id):
         facts.append(_attach(document, ctx))
-    lines = list(
-        _new_lines(patient, command.entries, ctx, first=len(facts), withdrawn=withdrawn)
-    )
+    lines = list(_new_lines(patient, command.entries, ctx, first=len(facts), withdrawn=withdrawn))
     results = [
         Arrival(ctx.event_id(place), line.payload, line.target, line.occurred_at or happened)
         for place, line in enumerate(lines, start=len(facts))
@@ -268,9 +266,7 @@ def _read(entry: ImportedEntry, ctx: Context, place: int) -> _Kept:
 
 def _says_again(later: _Kept, line: _Kept) -> bool:
     """True where a file says the same line anew further down: its last word counts."""
-    if later.said[0] != line.said[0] and (
-        line.resource is None or later.resource != line.resource
-    ):
+    if later.said[0] != line.said[0] and (line.resource is None or later.resource != line.resource):
         return False
     told, before = later.payload, line.payload
     if isinstance(told, ResultReceived) and isinstance(before, ResultReceived):
