@@ -55,7 +55,8 @@ def part_in_words(kind: str, path: str) -> str:
     What nobody has a word for keeps its own name; no path is shown.
     """
     name, _, code = kind.partition(":")
-    word = _WORDS.get(name) or (_word_of(path) if _WORDS.get(_last(path)) else name)
+    place = _WORDS.get(_last(path))
+    word = _WORDS.get(name) or (f"{place} : {name}" if place else name)
     return f"{word} (code {code})" if code and code != "DRUG" else word
 
 

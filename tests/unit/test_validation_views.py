@@ -57,7 +57,7 @@ def test_a_document_is_named_with_what_was_not_taken_over() -> None:
     (document,) = waiting(sent(original), sent(ASTHMA)).documents()
     assert document["title"] == "Synthèse"
     assert (document["unmapped"], document["warnings"]) == (
-        ["grossesse, section[3]"],
+        ["rubrique : grossesse"],
         ["Sans date"],
     )
     (bare,) = waiting(sent(ASTHMA)).documents()
