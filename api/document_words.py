@@ -40,7 +40,7 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
-_LOINC_NAME: Final = re.compile(r" \[[^\]]+\](?: ?[^\s<>≤≥\d][^\s]*)*(?=\s[<>≤≥]?\s?\d)")
+_LOINC_NAME: Final = re.compile(r" \[[^\]]+\](?: [^\s<>≤≥\d]\S*)*(?=\s[<>≤≥]?\s?\d)")
 """What a LOINC name says of method and matter: ``Potassium [Moles/Volume] Sérum/Plasma 6,2``."""
 
 

@@ -258,7 +258,10 @@ def _filled(said: IdentityTraits | None, typed: IdentityTraits | None) -> Identi
 
 
 def matched_with(services: Services, centre: UUID, sha256: str) -> UUID | None:
-    """The record with which somebody matched a document of these bytes; None where nobody did."""
+    """The record with which somebody matched the document that these bytes alone name.
+
+    None where nobody did, or where only a document was matched that a typed identity names too.
+    """
     actor = _ACTOR + centre.bytes
     context = CommandContext(
         author=BOX,

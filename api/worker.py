@@ -27,6 +27,7 @@ CHECKPOINT_EVERY_S: Final = 1.0
 HOUSEKEEPING_EVERY_S: Final = 600.0
 DELIVERY_EVERY_S: Final = 5.0
 WATCHING_EVERY_S: Final = 2.0
+SWEEPING_EVERY_S: Final = 30.0
 NIGHTLY_EVERY_S: Final = 300.0
 
 
@@ -96,6 +97,7 @@ def working(services: Services, *, beside: bool = False) -> Iterator[None]:
         feed,
         loop_of("checkpointer", _nothing(services.checkpointer.run_once), CHECKPOINT_EVERY_S),
         loop_of("housekeeping", _nothing(lambda: housekeep(services)), HOUSEKEEPING_EVERY_S),
+        loop_of("memory", services.records.sweep, SWEEPING_EVERY_S),
         loop_of("inbox", Repair(services).run_once, DELIVERY_EVERY_S),
         loop_of("nightly", _nothing(Nightly(services).run_once), NIGHTLY_EVERY_S),
     ]

@@ -243,11 +243,19 @@ class CentreRecords:
             else:
                 self._kept.pop(centre, None)
 
-    def _of(self, centre: UUID, build: int) -> _Centre:
+    def sweep(self) -> int:
+        """Drop the rows of centres that nobody has read for as long as they are kept; how many."""
         now = time.monotonic()
         with self._lock:
-            for other in [c for c, held in self._kept.items() if held.until < now]:
-                del self._kept[other]
+            over = [centre for centre, held in self._kept.items() if held.until < now]
+            for centre in over:
+                del self._kept[centre]
+        return len(over)
+
+    def _of(self, centre: UUID, build: int) -> _Centre:
+        self.sweep()
+        now = time.monotonic()
+        with self._lock:
             held = self._kept.get(centre)
             if held is None or held.build != build:
                 held = self._kept[centre] = _Centre(build, now + KEPT_S)

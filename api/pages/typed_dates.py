@@ -24,7 +24,8 @@ def moment_typed(text: str) -> datetime | None:
     found = _MOMENT.match(typed)
     try:
         if found is None:
-            return datetime.fromisoformat(typed)
+            # A date alone says no hour, and midnight would be one.
+            return datetime.fromisoformat(typed) if "T" in typed or " " in typed else None
         day, month, year, hour, minute = found.groups()
         return datetime(int(year), int(month), int(day), int(hour), int(minute or 0))  # noqa: DTZ001  # the caller knows the centre's zone
     except ValueError:

@@ -82,6 +82,7 @@ class TestKeptRows:
         house.run()
         kept = house.records.summaries(CENTRE)[1]
         assert house.records.summaries(CENTRE)[1] is kept, "nothing was written"
+        assert house.records.sweep() == 0, "read a moment ago"
         house.write(first, ProblemRecorded(concept=Concept(text="Asthme")))
         house.run()
         read = house.records.summaries(CENTRE)[1]

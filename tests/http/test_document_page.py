@@ -94,6 +94,8 @@ def test_a_value_is_named_by_its_test_alone() -> None:
     assert short_test(long) == "Potassium 6,2 mmol/L (très haut)"
     assert short_test("CRP [Masse/Volume] Sérum < 0,6 mg/L") == "CRP < 0,6 mg/L"
     assert short_test("Potassium 6,2 mmol/L [ATTEINT]") == "Potassium 6,2 mmol/L [ATTEINT]"
+    in_words = "Ag HBs [Présence] Sérum/Plasma Immunoanalyse" + " mot" * 2_000 + " : négatif"
+    assert short_test(in_words) == in_words  # a pattern that tries every way would not end
 
 
 def test_parts_and_warnings_are_said_without_their_path() -> None:

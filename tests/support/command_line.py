@@ -102,7 +102,8 @@ class CommandLine:
     def done(self, *words: str | Path, stdin: bytes = b"") -> dict[str, Any]:
         """Run a command that must succeed; what it printed."""
         ran = self.run(*words, stdin=stdin)
-        assert ran.code == 0, (words, ran.out.decode()[-2000:], ran.err[-2000:])
+        told = f"{words[0]} ended with {ran.code}\n{ran.out.decode()[-2000:]}\n{ran.err[-2000:]}"
+        assert ran.code == 0, told
         return ran.data
 
     def refused(self, code: int, *words: str | Path, stdin: bytes | None = b"") -> dict[str, str]:

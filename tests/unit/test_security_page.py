@@ -31,6 +31,7 @@ from releve.api.gate import PUBLIC
 from releve.api.routes.bodies import DEPTH_LIMIT, NOTE_LIMIT
 from releve.api.services import open_services
 from releve.api.settings import Settings
+from releve.api.worker import SWEEPING_EVERY_S
 from releve.fhir.exact_json import MAX_BYTES
 from releve.projections.records import KEPT_S
 from releve.security.identity import ABSOLUTE, IDLE
@@ -292,7 +293,10 @@ def test_the_limits_are_the_codes_own() -> None:
         ["session, idle", _minutes(IDLE)],
         ["session or demo token, in all", _hours(ABSOLUTE.total_seconds())],
         ["opened data keys in memory", f"{kept['capacity']:,}, for {life}, {idle} idle"],
-        ["a centre's opened rows in memory", f"{KEPT_S / 60:.0f} min idle; dropped when erased"],
+        [
+            "a centre's opened rows in memory",
+            f"{KEPT_S / 60:.0f} min idle, looked at every {SWEEPING_EVERY_S:.0f} s",
+        ],
         ["clock of an append", f"{SKEW.total_seconds():g} s from the database's"],
         ["Argon2id", f"{memory_kib // 1024} MiB, {passes} passes, {lanes} lanes"],
     ]

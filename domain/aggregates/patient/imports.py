@@ -333,10 +333,6 @@ def _known_as(payload: Payload, occurred_at: str | None, system: str | None) -> 
     return _line(payload, occurred_at), system
 
 
-def _report(payload: Payload) -> str | None:
-    return payload.report if isinstance(payload, ResultReceived) else None
-
-
 def _kind(payload: Payload, line: Line) -> Line:
     """What one resource of a source says for ever: its line, but a result may gain tests."""
     return (payload.topic,) if isinstance(payload, ResultReceived) else line
