@@ -73,9 +73,13 @@ def of_result(result: Result, summary: PatientSummary, rules: Rules) -> list[Ala
 
 
 def to_tell(result: Result, summary: PatientSummary, rules: Rules) -> list[Alarm]:
-    """What is critical in a result that was read and whose patient has not been told of it."""
+    """What is critical in a result that was read and whose patient has not been told of it.
+
+    Nothing once the patient was told, or need not be, though a phoned or partial one waits on for
+    the written result.
+    """
     received = result.received
-    if not rules.critical or received is None or result.review is None or result.settled:
+    if not rules.critical or received is None or result.settled or not result.to_inform:
         return []
     return [each for each in _judged(received, result.lines, summary, rules) if each.critical]
 

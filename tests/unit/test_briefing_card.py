@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
+import pytest
 import rfc8785
 
 from releve.domain.aggregates.patient.ald import AldStatusChanged
@@ -275,6 +276,23 @@ class TestMoreOnTheCard:
         assert card_words(card) <= NEW.card.words
         stream.add(Informed(channel="phone"), target=came.event_id)
         assert not any(line.get("critical") for line in new_card(stream)["results"])
+
+    @pytest.mark.parametrize("early", [phoned("6.8"), result("partial", "6.8")])
+    def test_a_critical_value_is_untold_no_more_though_its_written_result_is_to_come(
+        self, early: ResultReceived
+    ) -> None:
+        stream, spared = person(), person()
+        came = stream.add(early)
+        stream.add(ResultReviewed(verdict="critical", action="ECG"), target=came.event_id)
+        assert [line.get("critical") for line in new_card(stream)["results"]] == [True]
+        stream.add(Informed(channel="phone"), target=came.event_id)
+        came = spared.add(early)
+        known = ResultReviewed(verdict="critical", action="ECG", inform_patient=False)
+        spared.add(known, target=came.event_id)
+        for each in (stream, spared):
+            (line,) = new_card(each)["results"]
+            assert (line["state"], line.get("critical")) == ("partial", None)
+            assert line["text"] == "Ionogramme"
 
     def test_a_death_stops_severity_from_ranking_and_is_said(self) -> None:
         stream = person()
