@@ -34,6 +34,8 @@ def test_a_code_of_no_family_is_its_own_only_sister() -> None:
         ("Hb A1c", None),
         ("Hémoglobine corpusculaire moyenne", None),
         ("Teneur en hémoglobine", "perhaps"),
+        ("HEMOGLOBINE H/F", "perhaps"),
+        ("Hémoglobine F", None),
         ("", None),
     ],
 )

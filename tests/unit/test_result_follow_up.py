@@ -147,8 +147,8 @@ UNCODED = ResultLine(
 
 @pytest.mark.parametrize(
     "written",
-    [line("6.40"), line("6,4"), line("6.4", unit="mmol/l"), UNCODED],
-    ids=["digits", "comma", "unit", "words"],
+    [line("6.40"), line("6,4"), line("+6.4"), line("6.4", unit="mmol/l"), UNCODED],
+    ids=["digits", "comma", "sign", "unit", "words"],
 )
 def test_the_written_result_of_a_call_may_be_written_otherwise(written: ResultLine) -> None:
     story = Story(REGISTERED)

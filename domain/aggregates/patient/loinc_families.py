@@ -64,9 +64,10 @@ FAMILIES: tuple[Family, ...] = (
     _family(
         "718-7 20509-6 30313-1",
         "hemoglobine, hemoglobin, haemoglobin, hb, hgb, hemoglobinemie",
-        others="corpusculaire globulaire moyenne moyen moy foetale a2 a1c a1 f glyquee glycosylee"
+        others="corpusculaire globulaire moyenne moyen moy foetale a2 a1c a1 glyquee glycosylee"
         " glycee fraction fractions electrophorese reticulocytaire reticulocytes tcmh ccmh libre"
         f" recherche immunologique {_ANTIBODIES}",
+        unsure="f",  # "hemoglobine f" is a longer name; in "H/F" it is whose reference
     ),
     _family(
         "4548-4 17856-6 59261-8",

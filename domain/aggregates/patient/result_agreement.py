@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from releve.domain.aggregates.patient.loinc_families import called_the_same, sisters
 from releve.domain.aggregates.patient.observations import loincs_of
-from releve.domain.errors import Invalid
-from releve.domain.values import ExactDecimal, Quantity, ResultLine
+from releve.domain.exact_numbers import number_of
+from releve.domain.values import Quantity, ResultLine
 
 
 class Difference(NamedTuple):
@@ -78,10 +78,9 @@ _PURE = frozenset({"", "1", "{inr}", "{ratio}"})
 
 
 def _quantity(quantity: Quantity) -> tuple[object, str]:
-    try:
-        number: object = ExactDecimal(quantity.value).number
-    except Invalid:
-        number = quantity.value.strip()
+    # One that is stored as no number agrees with its own digits alone; zero is a number.
+    known = number_of(quantity.value)
+    number: object = quantity.value.strip() if known is None else known
     unit = "".join((quantity.code or quantity.unit or "").split()).casefold()
     unit = unit.replace("µ", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
     return number, "" if unit in _PURE else unit
