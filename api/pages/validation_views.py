@@ -200,6 +200,9 @@ class Waiting:
 
     def _note(self, bearing: Bearing) -> dict[str, Any]:
         line = self._line(bearing.entry)
+        if line.state == "in-error":
+            # What its own source took back neither says the same nor the contrary.
+            return self._told(line, f"{views.state_word(line)} au dossier".capitalize(), "warn")
         word = _SAID.get(bearing.relation)
         if word is None:
             word = _STATES[line.topic][("current", "past", "refuted").index(_standing(line))]

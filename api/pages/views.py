@@ -247,7 +247,8 @@ def state_word(line: Line) -> str:
     known = {**wording.MEDICATION_STATUS, **wording.CLINICAL_STATUS}
     if line.slot == "allergies":
         known |= wording.ALLERGY_STATUS
-        words |= {"past": "passée", "refuted": "réfutée", "superseded": "remplacée"}
+        words |= {"past": "passée", "refuted": "réfutée", "in-error": "saisie par erreur",
+                  "superseded": "remplacée"}  # fmt: skip
     status = line.clinical_status or line.status
     if status is None or line.state != "past":
         return words.get(line.state, "")

@@ -11,6 +11,7 @@ from releve.api.pages.validation_views import Waiting
 from releve.api.pages.views import Moment
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
 from releve.domain.aggregates.patient.documents import DocumentAttached
+from releve.domain.aggregates.patient.history import ProcedureRecorded
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.observations import ObservationRecorded
@@ -102,6 +103,21 @@ def test_a_new_version_says_what_it_takes_the_place_of() -> None:
             MedicationStarted(concept=Concept(text="Iode"), status="stopped"),
             MedicationStarted(concept=Concept(text="Iode")),
             "Arrêté au dossier",
+        ),
+        (
+            MedicationStarted(concept=Concept(text="Iode"), status="entered-in-error"),
+            MedicationStarted(concept=Concept(text="Iode")),
+            "Saisi par erreur au dossier",
+        ),
+        (
+            AllergyRecorded(substance=Concept(text="Iode"), verification="entered-in-error"),
+            AllergyRecorded(substance=Concept(text="Iode")),
+            "Saisie par erreur au dossier",
+        ),
+        (
+            ProcedureRecorded(concept=Concept(text="Iode"), status="entered-in-error"),
+            ProcedureRecorded(concept=Concept(text="Iode")),
+            "Saisi par erreur au dossier",
         ),
         (
             AllergyRecorded(substance=Concept(text="Iode")),
