@@ -37,7 +37,7 @@ from releve.domain.commands import (
     Target,
 )
 from releve.domain.continuity import CommandContext
-from releve.domain.errors import NotFound
+from releve.domain.errors import NotFound, Unavailable
 from releve.domain.events import Author, Source
 from releve.domain.values import NamedPerson
 from releve.fhir.import_files import Importer, ImportReport, import_files
@@ -369,7 +369,10 @@ def import_fhir(
     centre = centre_of(services, finess)
 
     def namesakes(command: RegisterPatient, opened: UUID) -> int:
-        services.catch_up()  # the file before may have opened the other record
+        # The file before may have opened the other record. Where another process holds the
+        # projections up, what is known is told: the record stands already.
+        with contextlib.suppress(Unavailable):
+            services.catch_up()
         return homonyms(services, centre, command, but=opened)
 
     importer = Importer(
