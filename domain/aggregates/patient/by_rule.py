@@ -94,6 +94,10 @@ def _matters(patient: Patient) -> dict[UUID, _Matter]:
         *_, first = versions_of(patient, event.event_id)
         answers.setdefault(order or first.event_id, []).append(event)
     still = {item.event_id for item in open_items(patient)}
+    following: dict[UUID, list[tuple[int, Event]]] = {}
+    for place, item in enumerate(patient.standing(patient.items)):
+        if isinstance(item.payload, ItemOpened) and item.payload.follows is not None:
+            following.setdefault(item.payload.follows, []).append((place, item))
     found = {}
     for key, results in answers.items():
         follows = {key}.union(
@@ -101,11 +105,8 @@ def _matters(patient: Patient) -> dict[UUID, _Matter]:
             for event in results
             for version in versions_of(patient, event.event_id)
         )
-        items = tuple(
-            item
-            for item in patient.standing(patient.items)
-            if isinstance(item.payload, ItemOpened) and item.payload.follows in follows
-        )
+        placed = (each for entry in follows for each in following.get(entry, ()))
+        items = tuple(item for _, item in sorted(placed, key=lambda each: each[0]))
         found[key] = _Matter(
             result=results[0] if results else None,
             stages=tuple(stage_of(patient, event) for event in results),

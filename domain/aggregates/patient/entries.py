@@ -46,7 +46,7 @@ def standing_entry(patient: Patient, entry: UUID, kind: type[P], *, field: str) 
 
 def about(patient: Patient, kind: type[Payload], entry: UUID) -> Iterator[Event]:
     """Standing events of ``kind`` whose target is ``entry``, oldest first."""
-    return (e for e in patient.told(kind) if e.envelope.target == entry and patient.stands(e))
+    return patient.standing(patient.told_about(kind, entry))
 
 
 def revised(patient: Patient, entry: UUID, first: P, kind: type[Payload]) -> P:

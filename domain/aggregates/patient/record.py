@@ -56,10 +56,16 @@ class Patient:
     handovers: list[Event] = field(default_factory=list)
     filed: dict[type[Payload], list[Event]] = field(default_factory=dict)
     """Events of every other topic, by payload, oldest first."""
+    filed_about: dict[tuple[type[Payload], UUID], list[Event]] = field(default_factory=dict)
+    """The same by payload and target: a long record is asked what was said of each of its lines."""
 
     def told(self, kind: type[Payload]) -> list[Event]:
         """Every event of a topic that is filed by its payload, oldest first."""
         return self.filed.get(kind, [])
+
+    def told_about(self, kind: type[Payload], entry: UUID) -> list[Event]:
+        """Those of :meth:`told` whose target is ``entry``, oldest first."""
+        return self.filed_about.get((kind, entry), [])
 
     def stands(self, event: Event) -> bool:
         """True while ``event`` belongs in current views."""
@@ -101,8 +107,11 @@ Fold = Callable[[Patient, Event], None]
 
 
 def file(patient: Patient, event: Event) -> None:
-    """Keep an event under its payload: what it means, its concern says."""
-    patient.filed.setdefault(type(event.payload), []).append(event)
+    """Keep an event under its payload, and its target: what it means, its concern says."""
+    kind, target = type(event.payload), event.envelope.target
+    patient.filed.setdefault(kind, []).append(event)
+    if target is not None:
+        patient.filed_about.setdefault((kind, target), []).append(event)
 
 
 def from_elsewhere(source: Source) -> bool:

@@ -461,8 +461,8 @@ def _closings(
             event
             for event in current_results(patient)
             if _is_definitive(event)
-            and stage_of(patient, event) == "done"
             and settles(patient, event, result, known_now=True)
+            and stage_of(patient, event) == "done"
         )
         written = next(known, result)
         if written is result:

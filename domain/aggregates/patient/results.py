@@ -11,7 +11,7 @@ from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
-from releve.domain.aggregates.patient.result_agreement import covers, repeats
+from releve.domain.aggregates.patient.result_agreement import covers, differences, repeats
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
     Concept,
@@ -205,8 +205,8 @@ def settled_by(patient: Patient, result: Event) -> Event | None:
     for written in current_results(patient):
         if (
             _status(written.payload) in DEFINITIVE
-            and stage_of(patient, written) == "done"
             and settles(patient, written, result)
+            and stage_of(patient, written) == "done"
         ):
             return written
     return None
@@ -233,7 +233,8 @@ def settles(
     if not isinstance(told, ResultReceived) or not isinstance(final, ResultReceived):
         return False
     asked = order_of(patient, said.event_id)
-    order = order or order_of(patient, written.event_id)
+    if asked is not None and order is None:
+        order = order_of(patient, written.event_id)
     link = linked(
         final,
         told,
@@ -267,12 +268,12 @@ def linked(
     """
     if written.status not in DEFINITIVE or said.status not in _EXPECTING or same_order is False:
         return None
+    if not same_order and abs(elapsed) > CONFIRMED_WITHIN:
+        return None
     after, has_all = elapsed < timedelta(0), covers(written.lines, said.lines)
     if same_order and said.status == "partial":
         return "settled" if has_all and not after else "read"
-    if after and not repeats(written.lines, said.lines):
-        return None
-    if not has_all or (not same_order and abs(elapsed) > CONFIRMED_WITHIN):
+    if not has_all or (after and differences(written.lines, said.lines)):
         return None
     return "read"
 
@@ -412,15 +413,17 @@ def _confirmed(patient: Patient, received: ResultReceived, at: datetime) -> Even
         return None
     waiting = [
         (event, event.payload)
-        for event in reversed(list(current_results(patient)))
-        if isinstance(event.payload, ResultReceived) and event.payload.status in _EXPECTING
+        for event in reversed(patient.told(ResultReceived))
+        if isinstance(event.payload, ResultReceived)
+        and event.payload.status in _EXPECTING
+        and patient.stands(event)
     ]
     for event, said in waiting:
+        if at - event.recorded_at > CONFIRMED_WITHIN:
+            continue
         order = order_of(patient, event.event_id)
-        if (
-            at - event.recorded_at <= CONFIRMED_WITHIN
-            and (received.order or order) == (order or received.order)
-            and repeats(received.lines, said.lines)
+        if (received.order or order) == (order or received.order) and repeats(
+            received.lines, said.lines
         ):
             return event
     for event, said in waiting:
