@@ -17,7 +17,7 @@ from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment, see
-from releve.api.pages.since_edition import changed_since, read_since, telephone
+from releve.api.pages.since_edition import Became, changed_since, read_since, telephone
 from releve.api.problems import refuse
 from releve.domain.commands import COMMANDS
 from releve.projections.briefing import Card
@@ -249,7 +249,7 @@ class _Shown:
         if card["one_liner"]:
             card["one_liner"]["as_of_text"] = views.day_and_hour(card["one_liner"]["as_of"], zone)
         answered, form = self._answer(card, live)
-        read: dict[str, str] = card.get("read", {})
+        read: dict[str, Became] = card.get("read", {})
         return {
             "fresh": False,
             "questions": [],
@@ -261,7 +261,7 @@ class _Shown:
             "alarms": [
                 {
                     "text": short_test(line["text"] if line["entry"] in read else alarm_line(line)),
-                    "read": read.get(line["entry"], ""),
+                    "since": read.get(line["entry"]),
                     "href": self._to_read(card, line) if line["entry"] not in read else "",
                     "origin": f"{_dated(line, zone)} · {line['author']} · {line['source']}",
                 }

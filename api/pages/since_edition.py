@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from releve.api.entry_kinds import kind_of
@@ -12,7 +12,7 @@ from releve.api.pages import views
 from releve.projections.briefing import Card
 from releve.projections.critical_values import alarms
 from releve.projections.dates import french_hour, zone_of
-from releve.projections.patient_summary import Line, PatientSummary
+from releve.projections.patient_summary import Line, PatientSummary, Result
 from releve.projections.ranking import Viewpoint, rank
 from releve.projections.records import plain_name
 from releve.projections.rule_release import Rules
@@ -22,10 +22,18 @@ NAMED: Final = 4
 _REASONS: Final = 3
 
 
+class Became(NamedTuple):
+    """What became of an alarm that rings no more."""
+
+    words: str
+    judged: bool = False
+    """Whether a doctor read it or gave a verdict on it; else nobody may have seen it."""
+
+
 def read_since(
     card: Card, live: PatientSummary | None, rules: Rules, at: views.Moment
-) -> dict[str, str]:
-    """What was done with each alarm of a kept card that rings no more, by its entry.
+) -> dict[str, Became]:
+    """What became of each alarm of a kept card that rings no more, by its entry.
 
     ``lu à 8 h 42 par Dr Lenoir`` where the review is known, with its day when that is another.
     """
@@ -33,16 +41,41 @@ def read_since(
     if live is None or not kept:
         return {}
     still = {str(alarm.entry) for alarm in alarms(live, rules)}
-    found = dict.fromkeys(kept - still, "jugé depuis l’édition")
+    held = {
+        str(line.entry_id): line
+        for line in live.lines
+        if line.ordinal is None and str(line.entry_id) in kept
+    }
+    found = {entry: _became(held.get(entry)) for entry in kept - still}
     for result in live.results:
-        versions = [str(each.entry_id) for each in result.versions]
-        for entry in found.keys() & versions:
-            now = result.received
-            if now is not None and str(now.entry_id) != entry:
-                found[entry] = "remplacé depuis par une autre version"
-            elif result.review is not None:
-                found[entry] = f"lu {_hour(result.review, at)} par {result.review.author}"
+        for line in result.versions:
+            if str(line.entry_id) in found:
+                found[str(line.entry_id)] = _version_became(line, result, at)
     return found
+
+
+def _became(line: Line | None) -> Became:
+    """Of an entry by itself; one that the record's summary keeps no more is of no known end."""
+    if line is not None:
+        if line.wrong:
+            return Became("marqué erroné depuis")
+        if line.validation in ("accepted", "refused"):
+            return Became("jugé depuis l’édition", judged=True)
+        if line.state == "superseded":
+            return Became("remplacé depuis par une autre version")
+    return Became("ne sonne plus")
+
+
+def _version_became(line: Line, result: Result, at: views.Moment) -> Became:
+    """Of one version of a result; a version before it that stands again does not replace it."""
+    now = result.received
+    if line.wrong or line.state == "refused":
+        return _became(line)
+    if now is not None and now.version > line.version:
+        return Became("remplacé depuis par une autre version")
+    if now is not None and now.entry_id == line.entry_id and result.review is not None:
+        return Became(f"lu {_hour(result.review, at)} par {result.review.author}", judged=True)
+    return Became("ne sonne plus")
 
 
 def _hour(line: Line, at: views.Moment) -> str:
