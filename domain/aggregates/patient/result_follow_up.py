@@ -258,8 +258,10 @@ def kept_in_sight(patient: Patient, arrivals: Iterable[Arrival], ctx: Context) -
         if order is not None and isinstance(order.payload, InvestigationOrdered):
             items += [
                 item
-                for item in patient.standing(patient.items)
-                if item not in items and _is_of_order(item, order.event_id, order.payload)
+                for item in patient.items
+                if _is_of_order(item, order.event_id, order.payload)
+                and item not in items
+                and patient.stands(item)
             ]
         if not items:
             facts.append(own_item(arrival, ctx))

@@ -335,8 +335,10 @@ def items_of(patient: Patient, result: UUID, *, order: UUID | None = None) -> li
         follows.add(order)
     return [
         item
-        for item in patient.standing(patient.items)
-        if isinstance(item.payload, ItemOpened) and item.payload.follows in follows
+        for item in patient.items
+        if isinstance(item.payload, ItemOpened)
+        and item.payload.follows in follows
+        and patient.stands(item)
     ]
 
 
