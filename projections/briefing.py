@@ -241,7 +241,8 @@ def _results(ranked: Ranked, view: Viewpoint, rules: Rules) -> list[dict[str, An
             validation=result.validation,
         )
         if untold:
-            said["critical"] = True
+            # What is measured may hold " : " itself: two fields until the card is fitted.
+            said |= {"critical": True, "value": value, "conduct": result.to_say}
         order = (not untold, result.entry_id not in alarming, not corrected, result.line.version)
         found.append((order, said))
     return [said for _, said in sorted(found, key=lambda each: each[0])]
@@ -573,9 +574,10 @@ def _fitted(card: Card, rules: Rules) -> None:
     for line in reversed(untold):
         over = card_words(card) - limits.words
         if over > 0:
-            value, _, conduct = line["text"].partition(" : ")
-            most = max(1, len(conduct.split()) - over)
-            line["text"] = f"{value} : {clipped(conduct, most)}"
+            most = max(1, len(line["conduct"].split()) - over)
+            line["text"] = f"{line['value']} : {clipped(line['conduct'], most)}"
+    for line in untold:
+        del line["value"], line["conduct"]
     card["more"] = {
         name: count - len(card[name]) for name, count in full.items() if count > len(card[name])
     }

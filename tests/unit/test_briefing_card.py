@@ -35,7 +35,7 @@ from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.aggregates.patient.vigilance import VigilancePointSet
 from releve.domain.events import Source
-from releve.domain.values import Concept, Owner
+from releve.domain.values import Concept, Owner, Quantity, ResultLine
 from releve.projections.briefing import build_card, card_bytes, extract, rank
 from releve.projections.briefing_text import (
     allergy_badge,
@@ -277,6 +277,24 @@ class TestMoreOnTheCard:
         stream.add(Informed(channel="phone"), target=came.event_id)
         assert not any(line.get("critical") for line in new_card(stream)["results"])
 
+    def test_where_conduct_is_cut_its_value_stays_whole_whatever_its_laboratory_calls_it(
+        self,
+    ) -> None:
+        stream = overloaded()
+        potassium = Concept(text="IONOGRAMME : POTASSIUM")
+        conduct = " ".join(f"geste{number}" for number in range(70))
+        for value in ("6.8", "6.9"):
+            measured = ResultLine(code=potassium, value=Quantity(value=value, unit="mmol/L"))
+            came = stream.add(ResultReceived(status="final", title="Iono", lines=(measured,)))
+            stream.add(ResultReviewed(verdict="critical", action=conduct), target=came.event_id)
+        card = new_card(stream)
+        told = [each for each in card["results"] if each.get("critical")]
+        for each, value in zip(told, ("6,8", "6,9"), strict=True):
+            assert each["text"].startswith(f"IONOGRAMME : POTASSIUM {value} mmol/L : critique")
+            assert each["text"].endswith("…")
+            assert {"value", "conduct"}.isdisjoint(each)
+        assert card_words(card) <= NEW.card.words
+
     @pytest.mark.parametrize("early", [phoned("6.8"), result("partial", "6.8")])
     def test_a_critical_value_is_untold_no_more_though_its_written_result_is_to_come(
         self, early: ResultReceived
@@ -284,15 +302,15 @@ class TestMoreOnTheCard:
         stream, spared = person(), person()
         came = stream.add(early)
         stream.add(ResultReviewed(verdict="critical", action="ECG"), target=came.event_id)
-        assert [line.get("critical") for line in new_card(stream)["results"]] == [True]
+        assert [each.get("critical") for each in new_card(stream)["results"]] == [True]
         stream.add(Informed(channel="phone"), target=came.event_id)
         came = spared.add(early)
         known = ResultReviewed(verdict="critical", action="ECG", inform_patient=False)
         spared.add(known, target=came.event_id)
         for each in (stream, spared):
-            (line,) = new_card(each)["results"]
-            assert (line["state"], line.get("critical")) == ("partial", None)
-            assert line["text"] == "Ionogramme"
+            (told,) = new_card(each)["results"]
+            assert (told["state"], told.get("critical")) == ("partial", None)
+            assert told["text"] == "Ionogramme"
 
     def test_a_death_stops_severity_from_ranking_and_is_said(self) -> None:
         stream = person()
