@@ -292,13 +292,10 @@ def versions_of(patient: Patient, result: UUID) -> Iterator[Event]:
 def order_of(patient: Patient, result: UUID) -> UUID | None:
     """The order that a result answers: as it says, as an earlier version or its reader said."""
     for event in versions_of(patient, result):
-        reviews = (
-            e.payload for e in reversed(list(about(patient, ResultReviewed, event.event_id)))
-        )
-        said = (r.order for r in reviews if isinstance(r, ResultReviewed) and r.order is not None)
-        order = next(said, None)
-        if order is None and isinstance(event.payload, ResultReceived):
-            order = event.payload.order
+        order = event.payload.order if isinstance(event.payload, ResultReceived) else None
+        for review in about(patient, ResultReviewed, event.event_id):
+            if isinstance(review.payload, ResultReviewed) and review.payload.order is not None:
+                order = review.payload.order
         known = patient.entries.get(order) if order is not None else None
         if known is not None and patient.stands(known):
             return order
