@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 
 from releve.domain.aggregates.patient.allergies import (
@@ -544,6 +545,36 @@ def test_taking_back_how_one_ended_does_not_make_two_of_one(
     back = (one, ended, Told(again, target=entry(2)), Told(WRONG, target=entry(4)), one)
     reinstate = ReinstateEntry(entry=entry(4), reason="Si")
     given(IDENTITY, *back).when(reinstate).refused(code, field="entry")
+
+
+@pytest.mark.parametrize(
+    ("one", "over", "code"),
+    [
+        (active(), ProblemRecorded(concept=ASTHMA, clinical_status="resolved"),
+         "problem-already-active"),
+        (allergic(), msgspec.structs.replace(allergic(), clinical_status="resolved"),
+         "allergy-already-active"),
+    ],
+    ids=["problem", "allergy"],
+)  # fmt: skip
+def test_taking_back_a_version_or_a_refusal_does_not_make_two_of_one(
+    one: Payload, over: Payload, code: str
+) -> None:
+    newer = Told(over, target=entry(2))
+    mark = MarkEntryInError(entry=entry(3), reason="Autre patient")
+    given(IDENTITY, one, newer, one).when(mark).refused(code, field="entry")
+    assert given(IDENTITY, one, newer).when(mark).refusal is None
+
+    refusal = Told(EntryValidated(verdict="refused"), target=entry(2))
+    given(IDENTITY, imported(one), refusal, imported(one)).when(mark).refused(code, field="entry")
+    assert given(IDENTITY, imported(one), refusal).when(mark).refusal is None
+
+    # A newer version that waits stands beside the accepted one: they are one entry.
+    accepted = Told(EntryValidated(verdict="accepted"), target=entry(2))
+    again = Told(one, source=imported(one).source, target=entry(2))
+    refused = Told(EntryValidated(verdict="refused"), target=entry(4))
+    mark = MarkEntryInError(entry=entry(5), reason="Refus par erreur")
+    assert given(IDENTITY, imported(one), accepted, again, refused).when(mark).refusal is None
 
 
 def test_a_correction_is_not_itself_marked_in_error() -> None:

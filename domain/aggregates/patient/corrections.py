@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.patient import allergies, problems
 from releve.domain.aggregates.patient.allergies import (
-    AllergyRecorded,
-    AllergyRevised,
     allergy_in_force,
     current_allergies,
 )
@@ -17,8 +16,6 @@ from releve.domain.aggregates.patient.death import DeathRecorded, death_of
 from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.problems import (
-    ProblemRecorded,
-    ProblemRevised,
     current_problems,
     problem_in_force,
 )
@@ -95,9 +92,7 @@ def mark_in_error(patient: Patient, command: MarkEntryInError, ctx: Context) -> 
         patient.id,
     ):
         raise _document_elsewhere()  # taking a refusal back reinstates the line
-    _refuse_second_active(
-        patient, replace(patient, in_error=patient.in_error | {command.entry}), entry
-    )
+    _refuse_second_active(patient, replace(patient, in_error=patient.in_error | {command.entry}))
     return (
         Fact(
             EntryMarkedInError(harm=command.harm),
@@ -127,7 +122,7 @@ def reinstate_entry(patient: Patient, command: ReinstateEntry, ctx: Context) -> 
     reason = words(command.reason, field="reason", limit=400)
     if not patient.is_replaced(command.entry):
         _refuse_second_active(
-            patient, replace(patient, in_error=patient.in_error - {command.entry}), entry
+            patient, replace(patient, in_error=patient.in_error - {command.entry})
         )
         match entry.payload:
             case DeathRecorded() if death_of(patient) is not None:
@@ -139,26 +134,41 @@ def reinstate_entry(patient: Patient, command: ReinstateEntry, ctx: Context) -> 
     return (Fact(EntryReinstated(), target=command.entry, reason=reason),)
 
 
-def _refuse_second_active(patient: Patient, after: Patient, corrected: Event) -> None:
-    """Refuse a correction that makes a problem or an allergy active beside one of its kind."""
-    named = corrected.event_id
-    if isinstance(corrected.payload, ProblemRevised | AllergyRevised):
-        named = corrected.envelope.target or named
-    event = after.entries.get(named)
-    if event is None or not after.stands(event) or any(after.newer_than(named)):
-        return
-    system = event.envelope.source.system
-    match event.payload:
-        case ProblemRecorded() if not any(one is event for one in current_problems(patient)):
+def _refuse_second_active(patient: Patient, after: Patient) -> None:
+    """Refuse a correction by which a problem or an allergy is active beside one of its kind.
+
+    What it brings back may be another entry than the one it names: the version before, or the line
+    of a refusal. Versions of one entry may stand together while a doctor has yet to accept one.
+    """
+    known = {event.event_id for event in (*current_problems(patient), *current_allergies(patient))}
+    for event in current_problems(after):
+        if event.event_id not in known:
             problems.refuse_second_active(
-                after, problem_in_force(after, event), system, but=event, field="entry"
+                replace(after, problems=_others(after, after.problems, event)),
+                problem_in_force(after, event),
+                event.envelope.source.system,
+                field="entry",
             )
-        case AllergyRecorded() if not any(one is event for one in current_allergies(patient)):
+    for event in current_allergies(after):
+        if event.event_id not in known:
             allergies.refuse_second_active(
-                after, allergy_in_force(after, event), system, but=event, field="entry"
+                replace(after, allergies=_others(after, after.allergies, event)),
+                allergy_in_force(after, event),
+                event.envelope.source.system,
+                field="entry",
             )
-        case _:
-            pass
+
+
+def _others(patient: Patient, events: Iterable[Event], event: Event) -> list[Event]:
+    """Those of ``events`` that are no version of the same entry as ``event``."""
+    first = _first_version(patient, event)
+    return [each for each in events if _first_version(patient, each) is not first]
+
+
+def _first_version(patient: Patient, event: Event) -> Event:
+    while event.envelope.target is not None and event.envelope.target in patient.entries:
+        event = patient.entries[event.envelope.target]
+    return event
 
 
 def _document_elsewhere() -> Refused:
