@@ -195,6 +195,10 @@ class _Held:
         event = self.patient.entries.get(entry)
         return entry not in self._replaced and (event is None or self.patient.stands(event))
 
+    def is_replaced(self, entry: UUID) -> bool:
+        """Whether a line of this import took its place."""
+        return entry in self._replaced
+
     def payload(self, entry: UUID) -> Payload:
         """What a line of the record, or of this import, says."""
         kept = self._kept.get(entry)
@@ -211,6 +215,7 @@ class _Held:
                 (each, payload, self.stands(each))
                 for each in ids
                 if isinstance(payload := self.payload(each), ResultReceived)
+                and (self.stands(each) or self.patient.is_out(each))
             ]
             older = version_among(kept.payload, told)
             if older is not None:
@@ -238,7 +243,7 @@ def _new_lines(
         older = held.version_before(line)
         payload, late = line.payload, False
         if isinstance(payload, ResultReceived):
-            payload, older = _versioned(patient, payload, older, ctx)
+            payload, older = _versioned(held, payload, older, ctx)
             late = older is not None and _late(held, payload, older)
             if line.said in held.past and (late or payload.status == "phoned"):
                 continue  # it prepared the result in force, and is known
@@ -280,12 +285,17 @@ def _late(held: _Held, result: ResultReceived, older: UUID) -> bool:
 
 
 def _versioned(
-    patient: Patient, result: ResultReceived, older: UUID | None, ctx: Context
+    held: _Held, result: ResultReceived, older: UUID | None, ctx: Context
 ) -> tuple[ResultReceived, UUID | None]:
-    """A result with the version that it replaces, and the order that both answer."""
+    """A result with the version that it replaces, and the order that both answer.
+
+    What an earlier line of this import has replaced already has no second newer version.
+    """
+    patient = held.patient
     if older is None:
         before = earlier_version(patient, result, ctx.now)
-        older = None if before is None else before.event_id
+        if before is not None and not held.is_replaced(before.event_id):
+            older = before.event_id
     order = result.order if result.order in patient.entries else None
     if order is None and older is not None:
         order = order_of(patient, older)

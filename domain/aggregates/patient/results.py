@@ -381,8 +381,10 @@ def version_among(
 ) -> UUID | None:
     """Which result of the same report ``received`` is a version of, as far as it has it again.
 
-    ``known`` are the report's, oldest first, and whether each is in force. What the laboratory
-    signed goes first; a call is never a version of it.
+    ``known`` are the report's, oldest first, and whether each is in force: the others are out, in
+    error or refused. One that was replaced is none of them: it has its newer version already, and
+    a second one would leave two in force. What the laboratory signed goes first; a call is never a
+    version of it.
     """
     same = [each for each in known if takes_up(received, each[1])]
     standing = [each for each in same if each[2]]
@@ -402,6 +404,7 @@ def _same_report(patient: Patient, received: ResultReceived) -> Event | None:
         for event in patient.told(ResultReceived)
         if isinstance(event.payload, ResultReceived)
         and (event.payload.report, event.payload.laboratory) == named
+        and (patient.stands(event) or patient.is_out(event.event_id))
     ]
     found = version_among(received, known)
     return None if found is None else patient.entries[found]
