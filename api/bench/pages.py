@@ -94,7 +94,9 @@ class _Server:
 
     @contextmanager
     def awake(self) -> Iterator[None]:
-        """Let the process run inside."""
+        """Let the process run inside, on a new connection: it ends one that was idle for long."""
+        if self._connection is not None:
+            self._connection.close()
         self._process.send_signal(signal.SIGCONT)
         try:
             yield
