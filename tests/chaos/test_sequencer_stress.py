@@ -209,10 +209,11 @@ def test_a_dump_restored_into_another_cluster(
         set_next_transaction(own_server, 500_000)
     ledger = Ledger(database, tmp_path / "keys")
     streams = [ledger.new_stream(3) for _ in range(10)]
+    ledger.number()
     ledger.sequencer.append_heads()
     for stream in streams[:5]:
         ledger.put(notes(stream, 4, 2))
-    ledger.sequencer.run_until_idle()
+    ledger.number()
     before = positions(database)
     assert len(before) == 41
     for stream in streams[3:]:
@@ -255,7 +256,7 @@ def test_a_change_in_the_number_of_digits(own_server: Server, tmp_path: Path) ->
     set_next_transaction(own_server, 999_900)
     database = own_server.create()
     ledger = Ledger(database, tmp_path / "keys")
-    ledger.sequencer.run_until_idle()  # this cluster is known: what follows is no restored tail
+    ledger.number()  # this cluster is known: what follows is no restored tail
     written: list[Place] = []
     while len(written) < 200:
         stream = uuid4()
@@ -279,7 +280,7 @@ def test_a_sequence_left_behind_stops_numbering(database: Database, tmp_path: Pa
     """Rows that were copied without their sequence: new rows could take ids below theirs."""
     ledger = Ledger(database, tmp_path / "keys")
     ledger.new_stream(3)
-    ledger.sequencer.run_until_idle()
+    ledger.number()
     with database.owner_pool.connection() as connection:
         connection.execute("SELECT setval('ledger.event_id_seq', 1)")
         connection.execute("UPDATE ledger.head SET incarnation = 'another'")

@@ -38,7 +38,7 @@ def copy(original: Original, postgres: Server, tmp_path: Path) -> Iterator[Copy]
     """One attack's own copy."""
     database = postgres.create(template=original.database.name)
     ledger = Ledger(database, original.keys)
-    ledger.sequencer.run_until_idle()
+    ledger.number()
     held = (ledger.checkpointer.latest() or "").encode()
     yield Copy(ledger, original.streams, held, tmp_path)
     database.drop()

@@ -37,7 +37,7 @@ def log(ledger: Ledger) -> Iterator[AccessLog]:
 
 
 def entries(ledger: Ledger) -> list[AccessEntry]:
-    ledger.sequencer.run_until_idle()
+    ledger.number()
     return [read.access for read in ledger.reader.by_position(-1, 1000) if read.access is not None]
 
 

@@ -25,6 +25,7 @@ def test_exports_verify_while_others_append(database: Database, tmp_path: Path) 
     ledger = Ledger(database, tmp_path / "keys")
     signer = ledger.key_files.log_signer(log_origin(ledger.cell))
     patient = ledger.new_stream(3)
+    ledger.number()
     stopping = threading.Event()
     failures: list[BaseException] = []
 
@@ -69,7 +70,7 @@ def test_exports_verify_while_others_append(database: Database, tmp_path: Path) 
     assert failures == []
     assert sizes == sorted(set(sizes))
     assert sizes[-1] > sizes[0] + 20, "nobody appended meanwhile"
-    ledger.sequencer.run_until_idle()
+    ledger.number()
     ledger.checkpointer.run_once()
     result = verify_database(database.service_pool, [signer.vkey], held=held)
     assert result["problems"] == []
@@ -120,7 +121,7 @@ def test_on_each_build(each_database: Database, tmp_path: Path) -> None:
             results.append(verify.verify_export(out, [signer.vkey]))
         return [{(p["kind"], p["position"]) for p in result["problems"]} for result in results]
 
-    ledger.sequencer.run_until_idle()
+    ledger.number()
     ledger.checkpointer.run_once()
     assert judged() == [set(), set(), set()]
     with psycopg.connect(each_database.superuser_url, autocommit=True) as connection:

@@ -54,7 +54,7 @@ class TestAppend:
         ledger = Ledger(each_database, tmp_path / "keys")
         stream = ledger.new_stream(2)
         ledger.put(notes(stream, 3, 2))
-        assert ledger.sequencer.run_until_idle() == 4
+        assert ledger.number() == 4
         assert [read.position for read in ledger.reader.by_position(-1, 10)] == [0, 1, 2, 3]
         assert ledger.checkpointer.run_once() is not None
 
@@ -211,7 +211,7 @@ class TestBulk:
         first, second = uuid4(), uuid4()
         ledger.store.put_many([notes(first, 1, 2), notes(second, 1, 1), notes(first, 3, 2), []])
         ledger.store.put_many([notes(second, 2, 1), notes(first, 5, 1)])
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         reads = ledger.reader.by_position(-1, 100)
         assert [(r.header.stream, r.header.version) for r in reads] == [
             (first, 1), (first, 2), (second, 1), (first, 3), (first, 4), (second, 2), (first, 5),
@@ -312,7 +312,7 @@ class TestUnknownOutcome:
         database = own_server.create()
         ledger = Ledger(database, tmp_path / "keys")
         stream = ledger.new_stream()
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         with psycopg.connect(database.superuser_url, autocommit=True) as admin:
             admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
             admin.execute("SELECT pg_reload_conf()")

@@ -27,7 +27,7 @@ class TestLog:
         sizes = [100, 300, 256, 1, 400]
         for size in sizes:
             ledger.store.put_many([[note(uuid4(), 1)] for _ in range(size)])
-            ledger.sequencer.run_until_idle()
+            ledger.number()
         total = sum(sizes)
         with ledger.database.owner_pool.connection() as connection:
             leaves = [
@@ -57,7 +57,7 @@ class TestLog:
                 "FROM (SELECT gen_random_uuid() AS s FROM generate_series(1, 2000)) AS streams, "
                 "generate_series(1, 34) AS v"
             )
-        assert ledger.sequencer.run_until_idle() == 68_000
+        assert ledger.number() == 68_000
         with database.owner_pool.connection() as connection:
             leaves = [
                 bytes(row[0])  # type: ignore[call-overload]
@@ -73,7 +73,7 @@ class TestLog:
         assert ledger.reader.head().root == merkle.root(leaves)
 
     def test_small_batches_give_the_same_order(self, ledger: Ledger) -> None:
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         streams = [uuid4() for _ in range(20)]
         ledger.store.put_many([[note(stream, 1)] for stream in streams])
         given = 0
@@ -86,9 +86,11 @@ class TestLog:
 
     def test_heads_cover_each_streams_last_event_below_them(self, ledger: Ledger) -> None:
         streams = [ledger.new_stream(n) for n in (1, 3, 2)]
+        ledger.number()
         position = ledger.sequencer.append_heads()
         assert position == 6
         ledger.put(notes(streams[0], 2, 1))
+        ledger.number()
         assert ledger.sequencer.append_heads() == 8
         reads = ledger.reader.by_position(-1, 100)
         for at in (6, 8):
@@ -119,7 +121,7 @@ class TestLog:
         assert heads.header.event_class == HEADS
         assert heads.header.prev == leaf_hash(export.header.pack())
         ledger.new_stream()
-        assert ledger.sequencer.run_until_idle() == 1
+        assert ledger.number() == 1
         assert ledger.reader.head().size == 7
 
     def test_heads_are_due_when_the_log_grew_and_time_passed(
@@ -129,12 +131,12 @@ class TestLog:
         later = Sequencer(database.worker_pool, ledger.cell, clock=lambda: now() + hour)
         assert not ledger.sequencer.heads_due(hour)
         ledger.new_stream()
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         assert ledger.sequencer.heads_due(hour)
         ledger.sequencer.append_heads()
         assert not later.heads_due(hour)
         ledger.new_stream()
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         assert not ledger.sequencer.heads_due(hour)
         assert later.heads_due(hour)
 
@@ -142,7 +144,7 @@ class TestLog:
         self, ledger: Ledger, database: Database
     ) -> None:
         ledger.new_stream(5)
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         ledger.new_stream(5)
         second = Sequencer(database.worker_pool, ledger.cell)
         with psycopg.connect(database.worker_url) as holder:
@@ -156,7 +158,7 @@ class TestLog:
         with psycopg.connect(database.service_url, autocommit=True) as listener:
             listener.execute(f"LISTEN {CHANNEL}")
             ledger.new_stream(2)
-            ledger.sequencer.run_until_idle()
+            ledger.number()
             heard = next(listener.notifies(timeout=5))
         assert (heard.channel, heard.payload) == (CHANNEL, "2")
 
@@ -164,7 +166,7 @@ class TestLog:
         self, ledger: Ledger, database: Database
     ) -> None:
         ledger.new_stream()
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         with psycopg.connect(database.owner_url) as writer:
             writer.execute("SELECT pg_current_xact_id()")
             ledger.new_stream(2)
@@ -174,14 +176,14 @@ class TestLog:
             assert horizon is not None
             assert horizon.pid == writer.info.backend_pid
             writer.rollback()
-        assert ledger.sequencer.run_until_idle() == 2
+        assert ledger.number() == 2
 
 
 class TestCheckpoints:
     def test_the_head_is_signed_once_a_size(self, ledger: Ledger) -> None:
         assert ledger.checkpointer.run_once() is None
         ledger.new_stream(3)
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         signed = ledger.checkpointer.run_once()
         assert signed is not None
         signer = ledger.key_files.log_signer(log_origin(ledger.cell))
@@ -193,7 +195,7 @@ class TestCheckpoints:
 
     def test_an_earlier_size_can_be_signed_and_is_kept(self, ledger: Ledger) -> None:
         ledger.store.put_many([[note(uuid4(), 1)] for _ in range(300)])
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         roots = {}
         signer = ledger.key_files.log_signer(log_origin(ledger.cell))
         for size in (1, 255, 256, 257, 300):
@@ -211,7 +213,7 @@ class TestCheckpoints:
     def test_only_the_newest_of_an_hour_and_the_cited_stay(self, ledger: Ledger) -> None:
         for _ in range(4):
             ledger.new_stream()
-            ledger.sequencer.run_until_idle()
+            ledger.number()
             ledger.checkpointer.run_once()
         ledger.checkpointer.at(2)
         ledger.checkpointer.thin()
@@ -228,11 +230,11 @@ class TestCheckpoints:
         self, ledger: Ledger, database: Database
     ) -> None:
         ledger.new_stream(3)
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         ledger.checkpointer.run_once()
         unguarded(database, "UPDATE ledger.leaf SET leaf = sha256('x') WHERE position = 1")
         ledger.new_stream()
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         signer = ledger.key_files.log_signer(log_origin(ledger.cell))
         with pytest.raises(Tampered):
             type(ledger.checkpointer)(database.worker_pool, signer).run_once()
@@ -241,7 +243,7 @@ class TestCheckpoints:
         self, ledger: Ledger, database: Database
     ) -> None:
         ledger.new_stream(3)
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         ledger.checkpointer.run_once()
         with database.owner_pool.connection() as connection:
             connection.execute("UPDATE ledger.head SET size = 2")

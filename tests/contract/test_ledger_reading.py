@@ -27,7 +27,7 @@ class TestReading:
         self, ledger: Ledger, database: Database
     ) -> None:
         erased, kept = ledger.new_stream(2), ledger.new_stream(1)
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         ledger.destroy_key(erased)
         data_keys = DataKeys(database.service_pool, ledger.key_files)
         reader = LedgerReader(database.service_pool, data_keys, CODEC)
@@ -43,7 +43,7 @@ class TestReading:
         self, ledger: Ledger, database: Database, tmp_path: Path
     ) -> None:
         ledger.new_stream()
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         elsewhere = DataKeys(database.service_pool, KeyFiles(tmp_path / "other-keys"))
         with pytest.raises(KeyServiceDown):
             LedgerReader(database.service_pool, elsewhere, CODEC).by_position(-1, 10)
@@ -60,7 +60,7 @@ class TestReading:
         self, ledger: Ledger, database: Database, change: str
     ) -> None:
         stream = ledger.new_stream(2)
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         unguarded(
             database,
             f"UPDATE ledger.event SET {change} WHERE stream = %s AND version = 1",  # noqa: S608 - from above
@@ -75,7 +75,7 @@ class TestReading:
         self, ledger: Ledger, database: Database
     ) -> None:
         damaged, whole = ledger.new_stream(2), ledger.new_stream(2)
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         unguarded(
             database,
             "UPDATE ledger.event SET body = set_byte(body, 20, 255 - get_byte(body, 20)) "
@@ -91,7 +91,7 @@ class TestReading:
 
     def test_a_removed_row_is_noticed(self, ledger: Ledger, database: Database) -> None:
         stream = ledger.new_stream(3)
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         unguarded(database, "DELETE FROM ledger.event WHERE version = 2")
         with pytest.raises(Tampered):
             ledger.reader.by_position(-1, 10)
@@ -101,7 +101,7 @@ class TestReading:
         stream = ledger.new_stream(2)
         ledger.new_stream(1)
         ledger.put(notes(stream, 3, 1))
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         ledger.put(notes(stream, 4, 1))
         assert [event.position for event in ledger.reader.stream(stream)] == [0, 1, 3, None]
         assert [event.position for event in ledger.reader.stream(stream, up_to=2)] == [0, 1]
@@ -121,7 +121,7 @@ class TestReading:
             ledger.store.put_many(
                 [[note(uuid4(), 1, at=start + timedelta(minutes=m))] for m in some]
             )
-            ledger.sequencer.run_until_idle()
+            ledger.number()
 
         put(minutes[:4])
         put(minutes[4:])
@@ -139,7 +139,7 @@ class TestLibrary:
         assert recorder.max_notification_id() is None
         stream = ledger.new_stream(3)
         assert recorder.max_notification_id() is None
-        ledger.sequencer.run_until_idle()
+        ledger.number()
         assert recorder.max_notification_id() == 3
         found = recorder.select_notifications(1, 10)
         assert [(n.id, n.originator_id, n.originator_version) for n in found] == [
@@ -170,7 +170,7 @@ def test_a_codec_refuses_topics_it_does_not_know(ledger: Ledger) -> None:
     mapper._codec = _Says(content)
     ledger.put([event])
     fresh = LedgerReader(ledger.database.service_pool, ledger.data_keys, CODEC)
-    ledger.sequencer.run_until_idle()
+    ledger.number()
     with pytest.raises(UnknownTopic):
         fresh.by_position(-1, 10)
 

@@ -64,7 +64,7 @@ class TestHonest:
         result = copy.verify()
         assert result["verified"] is True
         assert result["unchecked"] == ["3 events wait for their position"]
-        copy.ledger.sequencer.run_until_idle()
+        copy.ledger.number()
         result = copy.verify()
         assert result["verified"] is True
         assert result["unchecked"] == ["3 positions above the newest checkpoint"]
@@ -82,7 +82,7 @@ class TestHonest:
             "VALUES (%s, 1, 'access', %s, %s, %s)",
             stream, header, body, UUID(bytes=header[8:24]),
         )  # fmt: skip
-        copy.ledger.sequencer.run_until_idle()
+        copy.ledger.number()
         done = copy.exported(
             requested={"patient": copy.streams[2].hex}, streams=[copy.streams[2]],
             extra=[SIZE, AT],
@@ -162,7 +162,7 @@ def repeat(copy: Copy) -> None:
         "WHERE stream = %s AND version = %s",
         copy.streams[0], EACH + 1, *name(copy),
     )  # fmt: skip
-    copy.ledger.sequencer.run_until_idle()
+    copy.ledger.number()
 
 
 @dataclass(frozen=True)
@@ -357,7 +357,7 @@ class TestDatabaseOnly:
         copy.ledger.put([note(stream, 1)])
         copy.sql("UPDATE ledger.event SET tx = '3'::xid8, id = 1 WHERE stream = %s", stream)
         copy.sql("UPDATE ledger.head SET floor_id = 1")
-        copy.ledger.sequencer.run_until_idle()
+        copy.ledger.number()
         result = copy.verify()
         assert found(result) == {("leaf-unknown", None)}
         assert result["problems"][0]["stream"] == stream.hex

@@ -158,7 +158,7 @@ class TestErased:
         )  # fmt: skip
         copy.sql("UPDATE keys.data_key SET record = NULL, destroyed_at = now()")
         copy.sql("UPDATE ledger.event SET body = NULL WHERE stream = %s AND version <= 40", stream)
-        copy.ledger.sequencer.run_until_idle()
+        copy.ledger.number()
         copy.ledger.checkpointer.run_once()
         with pytest.raises(KeyDestroyed):
             DataKeys(copy.ledger.database.service_pool, copy.ledger.key_files).get(stream)

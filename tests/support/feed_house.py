@@ -84,7 +84,7 @@ class House:
         return stream
 
     def number(self) -> int:
-        self.ledger.sequencer.run_until_idle()
+        self.ledger.number()
         return self.ledger.reader.head().size - 1
 
     def run(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -24,6 +25,7 @@ from releve.security.ledger.store import SKEW, LedgerEventStore, LedgerFactory
 from support.postgres import Database
 
 CENTRE = UUID("00000000-0000-4000-8000-00000000000c")
+PATIENCE_S = 30.0
 AUTHOR = Author(role="doctor", name="Dr Élise Garnier")
 
 
@@ -89,6 +91,20 @@ class Ledger:
 
     def put(self, events: Sequence[Event]) -> None:
         self.store.put(events)
+
+    def number(self) -> int:
+        """Number whatever is committed; gives how many positions were given.
+
+        Any open transaction of the cluster holds numbers back, also one of another test or of
+        PostgreSQL's own ANALYZE; this waits for its end.
+        """
+        given = self.sequencer.run_until_idle()
+        deadline = time.monotonic() + PATIENCE_S
+        while waiting := self.sequencer.backlog():
+            assert time.monotonic() < deadline, f"{waiting} events are held back"
+            time.sleep(0.005)
+            given += self.sequencer.run_once()
+        return given
 
     def destroy_key(self, stream: UUID) -> None:
         """Destroy a stream's key, as an erasure would; what was cached of it here is forgotten."""

@@ -44,7 +44,7 @@ def build_original(server: Server, keys: Path) -> Original:
     database = server.create()
     ledger = Ledger(database, keys)
     streams = [ledger.new_stream(EACH) for _ in range(STREAMS)]
-    ledger.sequencer.run_until_idle()
+    ledger.number()
     assert ledger.sequencer.append_heads() == HEADS_AT
     ledger.checkpointer.run_once()
     for pool in database._pools:
