@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from releve.api.settings import Settings
+from releve.security.ledger.horizon import oldest_writer
 
 if TYPE_CHECKING:
     from releve.api.services import Services
@@ -70,7 +71,7 @@ def examine(settings: Settings) -> list[Check]:
             found += [
                 _judged("base", lambda: _database(services)),
                 _judged("horloge", lambda: _clock(services)),
-                _judged("retard", lambda: _lag(services)),
+                _judged("retard", lambda: delay(services)),
                 _judged("dossiers en attente", lambda: _parked(services)),
                 _judged("sources", lambda: _senders(services)),
                 _judged("dossier surveillé", lambda: _watched(services)),
@@ -251,9 +252,25 @@ def _clock(services: Services) -> Check:
     )
 
 
-def _lag(services: Services) -> Check:
+def delay(services: Services) -> Check:
+    """Whether what is written can be read, once everything that can be caught up has been.
+
+    Events that still have no position then are held back by a transaction of the same server.
+    """
     waiting = services.feed.lag().events
     services.catch_up()
+    held = services.sequencer.backlog()
+    if held:
+        writer = oldest_writer(services.pool)
+        who = f"le processus {writer.pid} (base {writer.database})" if writer else "une transaction"
+        return Check(
+            "retard",
+            False,
+            f"{held} événements sans position, retenus par {who}",
+            "Une transaction qui a écrit, dans n'importe quelle base de ce serveur, retient la "
+            "lecture de ce qui a été enregistré après elle ; rien n'est perdu.",
+            "Terminer cette transaction ; les autres bases vont sur un autre serveur.",
+        )
     lag = services.feed.lag()
     caught = f" ; {waiting} viennent d'être rattrapés" if waiting else ""
     return Check(

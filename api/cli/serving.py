@@ -180,7 +180,7 @@ def worker(at: Invocation) -> None:
 
 
 def doctor(at: Invocation) -> Result:
-    """Vérifier Python, disque, mémoire, port, base, clés, horloge, retard, dossiers en attente."""
+    """Vérifier la machine, les clés, la base, l'horloge, le retard, les sources et les tâches."""
     from releve.api.preflight import examine
 
     lines = examine(at.settings)

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final, NamedTuple
 
 from releve.security.ledger.connection import Pool
 from releve.security.ledger.recorder import read
 
 _OLDEST: Final = """
-SELECT a.pid, a.backend_xid::text, coalesce(a.datname, '')::text
+SELECT a.pid, coalesce(a.datname, '')::text
 FROM pg_stat_activity a WHERE a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid()
 ORDER BY age(a.backend_xid) DESC LIMIT 1"""
 
 
-class Horizon(NamedTuple):
-    """The oldest transaction that keeps later commits from getting a position."""
+class OpenWriter(NamedTuple):
+    """A server process whose transaction has written and is still open, and its database."""
 
-    age_s: float
     pid: int
     database: str
 
 
-class HorizonWatch:
-    """Asks again and again which open transaction holds positions back."""
+def oldest_writer(pool: Pool) -> OpenWriter | None:
+    """Which open transaction of the cluster holds positions back, None if none does.
 
-    def __init__(self, pool: Pool) -> None:
-        """Take the connections of any member of the ledger's roles."""
-        self._pool = pool
-        self._held: tuple[str, float] | None = None
+    Any role of the ledger may ask: it sees other roles' transaction numbers, not their start or
+    their statements. Prepared transactions have no process and are not found here; the embedded
+    server has them switched off.
 
-    def oldest(self) -> Horizon | None:
-        """Which open transaction holds positions back, None if none does.
-
-        Its age counts from when this watch was first asked about it: a role that may not see
-        other roles' activity sees its number, not its start.
-
-        Raises:
-            LedgerUnreachable: the database did not answer in time.
-        """
-        rows = read(self._pool, _OLDEST, ())
-        if not rows:
-            self._held = None
-            return None
-        pid, number, database = rows[0]
-        now = time.monotonic()
-        if self._held is None or self._held[0] != number:
-            self._held = (number, now)
-        return Horizon(now - self._held[1], pid, database)
+    Raises:
+        LedgerUnreachable: the database did not answer in time.
+    """
+    rows = read(pool, _OLDEST, ())
+    return OpenWriter(*rows[0]) if rows else None

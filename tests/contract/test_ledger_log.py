@@ -12,7 +12,7 @@ import pytest
 from releve.security.errors import Tampered
 from releve.security.ledger import merkle
 from releve.security.ledger.envelope import EXPORT, HEADS, leaf_hash
-from releve.security.ledger.horizon import HorizonWatch
+from releve.security.ledger.horizon import oldest_writer
 from releve.security.ledger.notes import log_origin, verify_note
 from releve.security.ledger.sequencer import CHANNEL, Sequencer
 from releve.security.ledger.stored_tree import stored_hashes
@@ -172,9 +172,9 @@ class TestLog:
             ledger.new_stream(2)
             assert ledger.sequencer.run_once() == 0
             assert ledger.sequencer.backlog() == 2
-            horizon = HorizonWatch(database.worker_pool).oldest()
-            assert horizon is not None
-            assert horizon.pid == writer.info.backend_pid
+            holder = oldest_writer(database.worker_pool)
+            assert holder is not None
+            assert holder == (writer.info.backend_pid, writer.info.dbname)
             writer.rollback()
         assert ledger.number() == 2
 
