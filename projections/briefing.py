@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from releve.domain.values import Owner
 from releve.projections import wording
-from releve.projections.briefing_text import card_words, clipped, counted
+from releve.projections.briefing_text import Card, clipped
+from releve.projections.card_fitting import fit
 from releve.projections.critical_values import Alarm, to_tell
 from releve.projections.dates import (
     age_on,
@@ -40,18 +41,16 @@ from releve.projections.ranking import (
     urgency,
     viewpoint,
 )
-from releve.projections.rule_release import CardLimits, Rules, Signal
+from releve.projections.rule_release import Rules, Signal
 from releve.projections.since_last_stay import own_news
 from releve.projections.summary_corrections import item_of
 from releve.projections.summary_record import day_of
 from releve.projections.vocabulary import CHILD
 
 __all__ = [
-    "CONTINGENCY_WORDS", "Card", "Ranked", "Viewpoint", "build_card", "card_bytes", "extract",
+    "Card", "Ranked", "Viewpoint", "build_card", "card_bytes", "extract",
     "is_needed", "owner_label", "owner_of", "rank", "signals", "viewpoint",
 ]  # fmt: skip
-
-Card = dict[str, Any]
 
 
 def is_needed(ranked: Ranked, view: Viewpoint, rules: Rules) -> bool:
@@ -105,7 +104,7 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
         "questions": _questions(summary, view),
         "opinions": _opinions(summary),
         "changes": _treatment_changes(summary, view, limits.treatment_days),
-        "vigilance": [_sourced(line, text=line.text, expired=_is_over(line, "until", view))
+        "vigilance": [_sourced(line, text=line.text, expired=line.is_past("until", view.day))
                       for line in vigilance],
         "to_validate": min(len(summary.to_validate), TO_VALIDATE),
         "unvalidated": _unvalidated(summary),
@@ -123,7 +122,7 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
     card["contingencies"].sort(key=lambda each: not each["met"])
     allergies["more"] = max(0, len(allergies["lines"]) - limits.allergies)
     del allergies["lines"][limits.allergies :]
-    _fitted(card, rules)
+    fit(card, rules.card)
     return card
 
 
@@ -357,12 +356,6 @@ def _treatment_changes(summary: PatientSummary, view: Viewpoint, days: int) -> l
 _STOPPED = "patient.medication-stopped"
 
 
-def _is_over(line: Line, name: str, view: Viewpoint) -> bool:
-    until = line.detail.get(name)
-    day = last_day(until, line.zone) if until else None
-    return day is not None and day < view.day
-
-
 def _appointment(line: Line, view: Viewpoint) -> dict[str, Any]:
     """When and where the patient comes, in the centre's civil time; never why."""
     moment = first_instant(line.detail["starts_at"], line.zone)
@@ -432,15 +425,13 @@ def _severity(summary: PatientSummary, view: Viewpoint) -> dict[str, Any] | None
     if line is None:
         return None
     level = line.detail["severity"]
-    review = line.detail.get("review_by")
-    day = last_day(review, line.zone) if review else None
     return _sourced(
         line,
         level=level,
         label=wording.SEVERITY[level],
         reason=line.detail.get("reason", ""),
-        review_by=review,
-        reassess=day is not None and day < view.day,
+        review_by=line.detail.get("review_by"),
+        reassess=line.is_past("review_by", view.day),
     )
 
 
@@ -495,8 +486,6 @@ def owner_of(item: Item) -> Owner:
 
 
 def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[str, Any]:
-    until = line.detail.get("valid_until")
-    day = last_day(until, line.zone) if until else None
     fired = [each for each in summary.firing if each.contingency == line.entry_id]
     older = summary.older_measures_of(line)
     return _sourced(
@@ -504,8 +493,8 @@ def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[s
         condition=line.detail["condition"],
         action=line.detail["action"],
         who=line.detail.get("who") or "",
-        valid_until=until,
-        expired=day is not None and day < view.day,
+        valid_until=line.detail.get("valid_until"),
+        expired=line.is_past("valid_until", view.day),
         met=any(each.matched for each in fired),
         by=[{"text": each.text, "as_of": each.as_of, "entry": str(each.observation),
              "comparable": each.matched} for each in fired],
@@ -530,94 +519,3 @@ def _contact(summary: PatientSummary) -> dict[str, Any] | None:
     if line is None:
         return None
     return _sourced(line, text=f"{french(line.as_of, line.zone)}, {line.author}")
-
-
-CONTINGENCY_WORDS: Final = 10
-"""Words of an if, and of a then, that no budget cuts."""
-_ALARMS = 2
-_UNVALIDATED = 3
-_SHORTENED = (
-    "actions", "pending", "results", "questions", "opinions", "changes", "vigilance", "unvalidated",
-)  # fmt: skip
-
-
-def _fitted(card: Card, rules: Rules) -> None:
-    """Shorten a card in place until it holds its budget of words."""
-    limits = rules.card
-    full = {name: len(card[name]) for name in (*_SHORTENED, "contingencies", "alarms")}
-    for name, most in (
-        ("actions", limits.actions), ("contingencies", limits.contingencies),
-        ("pending", limits.pending), ("changes", limits.treatment_changes),
-        ("vigilance", limits.vigilance), ("results", limits.results),
-        ("questions", limits.questions), ("opinions", limits.opinions), ("alarms", _ALARMS),
-        ("unvalidated", _UNVALIDATED),
-    ):  # fmt: skip
-        del card[name][most:]
-    card["more"] = {"alarms": full["alarms"] - len(card["alarms"])}
-    _clip_lines(card, limits.line_words * 2)
-    over = card_words(card) - limits.words
-    if over > 0:
-        over = _shortened(card, limits)
-    if over > 0 and card["one_liner"]:
-        said = card["one_liner"]["text"]
-        card["one_liner"]["text"] = clipped(said, max(6, counted(said) - over))
-    while len(card["alarms"]) > 1 and card_words(card) > limits.words:
-        card["alarms"].pop()
-        card["more"]["alarms"] += 1
-    allergies = card["allergies"]
-    while len(allergies["lines"]) > 1 and card_words(card) > limits.words:
-        allergies["lines"].pop()  # a substance is named whole, or counted
-        allergies["more"] += 1
-    untold = _untold(card)
-    if untold and card_words(card) > limits.words:
-        _clip_lines(card, limits.line_words // 3)
-    for line in reversed(untold):
-        over = card_words(card) - limits.words
-        if over > 0:
-            most = max(1, len(line["conduct"].split()) - over)
-            line["text"] = f"{line['value']} : {clipped(line['conduct'], most)}"
-    for line in untold:
-        del line["value"], line["conduct"]
-    card["more"] = {
-        name: count - len(card[name]) for name, count in full.items() if count > len(card[name])
-    }
-
-
-def _shortened(card: Card, limits: CardLimits) -> int:
-    """Clip lines, then drop the least urgent ones; give how many words are still too many."""
-    for words in (limits.line_words, limits.line_words * 2 // 3, limits.line_words // 2):
-        _clip_lines(card, words)
-        if card_words(card) <= limits.words:
-            return 0
-    for name, least in (
-        ("unvalidated", 1), ("changes", 1), ("opinions", 0), ("pending", 1), ("results", 1),
-        ("questions", 1),
-        ("actions", 2), ("contingencies", 1), ("changes", 0), ("pending", 0), ("vigilance", 0),
-        ("unvalidated", 0), ("questions", 0), ("results", 0), ("actions", 1), ("contingencies", 0),
-    ):  # fmt: skip
-        if name == "results":
-            least = max(least, len(_untold(card)))
-        while len(card[name]) > least:
-            card[name].pop()
-            if card_words(card) <= limits.words:
-                return 0
-    return card_words(card) - limits.words
-
-
-def _untold(card: Card) -> list[dict[str, Any]]:
-    """Critical values to be told: value and conduct give way after everything else."""
-    return [line for line in card["results"] if line.get("critical")]
-
-
-def _clip_lines(card: Card, words: int) -> None:
-    for name in _SHORTENED:
-        for line in card[name]:
-            if line.get("critical"):
-                continue
-            line["text"] = clipped(line["text"], words)
-    for line in card["contingencies"]:
-        # Half of a condition misleads: other lines give way first.
-        line["condition"] = clipped(line["condition"], max(CONTINGENCY_WORDS, words))
-        line["action"] = clipped(line["action"], max(CONTINGENCY_WORDS, words))
-    if card["severity"]:
-        card["severity"]["reason"] = clipped(card["severity"]["reason"], words)

@@ -16,9 +16,10 @@ import msgspec
 from releve.domain.aggregates.patient.open_items import Holder
 from releve.projections import wording
 from releve.projections.briefing import owner_label, owner_of
-from releve.projections.dates import first_instant, last_day, zone_of
+from releve.projections.dates import first_instant, zone_of
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import Item, ItemState, Line, PatientSummary
+from releve.projections.ranking import due_day
 from releve.projections.summary_corrections import item_of
 
 KIND: Final = "item"
@@ -70,7 +71,7 @@ class BoardLine(NamedTuple):
 
 def overdue_days(item: Item, at: datetime) -> int:
     """Whole days since the last possible day it was due; 0 when it is not late."""
-    due = last_day(item.due, item.line.zone) if item.due else None
+    due = due_day(item)
     if due is None:
         return 0
     return max(0, (at.astimezone(zone_of(item.line.zone)).date() - due).days)
@@ -127,7 +128,6 @@ def board(
     lines = []
     for item, summary in items:
         severity = summary.severity
-        due = last_day(item.due, item.line.zone) if item.due else None
         lines.append(
             BoardLine(
                 item,
@@ -138,7 +138,7 @@ def board(
                 answerable_for(
                     item, summary.centres[0] if summary.centres else None, at, directory
                 ),
-                due,
+                due_day(item),
                 overdue_days(item, at),
                 age_days(item, at),
                 item.state,

@@ -194,10 +194,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     def ended_by(self, day: date) -> bool:
         """Whether it is a treatment said to be running whose planned end was before ``day``."""
-        end = self.detail.get("end")
-        if not end or self.topic != MEDICATION or not self.current:
-            return False
-        last = last_day(end, self.zone)
+        return self.topic == MEDICATION and self.current and self.is_past("end", day)
+
+    def is_past(self, name: str, day: date) -> bool:
+        """Whether the last day that its field ``name`` may mean was before ``day``; no date: no."""
+        said = self.detail.get(name)
+        last = last_day(said, self.zone) if said else None
         return last is not None and last < day
 
     @property

@@ -24,13 +24,11 @@ CLOSED_SHOWN = 4
 
 def vigilance(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
     """Points in force that everybody must keep in mind; one past its day says so."""
-    found = []
-    for line in summary.slot("vigilance"):
-        if line.current:
-            until = last_day(line.detail["until"], line.zone) if line.detail.get("until") else None
-            over = until is not None and until < at.day
-            found.append(line_view(line, line.text, over=over))
-    return found
+    return [
+        line_view(line, line.text, over=line.is_past("until", at.day))
+        for line in summary.slot("vigilance")
+        if line.current
+    ]
 
 
 def to_validate(summary: PatientSummary) -> list[dict[str, Any]]:
@@ -137,7 +135,9 @@ def administrative(summary: PatientSummary, at: Moment, rules: Rules) -> dict[st
     ins = summary.ins
     return {
         "ald": [
-            line_view(line, wording.ald_text(line.detail, line.zone), over=_over(line, at))
+            line_view(
+                line, wording.ald_text(line.detail, line.zone), over=line.is_past("ends", at.day)
+            )
             for line in summary.ald_in_force
         ],
         "contacts": line_view(contacts, views.without_label(contacts.text)) if contacts else None,
@@ -162,11 +162,6 @@ def _review_late(summary: PatientSummary, at: Moment, rules: Rules) -> str:
 def told(line: Line | None) -> dict[str, Any] | None:
     """A line with who wrote it and when; None where there is none."""
     return line_view(line, line.text) if line is not None else None
-
-
-def _over(line: Line, at: Moment) -> bool:
-    last = last_day(line.detail["ends"], line.zone) if line.detail.get("ends") else None
-    return last is not None and last < at.day
 
 
 def _contacts(line: Line) -> list[tuple[str, str]]:

@@ -22,11 +22,11 @@ from releve.projections.dates import (
     french_day,
     french_hour,
     is_child,
-    last_day,
     zone_of,
 )
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import SLOTS, Item, Line, PatientSummary
+from releve.projections.ranking import due_day
 from releve.projections.records import plain_name
 from releve.projections.summary_lines import Spoken
 from releve.projections.timeline import TimelineEntry
@@ -154,13 +154,11 @@ def identity(
     """The identity bar: traits, declared doctor, severity, allergy badge, same-name warning."""
     attending = summary.medecin_traitant
     severity = summary.severity
-    review = severity.detail.get("review_by") if severity else None
-    due = last_day(review, at.zone) if review else None
     return traits(summary, at) | {
         "namesakes": [traits(each, at)["born"] for each in namesakes],
         "attending": _attending(attending, directory) if attending else "",
         "severity": severity_of(summary),
-        "severity_overdue": due is not None and due < at.day,
+        "severity_overdue": severity is not None and severity.is_past("review_by", at.day),
         "allergy": allergy(summary, at),
     }
 
@@ -286,7 +284,7 @@ def item_view(
     item: Item, summary: PatientSummary, at: Moment, centre: UUID | None, directory: Directory
 ) -> dict[str, Any]:
     """One open item: what, by when, who answers for it now."""
-    due = last_day(item.due, item.line.zone) if item.due else None
+    due = due_day(item)
     days = (at.day - due).days if due else 0
     return line_view(
         item.line,
@@ -302,31 +300,28 @@ def item_view(
 
 
 def _urgency(item: Item, at: Moment) -> tuple[bool, int, int]:
-    due = last_day(item.due, item.line.zone) if item.due else None
+    due = due_day(item)
     late = due is not None and due < at.day
     return not (late and item.harm_if_late), due.toordinal() if due else 2**31, item.line.version
 
 
 def contingencies(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
     """If… then, newest first; an expired one stays, marked."""
-    found = []
-    for line in reversed([line for line in summary.contingencies if line.current]):
-        until = line.detail.get("valid_until")
-        day = last_day(until, line.zone) if until else None
-        found.append(
-            line_view(
-                line,
-                condition=line.detail["condition"],
-                action=line.detail["action"],
-                expired=day is not None and day < at.day,
-                met=_met(summary, line, at),
-                older=[
-                    f"{each.text}, {french(each.as_of, at.zone)}"
-                    for each in summary.older_measures_of(line)
-                ],
-            )
+    return [
+        line_view(
+            line,
+            condition=line.detail["condition"],
+            action=line.detail["action"],
+            expired=line.is_past("valid_until", at.day),
+            met=_met(summary, line, at),
+            older=[
+                f"{each.text}, {french(each.as_of, at.zone)}"
+                for each in summary.older_measures_of(line)
+            ],
         )
-    return found
+        for line in reversed(summary.contingencies)
+        if line.current
+    ]
 
 
 def _met(summary: PatientSummary, line: Line, at: Moment) -> str:
