@@ -12,6 +12,7 @@ from releve.api.gate import Granted, Guard, Submission, authorise, identifier, m
 from releve.api.pages import forms, views
 from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
+from releve.api.pages.late import is_late
 from releve.api.pages.shell import see
 from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
@@ -82,7 +83,7 @@ def _signed(
     if not reason:
         form.wrong[control] = "Dire pourquoi."
     data["reason"] = reason
-    if granted.decision.rule.startswith("grace"):
+    if is_late(granted):
         data["late_reason"] = reason
     if not form.wrong:
         try:

@@ -8,15 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.acting import ACTIONS, authorise_command
+from releve.api.acting import authorise_command
 from releve.api.entry_kinds import kind_of
 from releve.api.gate import (
     Granted,
     Guard,
     Submission,
-    authorise,
     identifier,
-    late_moment,
     services_of,
 )
 from releve.api.pages import beside, forms, result_views, views
@@ -24,6 +22,7 @@ from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.act_data import begun, carried, data_of, options_of, result_of_entry
 from releve.api.pages.acts import ACTS, Act
 from releve.api.pages.forms import Form
+from releve.api.pages.late import SAY_WHEN, is_late, may_write
 from releve.api.pages.shell import moment, see
 from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
@@ -83,14 +82,7 @@ def _asked(request: Request, granted: Granted, word: str, entry: UUID | None) ->
         act.about and entry is None and not act.may_be_about
     ):  # fmt: skip
         raise RequestRefused(NOT_AVAILABLE)
-    services, principal = services_of(request), granted.principal
-    if principal.role not in COMMANDS[act.command].roles:
-        raise RequestRefused(NOT_AVAILABLE)
-    allowed = authorise(
-        services, principal, ACTIONS[act.command], "patient", granted.patient,
-        occurred_at=late_moment(principal, services.clock()), entry=entry,
-    )  # fmt: skip
-    return act, allowed.decision.rule.startswith("grace")
+    return act, is_late(may_write(request, granted, act.command, entry))
 
 
 def _opened(
@@ -125,9 +117,7 @@ def _done(
         except RequestRefused:
             if not late:
                 raise
-            form.wrong["occurred_at"] = (
-                "Votre séjour est fini : dire quand cela s’est passé, pendant votre séjour."
-            )
+            form.wrong["occurred_at"] = SAY_WHEN
         except ReleveError as error:
             form.refused(
                 problem_for(error),

@@ -14,6 +14,7 @@ from releve.api.gate import Granted, Guard, Submission, authorise, may, services
 from releve.api.pages import forms, views
 from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
+from releve.api.pages.late import is_late
 from releve.api.pages.shell import see
 from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import problem_for
@@ -87,7 +88,7 @@ def _page(request: Request, granted: Granted, form: Form, status: int = 200) -> 
         ][:COPIED]
         return {
             "form": form,
-            "late": granted.decision.rule.startswith("grace"),
+            "late": is_late(granted),
             "may_sign": may(services, granted, Action.WRITE_NOTE),
             "notes": [views.entry_view(entry, record.at.zone) for entry in notes],
         }

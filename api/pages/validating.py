@@ -9,19 +9,18 @@ from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from releve.api.acting import ACTIONS, authorise_command, perform
+from releve.api.acting import authorise_command, perform
 from releve.api.disclosure import read_clinical
 from releve.api.gate import (
     Granted,
     Guard,
     Submission,
-    authorise,
     identifier,
-    late_moment,
     services_of,
 )
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
+from releve.api.pages.late import SAY_WHEN, is_late, may_write
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.pages.validation_views import CHOICE, REASON, Waiting
 from releve.api.problems import NOT_AVAILABLE, Overtaken, RequestRefused, problem_for
@@ -69,14 +68,7 @@ def _known(entry: str) -> UUID:
 
 def _asked(request: Request, granted: Granted) -> bool:
     """Whether it would be written late; refused as whoever may not judge."""
-    services, principal = services_of(request), granted.principal
-    if principal.role not in COMMANDS[COMMAND].roles:
-        raise RequestRefused(NOT_AVAILABLE)
-    allowed = authorise(
-        services, principal, ACTIONS[COMMAND], "patient", granted.patient,
-        occurred_at=late_moment(principal, services.clock()),
-    )  # fmt: skip
-    return allowed.decision.rule.startswith("grace")
+    return is_late(may_write(request, granted, COMMAND))
 
 
 def _opened(request: Request, granted: Granted, entry: UUID | None) -> Response:
@@ -111,9 +103,7 @@ def _judged(
     except RequestRefused:
         if not late:
             raise
-        form.wrong["occurred_at"] = (
-            "Votre séjour est fini : dire quand cela s’est passé, pendant votre séjour."
-        )
+        form.wrong["occurred_at"] = SAY_WHEN
     except Overtaken as meanwhile:
         by = meanwhile.by.name if meanwhile.by else "Quelqu’un"
         form.arrived = meanwhile.arrived

@@ -13,6 +13,7 @@ from releve.api.gate import Granted, Guard, Submission, authorise, instant, serv
 from releve.api.pages import beside, forms, measures, views
 from releve.api.pages.about_patient import Opened, patient_page
 from releve.api.pages.forms import Form
+from releve.api.pages.late import SAY_WHEN, is_late
 from releve.api.pages.patient import ITEM_KINDS
 from releve.api.pages.shell import moment, see
 from releve.api.pages.twice import DONE, perform_once
@@ -68,7 +69,7 @@ def _consultation(request: Request, granted: Granted, form: Form, status: int = 
             "modes": MODES,
             "measures": measures.OPTIONS,
             "item_kinds": ITEM_KINDS,
-            "late": _is_late(granted) or bool(form.error("late_reason")),
+            "late": is_late(granted) or bool(form.error("late_reason")),
             "beside": beside.record(
                 summary, timeline_of(services, granted.patient, beside.READ_BACK), at,
                 granted.centre, directory,
@@ -178,7 +179,7 @@ def _handover(
             "week": _week(summary, granted),
             "warnings": _warnings(summary, items, at, directory),
             "unseen": bool(form.error("unchanged")) or not _seen(summary, granted),
-            "late": _is_late(granted) or bool(form.error("late_reason")),
+            "late": is_late(granted) or bool(form.error("late_reason")),
         }
 
     return _shown(request, granted, form, "handover.html", content, status)
@@ -281,11 +282,6 @@ def _some(count: int, *words: str) -> str:
 # Both
 
 
-def _is_late(granted: Granted) -> bool:
-    """Whether the form is opened in the 72 hours after the stint."""
-    return granted.decision.rule.startswith("grace")
-
-
 def _form(granted: Granted, rows: dict[str, int]) -> Form:
     return Form(granted.principal.session.form_token(), forms.new_key(), minimum=rows)
 
@@ -316,9 +312,7 @@ def _signed(
             occurred_at=instant(data.get("occurred_at")),
         )  # fmt: skip
     except RequestRefused:
-        form.wrong["occurred_at"] = (
-            "Votre séjour est fini : dire quand cela s’est passé, pendant votre séjour."
-        )
+        form.wrong["occurred_at"] = SAY_WHEN
         return None
     try:
         fresh = perform_once(
