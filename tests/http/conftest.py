@@ -19,6 +19,18 @@ def web(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
+def doctor(web: Web) -> TestClient:
+    """The browser of the doctor in post."""
+    return web.browser("present")
+
+
+@pytest.fixture(scope="module")
+def machine(web: Web) -> TestClient:
+    """A program of the doctor in post, with a bearer token."""
+    return web.machine("present")
+
+
+@pytest.fixture(scope="module")
 def desk(web: Web) -> TestClient:
     """A client of the secretary, who sorts by the header and reads nothing."""
     return web.machine(web.hire("secretary"))

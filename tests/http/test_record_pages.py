@@ -4,62 +4,32 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from releve.api.acting import settle
 from releve.api.pages.acts import ACTS
 from releve.api.pages.patient import SHOWN
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.commands import COMMANDS
-from releve.domain.commands.imports import ImportedEntry, ImportRecord
-from releve.domain.continuity import CommandContext
-from releve.domain.events import Author, Payload, Source
 from releve.domain.values import Concept
-from support.web import FORM, Web, hidden, key, submit
+from support.inbox import imported
+from support.web import FORM, Web, declared_here, hidden, submit, write
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture(scope="module")
-def doctor(web: Web) -> TestClient:
-    return web.browser("present")
-
-
-@pytest.fixture(scope="module")
-def machine(web: Web) -> TestClient:
-    return web.machine("present")
 
 
 @pytest.fixture
 def page(web: Web, machine: TestClient) -> str:
     """A new record's address."""
-    person = {"birth_name": "FEUILLE", "first_names": ["Ida"], "prior_search": "name"}
-    made = machine.post("/api/v1/patients", json=person, headers=key())
-    assert made.status_code == 201, made.text
-    declared = machine.post(
-        f"/api/v1/patients/{made.json()['patient']}/declare-medecin-traitant",
-        json={"kind": "centre", "since": "2026-11-02", "centre": centre(web)},
-        headers=key(),
-    )
-    assert declared.status_code == 201, declared.text
-    return f"/patients/{made.json()['patient']}"
+    return declared_here(web, machine, "FEUILLE")
 
 
 def centre(web: Web) -> str:
     return str(web.services.persona("present").centre)
-
-
-def write(client: TestClient, page: str, command: str, **data: Any) -> list[str]:
-    """Speak a command at the API; the ids of what it wrote."""
-    answer = client.post(f"/api/v1{page}/{command}", json=data, headers=key())
-    assert answer.status_code == 201, answer.text
-    found: list[str] = answer.json()["event_ids"]
-    return found
 
 
 def act(client: TestClient, page: str, word: str, entry: str = "", **typed: str) -> Response:
@@ -225,26 +195,10 @@ def test_an_item_is_revised_offered_closed_and_reopened(
     assert "Pas venu" in again
 
 
-def imported(web: Web, page: str, *payloads: Payload) -> list[str]:
-    """Deliver lines of another system to a record, as the inbox does; their ids."""
-    context = CommandContext(
-        author=Author(role="ehr", name="Centre hospitalier"),
-        now=web.services.clock.for_write(),
-        key=uuid4().bytes,
-        actor=b"inbox",
-        centre=UUID(centre(web)),
-        source=Source(channel="cda", system="Centre hospitalier"),
-    )
-    command = ImportRecord(entries=tuple(ImportedEntry(payload=each) for each in payloads))
-    outcome = web.services.continuity.execute(command, context, target=patient_of(page))
-    settle(web.services, outcome)
-    return [str(event.event_id) for event in outcome.events]
-
-
 def test_a_challenge_stands_beside_the_problem_until_it_is_answered(
     web: Web, doctor: TestClient, page: str
 ) -> None:
-    (problem,) = imported(web, page, ProblemRecorded(concept=Concept(text="Phlébite")))
+    (problem,) = imported(web, patient_of(page), ProblemRecorded(concept=Concept(text="Phlébite")))
     challenged = done(doctor, page, "second-avis", problem, stance="challenges",
                       text="Plutôt un hématome")  # fmt: skip
     assert "remis en question" in challenged
@@ -322,7 +276,7 @@ def test_imported_lines_are_accepted_or_refused_one_by_one(
 
     accepted, refused = imported(
         web,
-        page,
+        patient_of(page),
         MedicationStarted(concept=Concept(text="Ramipril 5 mg")),
         MedicationStarted(concept=Concept(text="Aspirine 75 mg")),
     )

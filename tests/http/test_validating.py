@@ -13,7 +13,6 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from releve.api.acting import settle
 from releve.api.pages.validation_views import MOST
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
 from releve.domain.aggregates.patient.history import HistoryRecorded
@@ -22,12 +21,10 @@ from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.aggregates.patient.validation import EntryValidated, awaiting_validation
-from releve.domain.commands.imports import ImportedEntry, ImportRecord
-from releve.domain.continuity import CommandContext
-from releve.domain.events import Author, Payload, Source
 from releve.domain.values import Concept, Quantity
 from releve.projections.records import read_patient
-from support.web import FORM, PARIS, Web, hidden, key
+from support.inbox import imported
+from support.web import FORM, PARIS, Web, hidden, key, registered
 
 pytestmark = pytest.mark.postgres
 
@@ -41,39 +38,10 @@ RAMIPRIL = MedicationStarted(concept=Concept(text="Ramipril 5 mg"))
 IODINE = AllergyRecorded(substance=Concept(text="Iode"), clinical_status="active")
 
 
-@pytest.fixture(scope="module")
-def doctor(web: Web) -> TestClient:
-    return web.browser("present")
-
-
-@pytest.fixture(scope="module")
-def machine(web: Web) -> TestClient:
-    return web.machine("present")
-
-
 @pytest.fixture
 def patient(web: Web, machine: TestClient) -> UUID:
     """A new record."""
-    person = {"birth_name": "CORBEAU", "first_names": ["Ida"], "prior_search": "name"}
-    made = machine.post("/api/v1/patients", json=person, headers=key())
-    assert made.status_code == 201, made.text
-    return UUID(made.json()["patient"])
-
-
-def imported(web: Web, patient: UUID, *payloads: Payload) -> list[str]:
-    """Deliver lines of one document to a record; their ids."""
-    context = CommandContext(
-        author=Author(role="ehr", name="Centre hospitalier"),
-        now=web.services.clock.for_write(),
-        key=uuid4().bytes,
-        actor=b"inbox",
-        centre=web.services.persona("present").centre,
-        source=Source(channel="cda", system="Centre hospitalier"),
-    )
-    command = ImportRecord(entries=tuple(ImportedEntry(payload=each) for each in payloads))
-    outcome = web.services.continuity.execute(command, context, target=patient)
-    settle(web.services, outcome)
-    return [str(each.event_id) for each in outcome.events if each.payload in payloads]
+    return registered(machine, "CORBEAU")
 
 
 def address(patient: UUID, entry: str = "") -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Any
 from uuid import UUID
 
 import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from support.web import FORM, Web, hidden, key, submit
+from support.web import FORM, Web, declared_here, hidden, submit, write
 
 pytestmark = pytest.mark.postgres
 
@@ -19,33 +18,9 @@ KEPT = "La touche Entrée ne signe pas"
 
 
 @pytest.fixture(scope="module")
-def doctor(web: Web) -> TestClient:
-    return web.browser("present")
-
-
-@pytest.fixture(scope="module")
-def machine(web: Web) -> TestClient:
-    return web.machine("present")
-
-
-@pytest.fixture(scope="module")
 def page(web: Web, machine: TestClient) -> str:
     """A new record's address."""
-    person = {"birth_name": "ÉCRITURE", "first_names": ["Ève"], "prior_search": "name"}
-    made = machine.post("/api/v1/patients", json=person, headers=key())
-    assert made.status_code == 201, made.text
-    address = f"/patients/{made.json()['patient']}"
-    centre = str(web.services.persona("present").centre)
-    write(machine, address, "declare-medecin-traitant", kind="centre", since="2026-11-02",
-          centre=centre)  # fmt: skip
-    return address
-
-
-def write(client: TestClient, page: str, command: str, **data: Any) -> list[str]:
-    answer = client.post(f"/api/v1{page}/{command}", json=data, headers=key())
-    assert answer.status_code == 201, answer.text
-    found: list[str] = answer.json()["event_ids"]
-    return found
+    return declared_here(web, machine, "ÉCRITURE")
 
 
 def version(web: Web, page: str) -> int:

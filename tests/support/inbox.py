@@ -6,11 +6,15 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from starlette.testclient import TestClient
 
+from releve.api.acting import settle
 from releve.domain.aggregates.patient.documents import DocumentAttached
+from releve.domain.commands.imports import ImportedEntry, ImportRecord
+from releve.domain.continuity import CommandContext
+from releve.domain.events import Author, Payload, Source
 from support.web import Web, key
 
 SAMPLES = Path(__file__).parents[1] / "conformance" / "data" / "inbox"
@@ -67,3 +71,19 @@ def attached(web: Web, patient: UUID, raw: bytes) -> list[Any]:
         for event in web.services.continuity.patient(patient).documents
         if isinstance(event.payload, DocumentAttached) and event.payload.sha256 == sha256
     ]
+
+
+def imported(web: Web, patient: UUID, *payloads: Payload) -> list[str]:
+    """Deliver lines of one document to a record; their ids."""
+    context = CommandContext(
+        author=Author(role="ehr", name="Centre hospitalier"),
+        now=web.services.clock.for_write(),
+        key=uuid4().bytes,
+        actor=b"inbox",
+        centre=web.services.persona("present").centre,
+        source=Source(channel="cda", system="Centre hospitalier"),
+    )
+    command = ImportRecord(entries=tuple(ImportedEntry(payload=each) for each in payloads))
+    outcome = web.services.continuity.execute(command, context, target=patient)
+    settle(web.services, outcome)
+    return [str(each.event_id) for each in outcome.events if each.payload in payloads]

@@ -148,6 +148,31 @@ def key() -> dict[str, str]:
     return {"idempotency-key": str(uuid4())}
 
 
+def registered(client: TestClient, birth_name: str, first_name: str = "Ida") -> UUID:
+    """A new record of the barest identity."""
+    person = {"birth_name": birth_name, "first_names": [first_name], "prior_search": "name"}
+    made = client.post("/api/v1/patients", json=person, headers=key())
+    assert made.status_code == 201, made.text
+    return UUID(made.json()["patient"])
+
+
+def write(client: TestClient, page: str, command: str, **data: Any) -> list[str]:
+    """Speak a command about the patient of a page at the API; the ids of what it wrote."""
+    answer = client.post(f"/api/v1{page}/{command}", json=data, headers=key())
+    assert answer.status_code == 201, answer.text
+    found: list[str] = answer.json()["event_ids"]
+    return found
+
+
+def declared_here(web: Web, client: TestClient, birth_name: str) -> str:
+    """The page of a new record that declared the demo's centre as its doctor."""
+    page = f"/patients/{registered(client, birth_name)}"
+    centre = str(web.services.persona("present").centre)
+    write(client, page, "declare-medecin-traitant", kind="centre", since="2026-11-02",
+          centre=centre)  # fmt: skip
+    return page
+
+
 def routes(app: FastAPI) -> list[APIRoute]:
     """Every route of the application, those of included routers too."""
     found: list[APIRoute] = []
