@@ -19,8 +19,12 @@ from releve.api.setbacks import Setbacks
 from releve.api.watched import WatchedFolder
 from releve.security.ledger.sequencer_loop import SequencerLoop
 
-IDLE_S: Final = 0.25
-"""Longest pause of positions and projections when nobody of this process has anything for them."""
+IDLE_S: Final = 1.0
+"""Longest pause of positions and projections when nobody of this process has anything for them.
+
+What is written wakes them. What is read leaves access entries, numbered at this pace: each look
+takes the processor from the pages being made.
+"""
 BESIDE_S: Final = 0.025
 """The same for positions where processes that cannot wake this one append too."""
 CHECKPOINT_EVERY_S: Final = 1.0

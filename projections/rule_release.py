@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -177,6 +177,11 @@ def release_bytes(release: str) -> bytes:
     return (_FOLDER / f"{release}.json").read_bytes()
 
 
-def releases() -> list[str]:
+def releases() -> tuple[str, ...]:
     """The releases that this build carries, by name."""
-    return sorted(path.stem for path in _FOLDER.glob("*.json"))
+    return _releases_in(_FOLDER)
+
+
+@cache
+def _releases_in(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.json")))

@@ -22,6 +22,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
+import psycopg
+
 from releve.api.bench.measure import Case, Report, measure, percentile, temporary_directory, timed
 from releve.api.bench.writers import server_version
 from releve.api.database.supervisor import stop
@@ -137,6 +139,7 @@ def _served(state: Path, sizes: Sizes) -> Iterator[_Centre]:
         services = stack.enter_context(open_services(Settings(state_dir=state)))
         build(services, sizes, lambda share, said: None)
         services.settled()
+        _let_settle(services)
         persona = services.persona("present")
         if persona.stint is None:
             raise RuntimeError("the doctor in post has no stint")
@@ -147,6 +150,16 @@ def _served(state: Path, sizes: Sizes) -> Iterator[_Centre]:
         stack.callback(server.close)
         server.sleep()
         yield _Centre(services, server, persona.stint, [each.patient for each in longest])
+
+
+def _let_settle(services: Services) -> None:
+    """Years written within a minute leave the database work that years would have spread."""
+    superuser = services.database.superuser_url
+    if superuser is None:
+        raise RuntimeError("the database is not the embedded one")
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
+        connection.execute("CHECKPOINT")
 
 
 def _centres(stack: ExitStack, directory: Path, *, quick: bool) -> dict[str, _Centre]:
