@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -63,6 +64,7 @@ class Moment:
         return f"{french_day(local.date())}, {french_hour(local)}"
 
 
+@lru_cache(maxsize=4096)  # a page tells the same few moments again and again
 def day_and_hour(text: str | None, zone: str) -> str:
     """``23/11/2026 à 8 h 30`` for an instant, no more than what was written for a partial date."""
     if not text:
