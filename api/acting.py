@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from releve.api import inbox
+from releve.api import delivering, proposing
 from releve.api.arrived import arrived_since
 from releve.api.gate import Granted, Principal, authorise, instant
-from releve.api.inbox import held_identifiers
 from releve.api.problems import Overloaded, Overtaken
+from releve.api.proposing import held_identifiers
 from releve.domain.aggregates.deciding import NEEDS_STINT, Colleague
 from releve.domain.aggregates.patient.ins import InsStatusChanged
 from releve.domain.commands import (
@@ -191,7 +191,7 @@ def perform(
             raise
         raise Overloaded(refused, flagged) from None
     if isinstance(command, MatchDocument):
-        delivered = inbox.deliver(services, outcome.stream)
+        delivered = delivering.deliver(services, outcome.stream)
         if wait and delivered is not None:
             settle(services, delivered)
     return Performed(outcome, settle(services, outcome) if wait else None)
@@ -310,14 +310,14 @@ def _rivals(services: Services, granted: Granted, command: Command, target: UUID
     """Other records that a document to be matched fits: homonyms, twins."""
     if not isinstance(command, MatchDocument) or target is None:
         return 0
-    return inbox.rivals(services, target, granted.centre, command.patient)
+    return proposing.rivals(services, target, granted.centre, command.patient)
 
 
 def _document_with(services: Services, command: Command, target: UUID | None) -> UUID | None:
     """Where the document of an entry that a correction would bring back belongs now."""
     if not isinstance(command, ReinstateEntry | MarkEntryInError) or target is None:
         return None
-    return inbox.document_with(services, target, command.entry)
+    return delivering.document_with(services, target, command.entry)
 
 
 def _corrected(
@@ -326,7 +326,7 @@ def _corrected(
     """The match that another one was asked for in the knowledge of: only that one is corrected."""
     if not isinstance(command, MatchDocument) or target is None:
         return None
-    return inbox.corrected(services, target, seen, named=named)
+    return delivering.corrected(services, target, seen, named=named)
 
 
 def _colleague(services: Services, granted: Granted, command: Command) -> Colleague | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
-from releve.api.inbox import holders, traits_of
+from releve.api.proposing import holders, traits_of
 from releve.domain.aggregates.inbox_document import compare
 from releve.domain.commands import NoticeAppointment
 from releve.fhir.day_list import DayListLine

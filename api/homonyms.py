@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from releve.api.inbox import traits_of
+from releve.api.proposing import traits_of
 from releve.domain.aggregates.inbox_document import compare
 from releve.domain.commands import RegisterPatient
 from releve.domain.values import IdentityTraits

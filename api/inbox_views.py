@@ -12,15 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from releve.api.inbox import (
-    FORMATS,
-    KINDS,
-    Proposal,
-    name_hint,
-    original,
-    proposals,
-    undelivered,
-)
+from releve.api.delivering import undelivered
+from releve.api.inbox import FORMATS, KINDS, name_hint, original
+from releve.api.proposing import Proposal, proposals
 from releve.domain.events import Payload, Source
 from releve.domain.values import DocumentFormat, IdentityTraits, ResultLine
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document

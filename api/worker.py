@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from releve.api.inbox import Repair
+from releve.api.delivering import Repair
 from releve.api.nightly import Nightly
 from releve.api.services import Services
 from releve.api.setbacks import Setbacks

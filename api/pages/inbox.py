@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.acting import authorise_command, perform, settle
+from releve.api.delivering import delivery_of
 from releve.api.disclosure import read_clinical
 from releve.api.document_words import part_in_words, warning_in_words
 from releve.api.gate import (
@@ -28,7 +29,7 @@ from releve.api.gate import (
     services_of,
     uploads_of,
 )
-from releve.api.inbox import delivery_of, receive
+from releve.api.inbox import receive
 from releve.api.inbox_views import Sorting, content, patients_in, reread, senders
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form

@@ -14,7 +14,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from releve.api.cli.acts import import_fhir
-from releve.api.inbox import Repair, deliver, line_of
+from releve.api.delivering import Repair, deliver
+from releve.api.inbox import line_of
 from releve.domain.commands import MatchDocument
 from releve.domain.continuity import CommandContext, MatchedMeanwhile
 from releve.domain.events import Author

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from starlette.testclient import TestClient
 
-from releve.api.inbox import Repair, deliver
+from releve.api.delivering import Repair, deliver
 from releve.api.inbox_views import reread
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.results import ResultReceived
@@ -411,7 +411,7 @@ def test_a_document_that_is_not_on_the_record_says_so_and_stops_no_other(
 
     repair = Repair(web.services)
     with monkeypatch.context() as patched:
-        patched.setattr("releve.api.inbox.deliver", failing)
+        patched.setattr("releve.api.delivering.deliver", failing)
         assert repair.run_once() == 1
     assert (len(attached(web, patient, good)), attached(web, patient, bad)) == (1, [])
     assert repair.run_once() == 1
