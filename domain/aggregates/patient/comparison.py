@@ -6,9 +6,9 @@ that nothing of the same name was found, never that the line is safe to accept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from releve.domain.aggregates.patient.allergies import (
     AbsenceAsserted,
@@ -55,6 +55,9 @@ patient reacts to.
 """
 
 
+_Stated = TypeVar("_Stated", AllergyRecorded, ProblemRecorded)
+
+
 class Bearing(NamedTuple):
     """One entry that stands, and how it bears on an imported line."""
 
@@ -80,17 +83,10 @@ def bearings(patient: Patient, event: Event, day: date) -> tuple[Bearing, ...]:
 
 def _on_allergy(patient: Patient, event: Event) -> Iterator[Bearing]:
     said = allergy_in_force(patient, event)
-    active = is_active_allergy(said)
     for other in patient.standing(patient.allergies):
         known = allergy_in_force(patient, other)
         if same_concept(known.substance, said.substance):
-            yield Bearing(
-                _relation(
-                    active, is_active_allergy(known), is_denied(said.verification),
-                    is_denied(known.verification),
-                ),
-                other,
-            )  # fmt: skip
+            yield Bearing(_stated(said, known, is_active_allergy), other)
     for other in patient.standing(patient.absences):
         absence = other.payload
         if (
@@ -99,7 +95,7 @@ def _on_allergy(patient: Patient, event: Event) -> Iterator[Bearing]:
             and contradicts(said, absence)
         ):
             yield Bearing("absent", other)
-    if active:
+    if is_active_allergy(said):
         for other in current_medications(patient):
             if same_concept(medication_in_force(patient, other).concept, said.substance):
                 yield Bearing("treatment", other)
@@ -121,26 +117,24 @@ def _on_treatment(patient: Patient, event: Event) -> Iterator[Bearing]:
 
 def _on_problem(patient: Patient, event: Event) -> Iterator[Bearing]:
     said = problem_in_force(patient, event)
-    active = is_active_problem(said)
     for other in patient.standing(patient.problems):
         known = problem_in_force(patient, other)
         sides = {said.laterality, known.laterality}
         if same_concept(known.concept, said.concept) and (len(sides) == 1 or None in sides):
-            yield Bearing(
-                _relation(
-                    active, is_active_problem(known), is_denied(said.verification),
-                    is_denied(known.verification),
-                ),
-                other,
-            )  # fmt: skip
-    if active:
+            yield Bearing(_stated(said, known, is_active_problem), other)
+    if is_active_problem(said):
         yield from _none_of(patient, "problems")
 
 
-def _relation(said: bool, known: bool, denies: bool = False, denied: bool = False) -> Relation:
-    """``said`` and ``known``: whether the line, and what stands, is so now; then who denies it."""
-    if denies != denied:
+def _stated(said: _Stated, known: _Stated, is_active: Callable[[_Stated], bool]) -> Relation:
+    """How what stands bears on a line of the same name, where either may deny what it names."""
+    if is_denied(said.verification) != is_denied(known.verification):
         return "denied"
+    return _relation(is_active(said), is_active(known))
+
+
+def _relation(said: bool, known: bool) -> Relation:
+    """``said`` and ``known``: whether the line, and what stands, is so now."""
     return "same" if said == known else "over"
 
 
