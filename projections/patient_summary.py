@@ -255,6 +255,7 @@ def _lines(summary: PatientSummary, line: Line) -> None:
 
 def _item(summary: PatientSummary, line: Line) -> None:
     summary.items.append(Item(line=line))
+    results.cancel(summary, line.entry_id)
 
 
 def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:
@@ -379,19 +380,19 @@ def _told(summary: PatientSummary, line: Line) -> None:
 
 def _corrected(summary: PatientSummary, line: Line) -> None:
     corrections.mark(summary, line, wrong=True)
-    results.settle(summary)
+    results.corrected(summary, line.target)
     _identify(summary)
 
 
 def _reinstated(summary: PatientSummary, line: Line) -> None:
     corrections.mark(summary, line, wrong=False)
-    results.settle(summary)
+    results.corrected(summary, line.target)
     _identify(summary)
 
 
 def _validated(summary: PatientSummary, line: Line) -> None:
     corrections.validated(summary, line)
-    results.settle(summary)
+    results.corrected(summary, line.target)
 
 
 def bound(

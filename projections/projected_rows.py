@@ -24,7 +24,7 @@ from releve.security.keys.sealed_rows import open_row, seal_row
 
 FEED: Final = "main"
 """The one feed that drives every projection, so that all stand at the same position."""
-ROW_FORMAT: Final = 4
+ROW_FORMAT: Final = 5
 """Shape of the rows; a build of another shape is built again."""
 
 GENERATION: Final = 1
@@ -262,7 +262,7 @@ _FORGET: Final = (
     "DELETE FROM projection.parked WHERE build = %b AND stream = ANY(%b)",
 )
 _DROP: Final = tuple(
-    f"DELETE FROM projection.{table} WHERE ctid = ANY(ARRAY("  # noqa: S608
+    f"DELETE FROM projection.{table} WHERE ctid = ANY(ARRAY("  # noqa: S608 - our own names
     f"SELECT ctid FROM projection.{table} WHERE build <> ALL(%b) LIMIT %b))"
     for table in (*TABLES, "parked", "revision")
 )

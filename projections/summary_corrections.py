@@ -369,7 +369,6 @@ def validated(summary: PatientSummary, verdict: Line) -> None:
         )
         if versions != result.versions:
             summary.results[index] = msgspec.structs.replace(result, versions=versions)
-            weigh_result(summary, summary.results[index])
     weigh(summary, target)
     if verdict.detail["verdict"] == "refused":
         void(summary, target)
@@ -431,10 +430,6 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
         summary.changes = [change for change in summary.changes if change.entry_id != target]
     else:
         _unvoid(summary, target)
-    for index, result in enumerate(summary.results):
-        if any(each.entry_id in touched for each in result.versions):
-            weigh_result(summary, result)
-        summary.results[index] = with_cancellation(summary, summary.results[index])
 
 
 def _refuses(said: Line) -> bool:
@@ -491,16 +486,40 @@ def with_cancellation(summary: PatientSummary, result: Result) -> Result:
 
 
 def item_of(summary: PatientSummary, result: Result) -> Item | None:
-    """The item that stays open until the patient knows this result, among those kept."""
-    named = {each.entry_id for each in result.versions}
+    """The item that stays open until the patient knows this result, among those kept.
+
+    Of several an open one first, then the order's own; versions of one result of which two are in
+    force share theirs, as the record has it (``items_of``).
+    """
+    named = _versions_with(summary, result)
+    ordered = None
     if result.order is not None:
         named.add(result.order.entry_id)
         ordered = UUID(result.order.detail["item"])
-        for item in summary.items:
-            if item.line.entry_id == ordered and item.line.current:
-                return item
-    followed = [item for item in summary.items if item.follows in named and item.line.current]
-    return next((item for item in followed if item.open), followed[0] if followed else None)
+    found = [
+        item
+        for item in summary.items
+        if item.line.current and (item.line.entry_id == ordered or item.follows in named)
+    ]
+    found.sort(key=lambda item: (not item.open, item.line.entry_id != ordered))
+    return found[0] if found else None
+
+
+def _versions_with(summary: PatientSummary, result: Result) -> set[UUID]:
+    """The versions of a result, and those of another one that began as the same."""
+    named = {each.entry_id for each in result.versions}
+    pairs = [
+        {each.entry_id, each.target}
+        for one in summary.results
+        for each in one.versions
+        if each.target is not None
+    ]
+    grows = bool(pairs)
+    while grows:
+        near = set[UUID]().union(*(pair for pair in pairs if pair & named))
+        grows = not near <= named
+        named |= near
+    return named
 
 
 def _revived(summary: PatientSummary, target: UUID) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from releve.domain.aggregates.patient.results import DEFINITIVE
+from releve.domain.aggregates.patient.results import Agreement, Link
 from releve.projections import wording
 from releve.projections.dates import last_day
 from releve.projections.summary_lines import Line, Validation
@@ -121,21 +121,32 @@ ACCEPTED: Final = "patient.item-accepted"
 _OFFERS = frozenset({OFFERED, ACCEPTED, "patient.item-declined"})
 
 
+class Settling(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The definitive result, read and told, after which a phoned or partial one waits no more."""
+
+    by: UUID
+    link: Link
+    """``settled`` as it is; ``read`` only because somebody read the phoned or partial one too."""
+    agree: Agreement
+    read: int
+    """Version of the record at which the definitive one was last read."""
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One investigation from its order to a patient who was told; one of both is always there."""
 
     order: Line | None = None
     versions: tuple[Line, ...] = ()
-    """What came in, oldest first, each replacing the one before; the last few."""
+    """What came in, oldest first, each before what replaced it; the last one that stands is in
+    force, all that stands before it is replaced."""
     reviews: tuple[Line, ...] = ()
     informings: tuple[Line, ...] = ()
     attempts: tuple[Line, ...] = ()
     """Attempts to reach the patient about it."""
     cancelled: bool = False
     """Its item was closed as no longer needed, for a reason."""
-    settled_by: UUID | None = None
-    """What a phoned or partial one waits for no more: the definitive result, read and told. Of an
-    order to which nothing came: the result that answers it, as its reader said."""
+    settled_by: Settling | None = None
+    """Why a phoned or partial one waits no more."""
 
     @property
     def to_say(self) -> str:
@@ -148,14 +159,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def received(self) -> Line | None:
-        """The version in force: the last one that is neither an error nor refused.
-
-        A partial that prepared a final which is out does not hide an earlier final.
-        """
-        stand = [each for each in reversed(self.versions) if each.current]
-        if stand and stand[0].detail["status"] == "partial":
-            stand.sort(key=lambda each: each.detail["status"] not in DEFINITIVE)
-        return next(iter(stand), None)
+        """The version in force: the last one that is neither an error nor refused."""
+        return next((each for each in reversed(self.versions) if each.current), None)
 
     @property
     def earlier(self) -> list[Line]:
@@ -242,8 +247,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         if self.received is None:
             if self.order is None or self.order.wrong:
                 return "cancelled"
-            if self.settled_by is not None:
-                return "done"
             return "expected-late" if self.overdue(day) else "expected"
         if self.settled_by is not None and self.status in ("partial", "phoned"):
             return "done"
@@ -251,9 +254,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             return "partial"
         if self.review is None:
             return "to-review"
-        if self.status == "phoned":
-            return "partial"
-        return "to-inform" if self.to_inform else "done"
+        if self.to_inform:
+            return "to-inform"
+        return "partial" if self.status == "phoned" else "done"
 
     @property
     def to_inform(self) -> bool:

@@ -33,7 +33,7 @@ from releve.projections.summary_lines import (
     Spoken,
 )
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Shape of the sealed summary; another number asks for a rebuild."""
 
 INS: Final = "patient.ins-status-changed"

@@ -17,19 +17,23 @@ from releve.domain.aggregates.patient.contingencies import ContingencySet, answe
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.result_agreement import differences, value_text
 from releve.domain.aggregates.patient.results import (
+    CONFIRMED_WITHIN,
     DEFINITIVE,
+    Agreement,
     Link,
     ResultReceived,
+    agreement,
     linked,
 )
 from releve.domain.events import Payload
 from releve.domain.values import ResultLine
+from releve.projections.result_grouping import kin, last_of_each, order_in, regrouped
 from releve.projections.summary_corrections import place, read, weigh_result, with_cancellation
-from releve.projections.summary_courses import Fired, Result, standing
+from releve.projections.summary_courses import Fired, Result, Settling
 from releve.projections.summary_lines import Line
 from releve.projections.summary_record import PatientSummary
 
-_VERSIONS, _STEPS, _SETTLED, _WHOLE, _FIRED = 3, 6, 8, 2, 6
+_VERSIONS, _SETTLED, _WHOLE, _FIRED = 6, 8, 2, 6
 
 
 def ordered(summary: PatientSummary, line: Line) -> None:
@@ -48,62 +52,54 @@ def received(summary: PatientSummary, line: Line) -> None:
                 line, detail=dict(each), ordinal=ordinal, as_of=as_of, target=None, reason=None
             ),
         )
-    place_of = _place_of(summary.results, line)
-    if place_of is None:
-        order = _order_of(summary.results, line)
-        summary.results.append(Result(order=order, versions=(line,)))
-    else:
-        before = summary.results[place_of]
-        at = _late_place(before, line)
-        versions = (*before.versions[:at], line, *before.versions[at:])
-        whole = msgspec.structs.replace(before, versions=versions)
-        weigh_result(summary, whole)
-        summary.results[place_of] = msgspec.structs.replace(whole, versions=versions[-_VERSIONS:])
-        if whole.received is not line:
-            return
-    fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
+    summary.results.append(Result(versions=(line,)))
+    if line.target is not None or order_in(line) is not None:
+        regroup(summary, line.entry_id)
+    if any(each.entry_id == line.entry_id for each in summary.results):
+        fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
     settle(summary)
 
 
-def _late_place(before: Result, line: Line) -> int:
-    """Where a version stands among the others: last, or before the final one it only prepared."""
-    if line.detail["status"] == "partial":
-        for place_of, version in enumerate(before.versions):
-            if version.entry_id == line.target and version.detail["status"] in DEFINITIVE:
-                return place_of
-    return len(before.versions)
+def regroup(summary: PatientSummary, entry: UUID) -> None:
+    """Make anew the results that hang together with ``entry``, as the record itself decides."""
+    places = kin(summary.results, [entry])
+    if not places:
+        return
+    made = [_with_few_lines(one) for one in regrouped(summary.results[n] for n in places)]
+    gone = set(places)
+    others = [one for n, one in enumerate(summary.results) if n not in gone]
+    at = places[0]
+    summary.results = [*others[:at], *made, *others[at:]]
+    for result in made:
+        weigh_result(summary, result)
 
 
-def _place_of(results: list[Result], line: Line) -> int | None:
-    """Which result it is a version of: the one it names, else its order's where nothing came.
-
-    Of one report or one order there may be several, side by side, as the record itself decided.
-    """
-    detail = line.detail
-    for index, result in enumerate(results):
-        if line.target is not None and line.target in [v.entry_id for v in result.versions]:
-            # A call after the report stands beside it.
-            is_beside = detail["status"] == "phoned" and result.status in DEFINITIVE
-            return None if is_beside else index
-    order = detail.get("order")
-    for index, result in enumerate(results):
-        is_ordered = result.order is not None and str(result.order.entry_id) == order
-        if is_ordered and result.received is None:
-            return index
-    return None
+def _with_few_lines(result: Result) -> Result:
+    """Of many versions, only the last few keep their lines; all may be in force again."""
+    old = len(result.versions) - _VERSIONS
+    if old <= 0:
+        return result
+    now = result.received
+    versions = tuple(
+        _headed(each) if n < old and each is not now else each
+        for n, each in enumerate(result.versions)
+    )
+    return msgspec.structs.replace(result, versions=versions)
 
 
-def _order_of(results: list[Result], line: Line) -> Line | None:
-    order = line.detail.get("order")
-    for result in results:
-        if order and result.order is not None and str(result.order.entry_id) == order:
-            return result.order
-    return None
+def corrected(summary: PatientSummary, entry: UUID | None) -> None:
+    """``entry`` was marked in error, reinstated, accepted or refused: what is in force now."""
+    if entry is not None:
+        regroup(summary, entry)
+    summary.results = [with_cancellation(summary, each) for each in summary.results]
+    settle(summary)
 
 
 def reviewed(summary: PatientSummary, line: Line) -> None:
     """A doctor read a version; what it had set off has been judged."""
     _step(summary, line, "reviews")
+    if order_in(line) is not None:
+        regroup(summary, line.entry_id)
     read(summary, line)
     summary.fired = [
         msgspec.structs.replace(fired, answers=(*fired.answers, line.entry_id)[-3:])
@@ -133,52 +129,57 @@ def _step(summary: PatientSummary, line: Line, name: str) -> None:
         if result.order is not None:
             named.append(result.order.entry_id)
         if line.target in named:
-            steps = (*getattr(result, name), line)[-_STEPS:]
+            steps = last_of_each((*getattr(result, name), line))
             summary.results[index] = msgspec.structs.replace(result, **{name: steps})
 
 
 def settle(summary: PatientSummary) -> None:
-    """Note which phoned or partial results wait no more, as the record itself decides.
-
-    Nor does an order that another result answers, as its reader said.
-    """
+    """Note which phoned or partial results wait no more, as the record itself decides."""
     for index, said in enumerate(summary.results):
-        if said.status in ("phoned", "partial", None):
-            by = _settled_by(summary, said) if said.status else _answered_by(summary, said)
+        if said.status in ("phoned", "partial"):
+            by = _settled_by(summary, said)
             if by != said.settled_by:
                 summary.results[index] = msgspec.structs.replace(said, settled_by=by)
 
 
-def _settled_by(summary: PatientSummary, said: Result) -> UUID | None:
-    done = [
-        each
-        for each in summary.results
-        if each.status in DEFINITIVE and each.state(date.min) == "done"
-    ]
-    by = said.settled_by
-    if by is not None:
-        if _is_forgotten(summary, by):
-            return by
-        known = next((each for each in done if each.entry_id == by), None)
-        if known is not None and not (known.lines and said.lines):
-            return by  # of one of them the lines are forgotten
-    return next((each.entry_id for each in done if _settles(each, said)), None)
+def _settled_by(summary: PatientSummary, said: Result) -> Settling | None:
+    before = said.settled_by
+    for written in summary.results:
+        if written.status not in DEFINITIVE or written.state(date.min) != "done":
+            continue
+        found = _settling(written, said)
+        if found is not None:
+            return found
+    if before is not None and _is_forgotten(summary, before.by) and _ended(before, said):
+        return before
+    return None
 
 
-def _answered_by(summary: PatientSummary, awaited: Result) -> UUID | None:
-    """The result of which a reader said that it is of this order, which nothing else answers."""
-    by = awaited.settled_by
-    if by is not None and _is_forgotten(summary, by):
-        return by
-    order = None if awaited.order is None else str(awaited.order.entry_id)
-    return next(
-        (
-            each.entry_id
-            for each in summary.results
-            if each.received is not None and order is not None and _answers(each) == order
-        ),
-        None,
+def _settling(written: Result, said: Result) -> Settling | None:
+    agree = _agreement(written, said)
+    link = _link(written, said, agree)
+    if link is None:
+        return None
+    read = 0 if written.review is None else written.review.version
+    found = Settling(by=written.entry_id, link=link, agree=agree, read=read)
+    return found if _ended(found, said) else None
+
+
+def _agreement(written: Result, said: Result) -> Agreement:
+    known = said.settled_by
+    if known is not None and known.by == written.entry_id:
+        return known.agree  # the lines of one of them may be forgotten
+    return agreement(
+        msgspec.convert(written.line.detail, ResultReceived),
+        msgspec.convert(said.line.detail, ResultReceived),
     )
+
+
+def _ended(settling: Settling, said: Result) -> bool:
+    review = said.review
+    if review is None:
+        return settling.link == "settled"
+    return not said.to_inform or settling.read > review.version
 
 
 def _is_forgotten(summary: PatientSummary, entry: UUID) -> bool:
@@ -186,22 +187,14 @@ def _is_forgotten(summary: PatientSummary, entry: UUID) -> bool:
     return not any(line.entry_id == entry for each in summary.results for line in each.versions)
 
 
-def _settles(written: Result, said: Result) -> bool:
-    link = _link(written, said)
-    if link is None or said.review is None:
-        return link == "settled"
-    return not said.to_inform or (
-        written.review is not None and written.review.version > said.review.version
-    )
-
-
-def _link(written: Result, said: Result) -> Link | None:
+def _link(written: Result, said: Result, agree: Agreement) -> Link | None:
     final, told = written.line, said.line
-    order, asked = _answers(written), _answers(said)
+    order, asked = written.order, said.order
     return linked(
-        msgspec.convert(final.detail, ResultReceived),
-        msgspec.convert(told.detail, ResultReceived),
-        same_order=None if order is None or asked is None else order == asked,
+        final.detail["status"],
+        told.detail["status"],
+        agree,
+        same_order=None if order is None or asked is None else order.entry_id == asked.entry_id,
         elapsed=final.recorded_at - told.recorded_at,
     )
 
@@ -219,7 +212,7 @@ def announced_otherwise(summary: PatientSummary, result: Result) -> tuple[str, .
         if said.received is None or said.status not in ("phoned", "partial"):
             continue
         told = msgspec.convert(said.received.detail, ResultReceived)
-        if _link(result, said) is not None:
+        if _link(result, said, agreement(final, told)) is not None:
             how = "au téléphone" if told.status == "phoned" else "en partiel"
             caller = f" ({told.caller})" if told.caller else ""
             found += [
@@ -229,37 +222,46 @@ def announced_otherwise(summary: PatientSummary, result: Result) -> tuple[str, .
     return tuple(found)
 
 
-def _answers(result: Result) -> str | None:
-    """The order that a result answers: as its reader said, else as it came."""
-    said = [each.detail["order"] for each in standing(result.reviews) if each.detail.get("order")]
-    if said:
-        return str(said[-1])
-    return None if result.order is None else str(result.order.entry_id)
-
-
 def cancel(summary: PatientSummary, item: UUID | None) -> None:
-    """The results whose item was closed as no longer needed, or opened again."""
+    """An item was opened, closed or opened again: the results that wait for it, or for nothing."""
     named = str(item)
     follows = next((one.follows for one in summary.items if one.line.entry_id == item), None)
     for index, result in enumerate(summary.results):
         order = result.order
         ordered = order is not None and (order.detail["item"] == named or order.entry_id == follows)
-        if ordered or (follows and any(each.entry_id == follows for each in result.versions)):
+        followed = follows and any(
+            follows in (each.entry_id, each.target) for each in result.versions
+        )
+        if result.cancelled or ordered or followed:
             summary.results[index] = with_cancellation(summary, result)
-            _forget_settled(summary)
-            return
+    _forget_settled(summary)
 
 
 def _forget_settled(summary: PatientSummary) -> None:
-    """Keep the last few results that are done; of all but two of them, not every line."""
+    """Keep the last few results that are done; of all but two of them, not every line.
+
+    What a call or a partial may be compared with keeps its lines, and so do these.
+    """
     settled = [each for each in summary.results if each.settled]
     gone = settled[: max(0, len(settled) - _SETTLED)]
-    for result in settled[len(gone) : max(len(gone), len(settled) - _WHOLE)]:
-        if any("lines" in each.detail for each in result.versions):
+    old = settled[len(gone) : max(len(gone), len(settled) - _WHOLE)]
+    for result in old:
+        if any("lines" in each.detail for each in result.versions) and not any(
+            _compared(result, other) for other in summary.results
+        ):
             thin = msgspec.structs.replace(result, versions=tuple(map(_headed, result.versions)))
             summary.results[summary.results.index(result)] = thin
     if gone:
         summary.results = [each for each in summary.results if each not in gone]
+
+
+def _compared(result: Result, other: Result) -> bool:
+    """Whether one of two results is a call or a partial that the other may settle."""
+    if not any(each.status in ("phoned", "partial") for each in (result, other)):
+        return False
+    apart = abs(result.line.recorded_at - other.line.recorded_at)
+    ordered = result.order is not None and result.order == other.order
+    return ordered or apart <= CONFIRMED_WITHIN
 
 
 def _headed(line: Line) -> Line:

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from typing import get_args, Any
 from releve.domain.aggregates.patient.appointments import AppointmentNoticed
 from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
-from releve.domain.aggregates.patient.results import ResultReviewed
+from releve.domain.aggregates.patient.results import Informed, ResultReviewed
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.values import Coding, Concept, Quantity, Threshold
+from releve.domain.values import Coding, Concept, Quantity, Threshold, Severity
 from releve.projections.briefing import build_card, is_needed, rank
 from releve.projections.briefing_text import card_text, page, page_row
 from support.briefing import (
@@ -136,13 +137,13 @@ class TestOrder:
     @settings(deadline=None, max_examples=50)
     @given(st.integers(0, 2**32))
     def test_is_total_and_does_not_depend_on_the_order_of_the_input(self, seed: int) -> None:
-        chance = random.Random(seed)  # noqa: S311
+        chance = random.Random(seed)  # noqa: S311 - a repeatable test
         summaries = []
         for number in range(12):
             stream = person(number)
             if chance.random() < 0.7:
-                level = chance.choice(["unstable", "watcher", "stable"])
-                stream.add(IllnessSeveritySet(severity=level, reason="x"))  # type: ignore[arg-type]
+                level = chance.choice(get_args(Severity))
+                stream.add(IllnessSeveritySet(severity=level, reason="x"))
             for _ in range(chance.randrange(3)):
                 due = chance.choice([None, "2026-11-18", "2026-11-24", "2026-12-24"])
                 stream.add(
@@ -197,6 +198,8 @@ class TestCriticalResults:
         came = stream.add(phoned("6.4"), author=SECRETARY)
         assert ranked_of(stream)[0].tier == "T0"
         stream.add(ResultReviewed(verdict="critical", action="SAMU"), target=came.event_id)
+        assert ranked_of(stream)[0].tier == "T3"  # the patient does not know
+        stream.add(Informed(channel="phone"), target=came.event_id)
         assert ranked_of(stream)[0].tier == "T5"
 
     def test_one_that_cannot_be_compared_is_second_and_never_normal(self) -> None:
@@ -213,9 +216,9 @@ class TestCriticalResults:
 
 
 class TestAppointments:
-    def booked(self, number: int, starts_at: str, **more: str) -> Stream:
+    def booked(self, number: int, starts_at: str, **more: Any) -> Stream:
         stream = person(number)
-        stream.add(AppointmentNoticed(starts_at=starts_at, **more))  # type: ignore[arg-type]
+        stream.add(AppointmentNoticed(starts_at=starts_at, **more))
         return stream
 
     def test_booked_this_stint_with_changes_is_fifth(self) -> None:

@@ -189,6 +189,8 @@ class TestResults:
         called = stream.add(phoned("6.4"))
         assert self.state(stream) == "to-review"
         stream.add(ResultReviewed(verdict="critical", action="SAMU"), target=called.event_id)
+        assert self.state(stream) == "to-inform"
+        stream.add(Informed(channel="phone"), target=called.event_id)
         assert self.state(stream) == "partial"
 
     def test_a_corrected_one_is_to_be_read_again_and_names_who_had_read_it(self) -> None:

@@ -9,7 +9,7 @@ nothing out of current views that a doctor accepted: it stands beside it until o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -89,11 +89,7 @@ class Patient:
 
     def newer_than(self, entry: UUID) -> Iterator[UUID]:
         """Later versions of ``entry`` that are not out, oldest first, accepted or not."""
-        newer = self.superseded.get(entry)
-        while newer is not None:
-            if not self.is_out(newer):
-                yield newer
-            newer = self.superseded.get(newer)
+        return (newer for newer in later_than(self.superseded, entry) if not self.is_out(newer))
 
     def _waits(self, entry: UUID) -> bool:
         return entry in self.proposed and all(
@@ -103,6 +99,14 @@ class Patient:
     def standing(self, events: Iterable[Event]) -> Iterator[Event]:
         """Those of ``events`` that belong in current views."""
         return (event for event in events if self.stands(event))
+
+
+def later_than(superseded: Mapping[UUID, UUID], entry: UUID) -> Iterator[UUID]:
+    """Every later version of ``entry``, oldest first, whether it stands or not (pure)."""
+    newer = superseded.get(entry)
+    while newer is not None:
+        yield newer
+        newer = superseded.get(newer)
 
 
 Fold = Callable[[Patient, Event], None]
@@ -123,15 +127,14 @@ def from_elsewhere(source: Source) -> bool:
     )
 
 
-def supersede(patient: Patient, event: Event, *, at_once: bool = False) -> None:
+def supersede(patient: Patient, event: Event) -> None:
     """An entry that is a newer version of another names it as its target.
 
-    One that came from elsewhere waits for a doctor to take the place of an accepted one, unless
-    it does so ``at_once``.
+    One that came from elsewhere waits for a doctor to take the place of an accepted one.
     """
     if event.envelope.target is not None:
         patient.superseded[event.envelope.target] = event.event_id
-    if not at_once and from_elsewhere(event.envelope.source):
+    if from_elsewhere(event.envelope.source):
         patient.proposed.add(event.event_id)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.domain.aggregates.patient.open_items import ItemOpened
-from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
+from releve.domain.aggregates.patient.record import Fold, Patient, file
 from releve.domain.aggregates.patient.result_agreement import covers, differences, repeats
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
@@ -104,13 +104,31 @@ _EXPECTING = frozenset({"phoned", "partial"})
 
 def _received(patient: Patient, event: Event) -> None:
     file(patient, event)
-    replaced = patient.entries.get(event.envelope.target) if event.envelope.target else None
-    if replaced is not None and comes_late(event.payload, replaced.payload):
-        # What was sent before the final report and arrives after it is history at once.
-        patient.superseded[event.event_id] = replaced.event_id
-    elif replaced is None or not stands_beside(event.payload, replaced.payload):
+    target = event.envelope.target
+    if target is None:
+        return
+    known = patient.entries.get(target)
+    pair = replacing(
+        (event.event_id, _status(event.payload)),
+        (target, None if known is None else _status(known.payload)),
+    )
+    if pair is not None:
         # A laboratory's word on its own report is news to act on: it does not wait to be accepted.
-        supersede(patient, event, at_once=True)
+        older, newer = pair
+        patient.superseded[older] = newer
+
+
+def replacing(
+    newcomer: tuple[UUID, ResultStatus | None], known: tuple[UUID, ResultStatus | None]
+) -> tuple[UUID, UUID] | None:
+    """Of a result and the one that it names: the one that is replaced, and by which (pure).
+
+    What was sent before the final report and arrives after it is history at once. None where both
+    stand: a call after the report is no version of it.
+    """
+    if known[1] in DEFINITIVE and newcomer[1] in _EXPECTING:
+        return (newcomer[0], known[0]) if newcomer[1] == "partial" else None
+    return known[0], newcomer[0]
 
 
 def comes_late(newcomer: Payload, known: Payload) -> bool:
@@ -236,8 +254,9 @@ def settles(
     if asked is not None and order is None:
         order = order_of(patient, written.event_id)
     link = linked(
-        final,
-        told,
+        final.status,
+        told.status,
+        agreement(final, told),
         same_order=None if asked is None or order is None else asked == order,
         elapsed=written.recorded_at - said.recorded_at,
     )
@@ -256,8 +275,28 @@ def settles(
 Link = Literal["settled", "read"]
 
 
+class Agreement(NamedTuple):
+    """What the lines of a definitive result say to those of a phoned or partial one."""
+
+    has_all: bool
+    """Every measure of it is there, whatever its value."""
+    differs: bool
+    """A measure of it is there with other values only."""
+
+
+def agreement(written: ResultReceived, said: ResultReceived) -> Agreement:
+    """How far a definitive result says what was phoned or partial (pure)."""
+    has_all = covers(written.lines, said.lines)
+    return Agreement(has_all, differs=bool(differences(written.lines, said.lines)))
+
+
 def linked(
-    written: ResultReceived, said: ResultReceived, *, same_order: bool | None, elapsed: timedelta
+    written: ResultStatus,
+    said: ResultStatus,
+    agree: Agreement,
+    *,
+    same_order: bool | None,
+    elapsed: timedelta,
 ) -> Link | None:
     """How a definitive result ends the waiting of a phoned or partial one, if it does (pure).
 
@@ -266,14 +305,14 @@ def linked(
     is None where one of them has none. ``elapsed`` is from ``said`` to ``written``: a call that
     comes after the report is settled by it only where it repeats it.
     """
-    if written.status not in DEFINITIVE or said.status not in _EXPECTING or same_order is False:
+    if written not in DEFINITIVE or said not in _EXPECTING or same_order is False:
         return None
     if not same_order and abs(elapsed) > CONFIRMED_WITHIN:
         return None
-    after, has_all = elapsed < timedelta(0), covers(written.lines, said.lines)
-    if same_order and said.status == "partial":
-        return "settled" if has_all and not after else "read"
-    if not has_all or (after and differences(written.lines, said.lines)):
+    after = elapsed < timedelta(0)
+    if same_order and said == "partial":
+        return "settled" if agree.has_all and not after else "read"
+    if not agree.has_all or (after and agree.differs):
         return None
     return "read"
 
@@ -292,14 +331,22 @@ def versions_of(patient: Patient, result: UUID) -> Iterator[Event]:
 def order_of(patient: Patient, result: UUID) -> UUID | None:
     """The order that a result answers: as it says, as an earlier version or its reader said."""
     for event in versions_of(patient, result):
-        order = event.payload.order if isinstance(event.payload, ResultReceived) else None
-        for review in about(patient, ResultReviewed, event.event_id):
-            if isinstance(review.payload, ResultReviewed) and review.payload.order is not None:
-                order = review.payload.order
+        came = event.payload.order if isinstance(event.payload, ResultReceived) else None
+        read = (review.payload for review in about(patient, ResultReviewed, event.event_id))
+        order = answered_order(
+            came, (said.order for said in read if isinstance(said, ResultReviewed))
+        )
         known = patient.entries.get(order) if order is not None else None
         if known is not None and patient.stands(known):
             return order
     return None
+
+
+def answered_order(came: UUID | None, read: Iterable[UUID | None]) -> UUID | None:
+    """The order of one version: the last one that a reader named, else the one it came with."""
+    for said in read:
+        came = said or came
+    return came
 
 
 def results_of(patient: Patient, order: UUID) -> Iterator[Event]:
@@ -322,21 +369,30 @@ def results_of(patient: Patient, order: UUID) -> Iterator[Event]:
 
 
 def items_of(patient: Patient, result: UUID, *, order: UUID | None = None) -> list[Event]:
-    """Standing items that end with a result: its order's, and the one that it opened itself.
+    """Standing items that end with a result: its order's, and those that its versions opened.
 
     ``order`` is the one that a decision is about to say it answers.
     """
-    follows = {event.event_id for event in versions_of(patient, result)}
+    first = _first_version(patient, result) or result
     order = order or order_of(patient, result)
-    if order is not None:
-        follows.add(order)
     return [
         item
         for item in patient.items
         if isinstance(item.payload, ItemOpened)
-        and item.payload.follows in follows
+        and item.payload.follows is not None
+        and (
+            item.payload.follows == order or _first_version(patient, item.payload.follows) == first
+        )
         and patient.stands(item)
     ]
+
+
+def _first_version(patient: Patient, result: UUID) -> UUID | None:
+    """What all versions of one result have in common, even where two of them are in force."""
+    first = None
+    for version in versions_of(patient, result):
+        first = version.event_id
+    return first
 
 
 def awaited_by(patient: Patient, item: ItemOpened) -> list[Event]:
@@ -346,10 +402,11 @@ def awaited_by(patient: Patient, item: ItemOpened) -> list[Event]:
     order = patient.entries.get(item.follows)
     if order is not None and isinstance(order.payload, InvestigationOrdered):
         return list(results_of(patient, item.follows))
+    first = _first_version(patient, item.follows) or item.follows
     return [
         event
         for event in current_results(patient)
-        if any(version.event_id == item.follows for version in versions_of(patient, event.event_id))
+        if _first_version(patient, event.event_id) == first
     ]
 
 
