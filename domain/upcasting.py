@@ -27,19 +27,19 @@ class HeaderView(Protocol):
     """The clear fields of a sealed event that an :class:`Event` repeats."""
 
     @property
-    def stream(self) -> UUID: ...  # noqa: D102
+    def stream(self) -> UUID: ...  # noqa: D102 - as of the event
     @property
-    def version(self) -> int: ...  # noqa: D102
+    def version(self) -> int: ...  # noqa: D102 - as of the event
     @property
-    def event_id(self) -> UUID: ...  # noqa: D102
+    def event_id(self) -> UUID: ...  # noqa: D102 - as of the event
     @property
-    def event_class(self) -> int: ...  # noqa: D102
+    def event_class(self) -> int: ...  # noqa: D102 - as of the event
     @property
     def recorded_at(self) -> int:
         """Microseconds since 1970 UTC."""
 
     @property
-    def session(self) -> UUID: ...  # noqa: D102
+    def session(self) -> UUID: ...  # noqa: D102 - as of the event
 
 
 def item_opened_1_to_2(payload: dict[str, Any]) -> dict[str, Any]:

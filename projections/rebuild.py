@@ -293,7 +293,7 @@ _ACCESS_RUNS: Final = (
     "GROUP BY run ORDER BY 1"
 )
 _CLEAR_DIFFERENCES: Final = tuple(
-    f"SELECT EXISTS (SELECT {columns} FROM projection.{table} WHERE build = %(a)s "  # noqa: S608
+    f"SELECT EXISTS (SELECT {columns} FROM projection.{table} WHERE build = %(a)s "  # noqa: S608 - from below
     f"EXCEPT SELECT {columns} FROM projection.{table} WHERE build = %(b)s) "
     f"OR EXISTS (SELECT {columns} FROM projection.{table} WHERE build = %(b)s "
     f"EXCEPT SELECT {columns} FROM projection.{table} WHERE build = %(a)s)"
@@ -310,7 +310,7 @@ _CLEAR_DIFFERENCES: Final = tuple(
 )
 _SEALED: Final = tuple(
     (
-        f"SELECT a.{owner}, a.position, a.row, b.position, b.row "  # noqa: S608
+        f"SELECT a.{owner}, a.position, a.row, b.position, b.row "  # noqa: S608 - from below
         f"FROM projection.{table} a LEFT JOIN projection.{table} b "
         f"ON b.build = %(b)s AND b.{key} = a.{key} WHERE a.build = %(a)s",
         kind,

@@ -342,14 +342,17 @@ def _devices(rng: Random, chart: Chart, day: date) -> list[Command]:
     return [RecordDevice(concept=Concept(text=text), since=since) for text in wanted]
 
 
+_HEXAVALENT = "Hexavalent (DTCaPolio, Hib, hépatite B)"
+
+
 def _vaccines(rng: Random, chart: Chart, day: date) -> list[Command]:
     """Of the French calendar (ministère chargé de la santé): some doses of each age."""
     person, age = chart.person, chart.age(day)
     given: list[tuple[str, date, int | None]] = []
     if age < 16:
         for months, name, number in (
-            (2, "Hexavalent (DTCaPolio, Hib, hépatite B)", 1), (4, "Hexavalent (DTCaPolio, Hib, hépatite B)", 2),  # noqa: E501
-            (11, "Hexavalent (DTCaPolio, Hib, hépatite B)", 3), (12, "Rougeole, oreillons, rubéole", 1),  # noqa: E501
+            (2, _HEXAVALENT, 1), (4, _HEXAVALENT, 2), (11, _HEXAVALENT, 3),
+            (12, "Rougeole, oreillons, rubéole", 1),
             (17, "Rougeole, oreillons, rubéole", 2), (72, "DTCaPolio", None),
         ):  # fmt: skip
             on = person.born + timedelta(days=round(months * 30.44) + rng.randrange(12))

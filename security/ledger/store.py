@@ -407,6 +407,7 @@ class LedgerEventStore(EventStore[UUID]):
         attachments: Sequence[Attachment],
     ) -> None:
         streams = {events[0].originator_id for events in batch}
+        # The library's protocol has no event_id; every event of ours has.
         ids = {event.event_id for events in batch for event in events}  # type: ignore[attr-defined]
         self._append(
             batch,
@@ -563,7 +564,7 @@ class LedgerFactory(InfrastructureFactory[TrackingRecorder]):
         self._mapper = LedgerMapper(data_keys, codec)
         self._recorder = LedgerRecorder(pool, skew)
 
-    def mapper(  # type: ignore[override]
+    def mapper(  # type: ignore[override] # it takes one class only
         self, transcoder: Transcoder | None = None, mapper_class: object = None
     ) -> LedgerMapper:
         """The one mapper; both arguments of the library are ignored."""
@@ -573,7 +574,7 @@ class LedgerFactory(InfrastructureFactory[TrackingRecorder]):
         """The one recorder."""
         return self._recorder
 
-    def event_store(  # type: ignore[override]
+    def event_store(  # type: ignore[override] # it takes one class only
         self, mapper: object = None, recorder: object = None
     ) -> LedgerEventStore:
         """A new event store with a memory of leaves of its own; both arguments are ignored."""

@@ -451,6 +451,7 @@ class Tree:
         if None not in claims and fits([c for c in claims if c is not None]):
             return claims, True
         ways = [self.other_ways(*slot) for slot in slots]
+        # As long as each other; Python 3.9 knows no ``strict``.
         first = [c if c is not None else (w[0] if w else None) for c, w in zip(claims, ways)]  # noqa: B905
         base = [b for b in first if b is not None]
         if len(base) < len(first):
@@ -508,6 +509,7 @@ class Tree:
                 continue
             parent = held.get((level + 1, index))
             own = [(level, 256 * index + n) for n in range(256)]
+            # The default binds this parent to the call, which mypy cannot follow.
             values, fine = self.settle(own, lambda h, p=parent: subtree(b"".join(h)) == p)  # type: ignore[misc]
             if not fine and parent is not None:
                 self.problems.add(
@@ -753,7 +755,7 @@ class Scan:
                 opened.add(event_id)
             if event_id in self.wanted:
                 self.wanted[event_id] = commitment
-            if whole or stream in listed:  # type: ignore[operator]
+            if listed is None or stream in listed:
                 known = last.get(stream)
                 if (known is None and version == 1 and prev == ZERO32) or (
                     known is not None and version == known[0] + 1 and prev == known[1]
@@ -934,7 +936,7 @@ class Members:
         """What can be had of a member whose check sum is wrong, so that the damage is located."""
         try:
             with self.zip.open(info) as file:
-                file._expected_crc = None  # type: ignore[attr-defined]
+                file._expected_crc = None  # type: ignore[attr-defined] # no public name
                 return file.read(limit)
         except DAMAGE:
             return None
@@ -945,7 +947,7 @@ class Members:
         try:
             with self.zip.open(self.infos[name]) as file:
                 expected = getattr(file, "_expected_crc", None)
-                file._expected_crc = None  # type: ignore[attr-defined]
+                file._expected_crc = None  # type: ignore[attr-defined] # no public name
                 crc = 0
                 while piece := file.read(1 << 20):
                     crc = zlib.crc32(piece, crc)

@@ -167,7 +167,7 @@ def ask(address: str, token: str, method: str, path: str, body: object) -> tuple
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
             return answer.status, answer.read()
     except urllib.error.HTTPError as refused:
         with refused:

@@ -267,7 +267,7 @@ def test_nothing_readable_stands_in_the_projections(house: House) -> None:
         ):  # fmt: skip
             for word in words:
                 row = connection.execute(
-                    f"SELECT count(*) FROM {table} t "  # noqa: S608
+                    f"SELECT count(*) FROM {table} t "  # noqa: S608 - our own names
                     "WHERE position(encode(convert_to(%s, 'UTF8'), 'hex') IN "
                     "encode(convert_to(t::text, 'UTF8'), 'hex')) > 0 "
                     "OR position(encode(convert_to(%s, 'UTF8'), 'hex') IN t::text) > 0",

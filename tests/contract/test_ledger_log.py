@@ -22,6 +22,11 @@ from support.postgres import Database
 pytestmark = pytest.mark.postgres
 
 
+def leaves_of(connection: psycopg.Connection) -> list[bytes]:
+    rows = connection.execute("SELECT leaf FROM ledger.leaf ORDER BY position")
+    return [bytes(row[0]) for row in rows]
+
+
 class TestLog:
     def test_the_head_tiles_and_leaves_are_one_tree(self, ledger: Ledger) -> None:
         sizes = [100, 300, 256, 1, 400]
@@ -29,20 +34,15 @@ class TestLog:
             ledger.store.put_many([[note(uuid4(), 1)] for _ in range(size)])
             ledger.number()
         total = sum(sizes)
-        with ledger.database.owner_pool.connection() as connection:
-            leaves = [
-                bytes(row[0])  # type: ignore[call-overload]
-                for row in connection.execute(
-                    "SELECT leaf FROM ledger.leaf ORDER BY position"
-                ).fetchall()
-            ]
+        with psycopg.connect(ledger.database.owner_url) as connection:
+            leaves = leaves_of(connection)
             tiles = connection.execute(
                 "SELECT idx, hashes FROM ledger.tile ORDER BY idx"
             ).fetchall()
         assert len(leaves) == total
         assert ledger.reader.head().root == merkle.root(leaves)
         assert [row[0] for row in tiles] == list(range(total // 256))
-        assert b"".join(bytes(row[1]) for row in tiles) == b"".join(leaves[: total // 256 * 256])  # type: ignore[call-overload]
+        assert b"".join(bytes(row[1]) for row in tiles) == b"".join(leaves[: total // 256 * 256])
         hashes = stored_hashes(ledger.database.worker_pool, 700)
         assert merkle.root_at(700, hashes) == merkle.root(leaves[:700])
 
@@ -58,11 +58,8 @@ class TestLog:
                 "generate_series(1, 34) AS v"
             )
         assert ledger.number() == 68_000
-        with database.owner_pool.connection() as connection:
-            leaves = [
-                bytes(row[0])  # type: ignore[call-overload]
-                for row in connection.execute("SELECT leaf FROM ledger.leaf ORDER BY position")
-            ]
+        with psycopg.connect(database.owner_url) as connection:
+            leaves = leaves_of(connection)
             rows = connection.execute("SELECT idx, hashes FROM ledger.tile WHERE level = 1")
             tiles = rows.fetchall()
         below = [merkle.root(leaves[at : at + 256]) for at in range(0, 65_536, 256)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -69,7 +69,7 @@ DIRECTORY = Directory(
 words = st.text(
     alphabet=st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=60
 )
-days = st.dates(datetime(2026, 10, 1).date(), datetime(2027, 1, 31).date()).map(str)  # noqa: DTZ001
+days = st.dates(date(2026, 10, 1), date(2027, 1, 31)).map(str)
 partial = st.one_of(days, st.sampled_from(["2026", "2026-11", "2019-02"]))
 concepts = st.builds(
     Concept,

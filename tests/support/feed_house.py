@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from releve.domain.aggregates.health_centre import CentreOpened
@@ -45,9 +46,9 @@ class House:
     def another_feed(self) -> Feed:
         return Feed(self.database.worker_pool, self.ledger.reader, self.ledger.data_keys)
 
-    def write(self, stream: Stream, *payloads: Payload, **envelope: object) -> None:
+    def write(self, stream: Stream, *payloads: Payload, **envelope: Any) -> None:
         for payload in payloads:
-            stream.add(payload, **envelope)  # type: ignore[arg-type]
+            stream.add(payload, **envelope)
         done = self.written.get(stream.id, 0)
         self.ledger.put(stream.events[done:])
         self.written[stream.id] = len(stream.events)
@@ -94,7 +95,7 @@ class House:
     def rows(self, table: str) -> int:
         with self.database.owner_pool.connection() as connection:
             row = connection.execute(
-                f"SELECT count(*) FROM projection.{table}"  # noqa: S608
+                f"SELECT count(*) FROM projection.{table}"  # noqa: S608 - our own names
             ).fetchone()
         assert row is not None
         assert isinstance(row[0], int)

@@ -35,7 +35,7 @@ from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.aggregates.patient.vigilance import VigilancePointSet
 from releve.domain.events import Source
-from releve.domain.values import Concept, Owner, Quantity, ResultLine
+from releve.domain.values import Concept, Owner, Quantity, ResultLine, Severity
 from releve.projections.briefing import build_card, card_bytes, extract, rank
 from releve.projections.briefing_text import (
     allergy_badge,
@@ -214,14 +214,15 @@ class TestCard:
         assert card_of(stream)["identity"]["age"] == "77 ans"
 
     def test_an_old_one_liner_is_greyed_sooner_when_the_patient_is_not_stable(self) -> None:
-        for level, day, greyed in (
+        cases: tuple[tuple[Severity, str, bool], ...] = (
             ("stable", "2026-09-01", False),
             ("stable", "2026-08-20", True),
             ("watcher", "2026-10-20", True),
             ("watcher", "2026-10-30", False),
-        ):
+        )
+        for level, day, greyed in cases:
             stream = person()
-            stream.add(IllnessSeveritySet(severity=level, reason="x"))  # type: ignore[arg-type]
+            stream.add(IllnessSeveritySet(severity=level, reason="x"))
             stream.add(NoteSigned(one_liner="HTA"), occurred_at=day)
             assert card_of(stream)["one_liner"]["greyed"] is greyed
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from typing import get_args, Any
 from releve.domain.aggregates.patient.appointments import AppointmentNoticed
 from releve.domain.aggregates.patient.contingencies import ContingencySet
 from releve.domain.aggregates.patient.observations import ObservationRecorded
@@ -16,7 +16,7 @@ from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.results import Informed, ResultReviewed
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
-from releve.domain.values import Coding, Concept, Quantity, Threshold, Severity
+from releve.domain.values import Coding, Concept, Quantity, Severity, Threshold
 from releve.projections.briefing import build_card, is_needed, rank
 from releve.projections.briefing_text import card_text, page, page_row
 from support.briefing import (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,9 @@ from releve.projections.inbox import SourceState
 from releve.projections.open_items import board
 from releve.projections.patient_summary import PatientSummary, fold_all
 from support.patient_events import CENTRE, Stream
+
+AldStatus = Literal["granted", "renewed", "ended"]
+Outcome = Literal["no-answer", "message-left", "reached"]
 
 NOW = datetime(2026, 11, 23, 7, 30, tzinfo=UTC)
 TODAY = date(2026, 11, 23)
@@ -138,11 +141,11 @@ def test_identities_the_incomplete_ones_first() -> None:
 
 
 class TestAld:
-    def ends(self, *said: tuple[str, str], code: str = "8") -> list[tuple[date, int]]:
+    def ends(self, *said: tuple[AldStatus, str], code: str = "8") -> list[tuple[date, int]]:
         stream = patient()
         before = None
         for status, ends in said:
-            told = AldStatusChanged(status=status, code=code, starts="2020-01-01", ends=ends)  # type: ignore[arg-type]
+            told = AldStatusChanged(status=status, code=code, starts="2020-01-01", ends=ends)
             before = stream.add(told, target=before.event_id if before else None)
         return [(each.ends, each.days) for each in shown(stream).ald]
 
@@ -156,7 +159,8 @@ class TestAld:
         assert self.ends(("granted", "2026-11-20"), ("ended", "2026-11-20")) == []
 
     def test_that_ended_long_ago_stands_last_and_leaves_only_by_a_word(self) -> None:
-        long_ago, lately = ("granted", "2024-11-20"), ("granted", "2026-11-20")
+        long_ago: tuple[AldStatus, str] = ("granted", "2024-11-20")
+        lately: tuple[AldStatus, str] = ("granted", "2026-11-20")
         assert self.ends(long_ago) == [(date(2024, 11, 20), -733)]
         assert self.ends(long_ago, ("ended", "2024-11-20")) == []
         assert self.ends(lately) == [(date(2026, 11, 20), -3)]
@@ -176,12 +180,12 @@ class TestAld:
 
 
 class TestUnreached:
-    def stream(self, *outcomes: str, about_item: bool = True) -> Stream:
+    def stream(self, *outcomes: Outcome, about_item: bool = True) -> Stream:
         stream = patient()
         item = stream.add(ItemOpened(kind="call", text="Rappeler : potassium", due="2026-11-24"))
         for outcome in outcomes:
             stream.add(
-                ContactAttempted(channel="phone", outcome=outcome),  # type: ignore[arg-type]
+                ContactAttempted(channel="phone", outcome=outcome),
                 target=item.event_id if about_item else None,
             )
         return stream

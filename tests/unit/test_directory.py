@@ -38,7 +38,7 @@ from releve.domain.aggregates.stint import (
 )
 from releve.domain.events import ADMINISTRATION, PRACTITIONER, STINT
 from releve.domain.events import CENTRE as CENTRE_CLASS
-from releve.domain.values import ExpectedSource, NamedPerson, OpeningSlot, Owner
+from releve.domain.values import ExpectedSource, NamedPerson, OpeningSlot, Owner, Severity
 from releve.projections.directory import (
     CentreEntry,
     Directory,
@@ -348,13 +348,14 @@ def test_board_orders_by_overdue_days_times_severity_then_due() -> None:
     directory = Directory([centre(), line(stint(0, 1))])
     now = datetime(2026, 11, 17, 8, tzinfo=UTC)
     rows = []
-    for number, (level, due) in enumerate(
-        [("stable", "2026-11-10"), ("unstable", "2026-11-13"), ("stable", None),
-         ("stable", "2026-11-20"), ("watcher", "2026-11-19")], 1
-    ):  # fmt: skip
+    cases: list[tuple[Severity, str | None]] = [
+        ("stable", "2026-11-10"), ("unstable", "2026-11-13"), ("stable", None),
+        ("stable", "2026-11-20"), ("watcher", "2026-11-19"),
+    ]  # fmt: skip
+    for number, (level, due) in enumerate(cases, 1):
         stream = Stream(number)
         stream.add(Registered(birth_name=f"P{number}"))
-        stream.add(IllnessSeveritySet(severity=level, reason="x"))  # type: ignore[arg-type]
+        stream.add(IllnessSeveritySet(severity=level, reason="x"))
         stream.add(ItemOpened(kind="call", text="a", due=due, no_deadline=due is None))
         summary = fold_all(None, stream.events, stream.id)
         rows += [(item, summary) for item in summary.open_items]

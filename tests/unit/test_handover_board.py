@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import orjson
@@ -24,11 +25,13 @@ from releve.domain.aggregates.stint import (
 from releve.domain.events import CENTRE as CENTRE_CLASS
 from releve.domain.events import STINT as STINT_CLASS
 from releve.domain.events import Author, Event, Payload
-from releve.domain.values import NamedPerson
+from releve.domain.values import NamedPerson, Severity
 from releve.projections.directory import Directory, DirectoryEntry, StintLine, fold_entry
 from releve.projections.handover_board import Batch, batch_of, board, to_json, unanswered
 from releve.projections.patient_summary import PatientSummary, fold_all
 from support.patient_events import CENTRE, Stream
+
+Kind = Literal["restatement", "question", "takes", "continuation"]
 
 BEGINS = datetime(2026, 11, 16, 7, tzinfo=UTC)
 FRIDAY = datetime(2026, 11, 20, 16, tzinfo=UTC)
@@ -82,14 +85,14 @@ def patient(number: int) -> Stream:
 
 
 def hand_over(
-    stream: Stream, severity: str = "watcher", *, asked: bool = False, at: datetime = FRIDAY
+    stream: Stream, severity: Severity = "watcher", *, asked: bool = False, at: datetime = FRIDAY
 ) -> Event:
-    note = HandoverWritten(severity=severity, summary=SUMMARY, read_back_requested=asked)  # type: ignore[arg-type]
+    note = HandoverWritten(severity=severity, summary=SUMMARY, read_back_requested=asked)
     return stream.add(note, at=at, author=AUTHOR)
 
 
-def answer(stream: Stream, handover: Event, kind: str, text: str = "") -> Event:
-    said = HandoverReadBack(kind=kind, text=text)  # type: ignore[arg-type]
+def answer(stream: Stream, handover: Event, kind: Kind, text: str = "") -> Event:
+    said = HandoverReadBack(kind=kind, text=text)
     return stream.add(said, at=MONDAY, author=RECEIVER, target=handover.event_id)
 
 
@@ -108,7 +111,7 @@ def batch(streams: list[Stream], *stints: StintLine, at: datetime = MONDAY) -> B
     [("question", "asked"), ("restatement", "restated"), ("takes", "taken"),
      ("continuation", "continued")],
 )  # fmt: skip
-def test_an_answer_names_its_state_and_its_author(kind: str, state: str) -> None:
+def test_an_answer_names_its_state_and_its_author(kind: Kind, state: str) -> None:
     stream = patient(1)
     answer(stream, hand_over(stream), kind, "J'appelle d'abord")
     (row,) = batch([stream]).rows
@@ -179,11 +182,11 @@ def test_more_than_seven_to_restate_is_an_overload(
 
 
 class TestMissing:
-    def seen(self, number: int, severity: str, stint: StintLine = ONE) -> Stream:
+    def seen(self, number: int, severity: Severity, stint: StintLine = ONE) -> Stream:
         stream = patient(number)
         author = Author(role="doctor", name="Dr", person=UUID(int=1), stint=stint.stint)
         stream.add(EncounterRecorded(mode="cabinet"), at=FRIDAY, author=author)
-        said = IllnessSeveritySet(severity=severity, reason="r")  # type: ignore[arg-type]
+        said = IllnessSeveritySet(severity=severity, reason="r")
         stream.add(said, at=FRIDAY, author=author)
         return stream
 

@@ -4,6 +4,7 @@ import hashlib
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -281,9 +282,9 @@ POTASSIUM = Concept(text="Potassium", codings=(Coding(code="2823-3"),))
 CREATININE = Concept(text="Créatinine", codings=(Coding(code="14682-9"),))
 
 
-def received(concept: Concept, value: str, unit: str, **more: object) -> ResultReceived:
+def received(concept: Concept, value: str, unit: str, **more: Any) -> ResultReceived:
     said = ResultLine(code=concept, value=Quantity(value=value, unit=unit))
-    return ResultReceived(status="final", lines=(said,), **more)  # type: ignore[arg-type]
+    return ResultReceived(status="final", lines=(said,), **more)
 
 
 class TestAlarms:

@@ -207,7 +207,7 @@ class TestEd25519:
         assert not verify.ed25519_verify(key, text, raw[:-1])
 
     def test_agrees_with_another_implementation(self) -> None:
-        generator = random.Random(3)  # noqa: S311
+        generator = random.Random(3)  # noqa: S311 - a repeatable test
         for _ in range(10):
             key = Ed25519PrivateKey.from_private_bytes(generator.randbytes(32))
             message = generator.randbytes(40)
