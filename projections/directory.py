@@ -320,7 +320,7 @@ class DirectoryCache:
             with self._lock:
                 if stamp is not None and stamp == self._stamp:
                     return self._directory
-            rows = connection.execute(_ROWS).fetchall()
+            rows = connection.execute(_ROWS, binary=True).fetchall()
         directory = Directory(_opened(rows, self._data_keys))
         with self._lock:
             self._stamp, self._directory = stamp, directory

@@ -356,14 +356,14 @@ class Feed:
         if not streams:
             return held, broken
         with self.pool.connection() as connection:
-            patients = connection.execute(_PATIENTS, (build, streams)).fetchall()
+            patients = connection.execute(_PATIENTS, (build, streams), binary=True).fetchall()
             entries: list[Any] = []
             documents: list[Any] = []
             classes = {reads[0].header.event_class for reads in by_stream.values()}
             if classes - {PATIENT, INTAKE}:
-                entries = connection.execute(_ENTRIES, (build, streams)).fetchall()
+                entries = connection.execute(_ENTRIES, (build, streams), binary=True).fetchall()
             if INTAKE in classes:
-                documents = connection.execute(_DOCUMENTS, (build, streams)).fetchall()
+                documents = connection.execute(_DOCUMENTS, (build, streams), binary=True).fetchall()
             parked = _parked(connection, build, streams)
         keys = self.data_keys.look_up((stream, GENERATION) for stream in streams)
         for kind, rows in ((PATIENT, patients), (INTAKE, documents), (None, entries)):

@@ -242,7 +242,7 @@ class InboxRecords:
             stamps = connection.execute(_STAMPS, {"centre": centre, "recent": RECENT}).fetchall()
             held = self._kept.get(centre, {})
             stale = [d for d, wrote in stamps if d not in held or held[d][0] != wrote]
-            rows = connection.execute(_ROWS, (stale,)).fetchall() if stale else []
+            rows = connection.execute(_ROWS, (stale,), binary=True).fetchall() if stale else []
         opened = {line.document: (wrote, line) for wrote, line in self._opened(rows)}
         kept = {}
         for document, _ in stamps:
@@ -261,7 +261,7 @@ class InboxRecords:
     def one(self, document: UUID) -> InboxLine | None:
         """One document; None when there is none, or it was erased."""
         with self._pool.connection() as connection:
-            rows = connection.execute(_ROWS, ([document],)).fetchall()
+            rows = connection.execute(_ROWS, ([document],), binary=True).fetchall()
         return next((line for _, line in self._opened(rows)), None)
 
     def matched(self) -> list[UUID]:

@@ -72,7 +72,7 @@ def read_patient(pool: ConnectionPool[Any], data_keys: DataKeys, patient: UUID) 
         Tampered: the row does not open where it stands.
     """
     with pool.connection() as connection:
-        row = connection.execute(_PATIENT, (FEED, patient)).fetchone()
+        row = connection.execute(_PATIENT, (FEED, patient), binary=True).fetchone()
     if row is None:
         return None
     reached, position, sealed = row
@@ -183,9 +183,11 @@ class CentreRecords:
                 return -1, _Centre(0, 0.0)
             build, reached, revision = stand
             held = self._of(centre, build).rows  # another thread may put another one there
-            here = connection.execute(_POSITIONS, (build, centre)).fetchall()
+            here = connection.execute(_POSITIONS, (build, centre), binary=True).fetchall()
             stale = [p for p, wrote in here if p not in held or held[p].wrote != wrote]
-            sealed = connection.execute(_ROWS, (build, stale)).fetchall() if stale else []
+            sealed = (
+                connection.execute(_ROWS, (build, stale), binary=True).fetchall() if stale else []
+            )
         keys = self._data_keys.look_up((row[0], GENERATION) for row in sealed)
         reopened = set(stale)
         rows = {p: held[p] for p, _ in here if p not in reopened}
@@ -272,7 +274,7 @@ def open_items_of(
 ) -> list[BoardLine]:
     """A centre's open items in board order; raises as :meth:`CentreRecords.summaries`."""
     with pool.connection() as connection:
-        rows = connection.execute(_ITEMS, (FEED, centre)).fetchall()
+        rows = connection.execute(_ITEMS, (FEED, centre), binary=True).fetchall()
     summaries = records.summaries(centre)[1]
     items = []
     for patient, item in _opened_items(rows, data_keys):
@@ -314,7 +316,7 @@ def count_items(
 ) -> ItemCount:
     """Open, overdue and orphan items of the whole installation at a moment."""
     with pool.connection() as connection:
-        rows = connection.execute(_ALL_ITEMS, (FEED,)).fetchall()
+        rows = connection.execute(_ALL_ITEMS, (FEED,), binary=True).fetchall()
     total = overdue = orphans = 0
     homes = {row[0]: row[3] for row in rows}
     for patient, item in _opened_items([row[:3] for row in rows], data_keys):
@@ -370,6 +372,7 @@ def _undated(words: str) -> list[str]:
     return [word for word in words.split() if not _date(word)]
 
 
+# Rows are asked for in binary: as text every byte of them would travel as two digits.
 _STAND = (
     "SELECT f.build, f.position, r.number FROM projection.feed f "
     "LEFT JOIN projection.revision r ON r.build = f.build AND r.scope = %b WHERE f.name = %b"
