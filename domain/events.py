@@ -3,7 +3,7 @@
 An :class:`Event` is one fact on one stream. Its payload says what happened (one class per topic,
 declared beside the state it changes, in ``aggregates/``); its envelope says who, when, from where
 and on what screen. Both are sealed; only the fields above them stand in the clear header
-(``formats.md`` §1, kept as ``docs/formats.md``).
+(``docs/formats.md`` §1).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SYSTEM_SESSION = UUID(int=0)
 """The header's session when nobody is signed in (and, until sign-in exists, always)."""
 
 PATIENT, CENTRE, PRACTITIONER, STINT, INTAKE, ACCESS, ADMINISTRATION, ERASURE = range(1, 9)
-"""Event classes that stand in the clear (``formats.md`` §1)."""
+"""Event classes that stand in the clear (``docs/formats.md`` §1)."""
 
 Channel = Literal[
     "ui", "fhir", "cda", "hprim", "pdf", "paste", "phone", "offline", "system", "demo"
@@ -72,7 +72,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Confidentiality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """N, R or V, DMP masks and the audience they leave (``domain.md`` §4.5)."""
+    """N, R or V (HL7), masks of the DMP and the audience they leave.
+
+    Kept with every event from the first on; no command of this version sets another than normal.
+    """
 
     level: Literal["N", "R", "V"] = "N"
     masks: tuple[str, ...] = ()
@@ -80,7 +83,7 @@ class Confidentiality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything about an event but the fact itself (``domain.md`` §4.2), sealed with it.
+    """Everything about an event but the fact itself, sealed with it.
 
     ``occurred_at`` is clinical time as known: RFC 3339 with offset, or a partial date
     (``2021``, ``2021-04``, ``2021-04-02``). ``seen_position`` is the ledger position that the

@@ -3,7 +3,7 @@
 A refusal is an :class:`~releve.domain.errors.Invalid` that names the field and never repeats the
 value. What a source sent is kept as it was written: :class:`Coding`, :class:`Concept` and
 :class:`Quantity` are storage and refuse nothing; the other types here are what a command written
-in this product must satisfy (``docs/domain.md``): strings that were checked once. A payload holds
+in this product must satisfy: strings that were checked once. A payload holds
 the plain string, ``str(value)``, because stored maps know no other kind.
 """
 
@@ -46,7 +46,7 @@ InboxDoor = Literal["upload", "paste", "watched", "api", "phone"]
 """How a document came in: dropped on a page, pasted, taken from a folder, sent, told by phone."""
 
 ONE_LINER_LIMIT = 160
-"""Characters of a line that must be read in a glance (``docs/domain.md``, one-liners)."""
+"""Characters of a line that must be read in a glance."""
 
 TEXT_LIMIT = 20_000
 """Characters of a free text: some eight printed pages."""

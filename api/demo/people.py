@@ -1,7 +1,7 @@
 """Who lives and works around the demo centre. Every name and place is invented.
 
 One random generator per entity, from ``blake2b(seed | kind | id)``: adding a feature reshuffles
-nobody (``docs/domain.md``, demo data).
+nobody (``docs/demo.md``).
 """
 
 from __future__ import annotations

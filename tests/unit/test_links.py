@@ -14,6 +14,10 @@ FOLDERS = (".ci", "api", "deploy", "docs", "domain", "fhir", "projections", "req
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(<?([^)\s>]+)>?(?: \"[^\"]*\")?\)")
 _NAMED = re.compile(rf"`((?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*@-]*)`")
+_CITED = re.compile(
+    r"(?<![\w/.-])(?:docs/)?([a-z]+)\.md`{0,2}(?:,? ((?:§[\d.]*\d(?: and |, )?)+))?"
+)
+"""A page of ours that code names, and which of its chapters."""
 
 
 def pages() -> list[Path]:
@@ -55,6 +59,11 @@ def dead(page: Path) -> Iterator[str]:
             yield name
 
 
+def chapters(page: Path) -> set[str]:
+    """The numbers of a page's headings: ``2``, ``2.4``."""
+    return set(re.findall(r"^#+ (\d+(?:\.\d+)*)\.? ", page.read_text(), re.MULTILINE))
+
+
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_leads_to_is_there(page: Path) -> None:
     assert sorted(set(dead(page))) == []
@@ -71,3 +80,16 @@ def test_no_file_of_ours_is_left_out() -> None:
     shown = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
     assert shown & {"api", "domain", "fhir", "projections", "security", "tests"} <= set(FOLDERS)
     assert ROOT / "docs" / "security.md" in pages()
+
+
+def test_every_page_and_chapter_that_code_names_is_there() -> None:
+    found = 0
+    for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+        if path.samefile(__file__):
+            continue
+        for name, said in _CITED.findall(path.read_text(encoding="utf-8")):
+            page = ROOT / "docs" / f"{name}.md"
+            assert page.exists(), (path, name)
+            assert set(re.findall(r"\d+(?:\.\d+)*", said)) <= chapters(page), (path, name, said)
+            found += 1
+    assert found > 30
