@@ -208,7 +208,7 @@ class Claimed(Conflict):
 
 
 def command_digest(command: Command, target: UUID | None) -> str:
-    """Hex SHA-256 of the RFC 8785 form of [name, target, data] (formats.md §1).
+    """Hex SHA-256 of the RFC 8785 form of [name, target, data] (``docs/formats.md`` §1).
 
     An import's data name the topic of each entry, since entries of two topics may hold the same
     fields.

@@ -83,7 +83,6 @@ def read_cda(raw: bytes) -> ReadDocument | None:
         warnings=(*header.warnings, *gathered.warnings),
         text=_text_of(body, embedded),
         embedded=embedded,
-        supersedes=header.replaces,
     )
     return _with_glance(read)
 

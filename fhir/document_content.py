@@ -88,8 +88,6 @@ class ReadDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     text: str = ""
     """Words that a person can read where the document is text; empty for the other formats."""
     embedded: tuple[EmbeddedFile, ...] = ()
-    supersedes: tuple[str, ...] = ()
-    """``source_id`` of the documents that this one replaces."""
 
     @property
     def reports(self) -> tuple[ResultReceived, ...]:

@@ -20,7 +20,6 @@ from releve.security.errors import Malformed
 HASH_LENGTH: Final = 32
 TILE_HEIGHT: Final = 8
 TILE_WIDTH: Final = 256
-MAX_FRONTIER: Final = 64
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 """The root of a tree without leaves (RFC 6962 2.1)."""
 

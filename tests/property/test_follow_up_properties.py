@@ -18,7 +18,6 @@ from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.observations import LOINC
 from releve.domain.aggregates.patient.offers import (
     ItemAccepted,
-    holder_of,
     owner_of,
     pending_offer,
 )
@@ -27,6 +26,7 @@ from releve.domain.aggregates.patient.open_items import (
     ItemClosed,
     ItemOpened,
     open_items,
+    owner_at,
 )
 from releve.domain.aggregates.patient.results import (
     InvestigationOrdered,
@@ -161,7 +161,7 @@ def histories(steps: list[tuple[str, int, int, int]]) -> Iterator[Step]:
 def owners(record: Patient) -> dict[UUID, Holder]:
     at = NOW + timedelta(hours=1)
     return {
-        item.event_id: holder_of(record, item, CENTRE, at, STINTS, REFERENT_PERSON)
+        item.event_id: owner_at(owner_of(record, item), CENTRE, at, STINTS, REFERENT_PERSON)
         for item in open_items(record)
     }
 

@@ -95,7 +95,6 @@ def test_sender_author_type_and_version() -> None:
     assert document.system == "urn:oid:1.2.250.1.71.4.2.2|1990000002"
     assert document.author == "DR Paul LESTRADE, Laboratoire des Charmes"
     assert document.source_id == "urn:oid:1.2.250.1.999.3.1.312"
-    assert document.supersedes == ("urn:oid:1.2.250.1.999.3.1.311",)
 
 
 def test_a_vsm_is_a_summary_by_its_french_code() -> None:

@@ -13,7 +13,6 @@ from releve.domain.aggregates.patient.offers import (
     ItemAccepted,
     ItemDeclined,
     ItemOffered,
-    holder_of,
     owner_of,
     pending_offer,
 )
@@ -24,6 +23,7 @@ from releve.domain.aggregates.patient.open_items import (
     ItemRevised,
     current_item,
     open_items,
+    owner_at,
 )
 from releve.domain.commands import (
     AcceptItem,
@@ -73,7 +73,8 @@ def holder(record: Given, at: datetime = DURING) -> Any:
     first, second = stint_of(AMONT), stint_of(AVAL)
     stints = {first.id: first, second.id: second}
     item = record.state.entries[entry(2)]
-    return holder_of(record.state, item, CENTRE, at, stints, REFERENT_PERSON).person
+    owner = owner_of(record.state, item)
+    return owner_at(owner, CENTRE, at, stints, REFERENT_PERSON).person
 
 
 # Offers (scenario 23)

@@ -3,7 +3,7 @@
 One analyte has several codes: in serum or in whole blood, in moles or in grams, by one method or by
 another; and a line that a laboratory wrote without any has its words. If/thens and centre-wide
 critical values both ask this table, so that they never disagree about what a line measures. Codes
-are of LOINC 2.7x; no clinician has reviewed the table, and a new one is a new release.
+are of LOINC 2.7x; no clinician has reviewed the table.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 from releve.domain.aggregates.patient.analyte_labels import ASKED, Called, Labels, words_of
-
-RELEASE = "2026-11-2"
-"""Release of this table."""
 
 
 class Family(NamedTuple):

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 from releve.domain.aggregates.deciding import NEEDS_STINT, Context, Fact, refuse
 from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.open_items import (
-    Holder,
     ItemClosed,
     ItemOpened,
     closed_items,
     find_open_item,
-    owner_at,
 )
 from releve.domain.aggregates.patient.record import Fold, Patient, file
-from releve.domain.aggregates.stint import Stint
 from releve.domain.commands import AcceptItem, DeclineItem, OfferItem
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Event, Payload
-from releve.domain.values import NamedPerson, Owner, readable, words
+from releve.domain.values import Owner, readable, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -64,7 +59,7 @@ FOLDS: dict[type[Payload], Fold] = {
 def owner_of(patient: Patient, item: Event) -> Owner:
     """Who an item belongs to: whoever accepted it last, else whom it was opened for.
 
-    The person may have left since: :func:`holder_of` says who answers at an instant.
+    The person may have left since: :func:`~.open_items.owner_at` says who answers.
     """
     if not isinstance(item.payload, ItemOpened):
         raise TypeError(f"{item.topic} opens no item")
@@ -73,18 +68,6 @@ def owner_of(patient: Patient, item: Event) -> Owner:
         if isinstance(event.payload, ItemAccepted):
             owner = event.payload.owner
     return owner
-
-
-def holder_of(
-    patient: Patient,
-    item: Event,
-    centre: UUID,
-    at: datetime,
-    stints: Mapping[UUID, Stint],
-    referent: NamedPerson,
-) -> Holder:
-    """The one who answers for an item at ``at``, as :func:`~.open_items.owner_at` gives it."""
-    return owner_at(owner_of(patient, item), centre, at, stints, referent)
 
 
 def pending_offer(patient: Patient, item: UUID) -> Event | None:

@@ -1,17 +1,13 @@
 """Plausible ranges of measures, as data: LOINC code -> UCUM unit -> limits.
 
 Outside the hard limits a value is a slip of the pen and is refused; outside the soft ones it is
-kept once its author confirms it. No clinician has reviewed these limits: they are wide on purpose,
-and a new table is a new release.
+kept once its author confirms it. No clinician has reviewed these limits: they are wide on purpose.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import NamedTuple
-
-RELEASE = "2026-11"
-"""Release of this table."""
 
 
 class Limits(NamedTuple):
