@@ -110,6 +110,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: PageLimits
     stale_days: dict[str, int]
     read_back_limit: int
+    """Patients of one stint that may have to be restated: repeats what the domain decides."""
     corrected_days: int = 14
     """For how many days the reader of a result is told that it was corrected."""
     summary_review_months: dict[str, int] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from releve.domain.aggregates.patient.handover import MOST_READ_BACKS
 from releve.domain.aggregates.patient.loinc_families import family_of
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_past
@@ -64,6 +65,9 @@ class TestRelease:
                 load_rules.__wrapped__(CURRENT)
         (tmp_path / f"{CURRENT}.json").write_bytes(content)
         assert load_rules.__wrapped__(CURRENT) == RULES
+
+    def test_it_repeats_how_many_read_backs_the_domain_lets_a_stint_ask_for(self) -> None:
+        assert RULES.read_back_limit == MOST_READ_BACKS
 
     def test_one_that_is_not_here_is_not_looked_for_elsewhere(self) -> None:
         with pytest.raises(FileNotFoundError):
