@@ -289,7 +289,7 @@ def _parked(services: Services) -> Check:
         not parked,
         f"{len(parked)}" if parked else "aucun",
         "Ces dossiers ne se lisent pas entièrement ; le briefing les montre en T0.",
-        "releve verify, puis releve rebuild.",
+        "releve verify, puis releve rebuild --parked.",
     )
 
 

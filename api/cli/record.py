@@ -238,11 +238,22 @@ def rebuild(
     at: Invocation,
     projection: Annotated[str, typer.Argument(help="all, ou une projection.")] = "all",
     check: Annotated[bool, typer.Option("--check", help="Comparer avec ce qui est servi.")] = False,
+    parked: Annotated[
+        bool, typer.Option("--parked", help="Relire seulement les dossiers en attente.")
+    ] = False,
 ) -> Result:
-    """Reconstruire les projections à côté, puis échanger."""
+    """Reconstruire les projections à côté, puis échanger ; ou relire les dossiers en attente."""
     from releve.api.services import open_services
     from releve.projections.rebuild import PROJECTIONS
 
+    if parked and (check or projection != "all"):
+        raise CommandError(
+            USAGE,
+            "one-selector",
+            "--parked va seul.",
+            "Il relit les dossiers en attente et ne reconstruit rien.",
+            "releve rebuild --parked",
+        )
     if projection not in ("all", *PROJECTIONS):
         raise CommandError(
             USAGE,
@@ -253,6 +264,11 @@ def rebuild(
         )
     with open_services(at.settings) as services:
         services.catch_up()
+        if parked:
+            whole = services.feed.retry_parked()
+            left = len(services.feed.parked())
+            told = f"{whole} relus entièrement, {left} encore en attente"
+            return Result({"whole": whole, "parked": left}, told, FAILED if left else DONE)
         report = services.feed.rebuild(projection, check=check)
     data = report.to_json()
     text = f"{data['events']} événements en {data['seconds']:.2f} s ({data['events_per_second']}/s)"

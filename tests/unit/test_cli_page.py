@@ -293,7 +293,11 @@ class TestShapes:
         replayed = shown(program, "replay PATIENT", "replay", patient)
         assert replayed["entries"]
         assert replayed["open_items"]
-        assert shown(program, "rebuild [PROJECTION]", "rebuild", "--check")["identical"]
+        title = "rebuild [PROJECTION]"
+        assert shown(program, title, "rebuild", "--check")["identical"]
+        found = shown(program, title, "rebuild", "--parked", which="JSON of `--parked`")
+        assert found == {"whole": 0, "parked": 0}
+        program("rebuild", "inbox", "--parked", exits=cli.USAGE)
 
     def test_of_evidence(self, program: Program) -> None:
         patient = program("briefing")["rows"][0]["patient"]
