@@ -227,7 +227,7 @@ def _batch(
     if line is not None and (whole or line.over_at - WRITTEN_FROM <= at):
         missing = tuple(_missing(everybody, line)) if at <= line.over_at + WRITTEN_UNTIL else ()
     rows.sort(key=lambda row: row.patient.hex)
-    rows.sort(key=lambda row: _order(row))
+    rows.sort(key=_order)
     return Batch(
         stint=stint,
         doctor=line.practitioner_name if line else author,

@@ -47,7 +47,7 @@ def _stands(entry: TimelineEntry) -> bool:
     return entry.status in ("current", "amended")
 
 
-def earlier_values(result: Result, summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
+def earlier_values(result: Result, summary: PatientSummary) -> list[dict[str, Any]]:
     """For each test of a result, what it was before: newest first, with its day.
 
     The same test has a code in common, or the same words. Versions of the result itself stand side

@@ -189,7 +189,7 @@ def _beside(request: Request, granted: Granted, record: Opened, result: Result) 
     shown = beside.record(
         record.summary, thread, record.at, granted.centre, record.directory
     )  # fmt: skip
-    return shown | {"results": beside.earlier_values(result, record.summary, record.at)}
+    return shown | {"results": beside.earlier_values(result, record.summary)}
 
 
 def _quoted(

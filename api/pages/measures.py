@@ -67,7 +67,7 @@ def read_measure(
     known = dict(measure.units)
     code = known.get(unit.casefold().replace("μ", "µ"))
     if code is None:
-        expected = " ou ".join(sorted({_shown(measure, c) for c in known.values()}))
+        expected = " ou ".join(sorted({_shown(c) for c in known.values()}))
         return (
             f"Écrire l’unité avec la valeur : {expected}."
             if not unit
@@ -79,7 +79,7 @@ def read_measure(
             if measure.parts
             else "Écrire une seule valeur."
         )
-    values = [{"value": number, "unit": _shown(measure, code), "code": code} for number in numbers]
+    values = [{"value": number, "unit": _shown(code), "code": code} for number in numbers]
     data: dict[str, Any] = {"code": _concept(measure.label.split(" (")[0], measure.loinc)}
     if measure.parts:
         data["components"] = [
@@ -95,7 +95,7 @@ def _concept(text: str, loinc: str) -> dict[str, Any]:
     return {"text": text, "codings": [{"system": LOINC, "code": loinc}]}
 
 
-def _shown(measure: Measure, code: str) -> str:
+def _shown(code: str) -> str:
     words = {"mm[Hg]": "mmHg", "Cel": "°C", "umol/L": "µmol/L", "{beats}/min": "/min",
              "{breaths}/min": "/min", "{INR}": "INR"}  # fmt: skip
     return words.get(code, code)
