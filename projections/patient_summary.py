@@ -379,18 +379,21 @@ def _told(summary: PatientSummary, line: Line) -> None:
 
 
 def _corrected(summary: PatientSummary, line: Line) -> None:
+    results.recall(summary, line.target)
     corrections.mark(summary, line, wrong=True)
     results.corrected(summary, line.target)
     _identify(summary)
 
 
 def _reinstated(summary: PatientSummary, line: Line) -> None:
+    results.recall(summary, line.target)
     corrections.mark(summary, line, wrong=False)
     results.corrected(summary, line.target)
     _identify(summary)
 
 
 def _validated(summary: PatientSummary, line: Line) -> None:
+    results.recall(summary, line.target)
     corrections.validated(summary, line)
     results.corrected(summary, line.target)
 

@@ -26,7 +26,7 @@ def kin(results: Sequence[Result], entries: Iterable[UUID]) -> list[int]:
     ``entries`` are orders, versions, or what was said of them. Results hang together by the version
     that one replaces and by the order that both answer.
     """
-    named = [_named(result) for result in results]
+    named = [names_in(result) for result in results]
     known, found = set(entries), set[int]()
     grows = True
     while grows:
@@ -37,13 +37,15 @@ def kin(results: Sequence[Result], entries: Iterable[UUID]) -> list[int]:
     return sorted(found)
 
 
-def _named(result: Result) -> set[UUID]:
+def names_in(result: Result) -> set[UUID]:
+    """Every entry that a result speaks of: its versions, its orders, and what was said of them."""
     found: set[UUID | None] = {None if result.order is None else result.order.entry_id}
     for version in result.versions:
         found |= {version.entry_id, version.target, order_in(version)}
         found |= {said.entry_id for said in version.revisions}
     for review in result.reviews:
         found |= {review.entry_id, order_in(review)}
+    found |= {each.entry_id for each in result.informings}
     return {each for each in found if each is not None}
 
 
@@ -156,13 +158,12 @@ class _Lines:
             informings=about(self.informings),
             attempts=about(self.attempts)[-_STEPS:],
         )
-        same = next((one for one in self.before if one.entry_id == found.entry_id), None)
-        if same is None:
-            # What was out is in force again, in a result of its own.
-            same = next((one for one in self.before if _has(one, found.entry_id)), None)
-        if same is None:
-            return found
-        return msgspec.structs.replace(found, cancelled=same.cancelled, settled_by=same.settled_by)
+        for one in self.before:
+            if one.entry_id == found.entry_id or _has(one, found.entry_id):
+                return msgspec.structs.replace(
+                    found, cancelled=one.cancelled, settled_by=one.settled_by
+                )
+        return found
 
 
 def _has(result: Result, version: UUID) -> bool:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.aggregates.deciding import RELEVE
 from releve.domain.aggregates.patient.problems import ACTIVE
 from releve.projections.summary_courses import Handover, Item, Question, Result
 from releve.projections.summary_lines import RESULT, VALIDATED, Line, Note, State
@@ -474,12 +475,19 @@ def _everywhere(summary: PatientSummary, change: Callable[[Line], Line]) -> None
 
 
 def with_cancellation(summary: PatientSummary, result: Result) -> Result:
-    """The result with what its item says: closed as no longer needed, or not."""
+    """The result with what its item says: closed by somebody as no longer needed, or not.
+
+    What a rule closed because its order or result did not stand says nothing once that stands.
+    """
     item = item_of(summary, result)
     closing = item.closing if item is not None else None
     if item is None:
         return result  # its closed item may be forgotten already
-    cancelled = closing is not None and closing.detail["outcome"] == "not-needed"
+    cancelled = (
+        closing is not None
+        and closing.detail["outcome"] == "not-needed"
+        and closing.role != RELEVE.role
+    )
     if cancelled == result.cancelled:
         return result
     return msgspec.structs.replace(result, cancelled=cancelled)

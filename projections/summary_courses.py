@@ -124,6 +124,8 @@ _OFFERS = frozenset({OFFERED, ACCEPTED, "patient.item-declined"})
 class Settling(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The definitive result, read and told, after which a phoned or partial one waits no more."""
 
+    of: UUID
+    """The phoned or partial version; another one of its result is to be compared anew."""
     by: UUID
     link: Link
     """``settled`` as it is; ``read`` only because somebody read the phoned or partial one too."""

@@ -68,6 +68,9 @@ class PatientSummary(msgspec.Struct, kw_only=True):
     handovers: list[Handover] = []
     items: list[Item] = []
     results: list[Result] = []
+    past_results: list[Result] = []
+    """Some that were done before the last few, by hardly more than their names: what is said of one
+    of them, or taken back, brings it among the others again."""
     contingencies: list[Line] = []
     severities: list[Line] = []
     fired: list[Fired] = []

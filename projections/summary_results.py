@@ -27,13 +27,14 @@ from releve.domain.aggregates.patient.results import (
 )
 from releve.domain.events import Payload
 from releve.domain.values import ResultLine
-from releve.projections.result_grouping import kin, last_of_each, order_in, regrouped
+from releve.projections.past_results import named_only, spelled_out
+from releve.projections.result_grouping import kin, last_of_each, names_in, order_in, regrouped
 from releve.projections.summary_corrections import place, read, weigh_result, with_cancellation
 from releve.projections.summary_courses import Fired, Result, Settling
 from releve.projections.summary_lines import Line
 from releve.projections.summary_record import PatientSummary
 
-_VERSIONS, _SETTLED, _WHOLE, _FIRED = 6, 8, 2, 6
+_VERSIONS, _SETTLED, _WHOLE, _PAST, _FIRED = 6, 8, 2, 12, 6
 
 
 def ordered(summary: PatientSummary, line: Line) -> None:
@@ -54,6 +55,7 @@ def received(summary: PatientSummary, line: Line) -> None:
         )
     summary.results.append(Result(versions=(line,)))
     if line.target is not None or order_in(line) is not None:
+        recall(summary, line.target, order_in(line))
         regroup(summary, line.entry_id)
     if any(each.entry_id == line.entry_id for each in summary.results):
         fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
@@ -65,13 +67,35 @@ def regroup(summary: PatientSummary, entry: UUID) -> None:
     places = kin(summary.results, [entry])
     if not places:
         return
-    made = [_with_few_lines(one) for one in regrouped(summary.results[n] for n in places)]
+    made = [
+        with_cancellation(summary, _with_few_lines(one))
+        for one in regrouped(summary.results[n] for n in places)
+    ]
     gone = set(places)
     others = [one for n, one in enumerate(summary.results) if n not in gone]
     at = places[0]
     summary.results = [*others[:at], *made, *others[at:]]
     for result in made:
         weigh_result(summary, result)
+
+
+def recall(summary: PatientSummary, *entries: UUID | None) -> None:
+    """Bring back what was done long ago and is spoken of again, or ended with what is."""
+    if not summary.past_results:
+        return
+    known = {entry for entry in entries if entry is not None}
+    touched = set(known)
+    for one in (*summary.results, *summary.past_results):
+        if known & names_in(one):
+            touched |= {each.entry_id for each in one.versions}
+    back = [
+        one
+        for one in summary.past_results
+        if known & names_in(one) or (one.settled_by is not None and one.settled_by.by in touched)
+    ]
+    if back:
+        summary.past_results = [one for one in summary.past_results if one not in back]
+        summary.results = [*map(spelled_out, back), *summary.results]
 
 
 def _with_few_lines(result: Result) -> Result:
@@ -97,6 +121,7 @@ def corrected(summary: PatientSummary, entry: UUID | None) -> None:
 
 def reviewed(summary: PatientSummary, line: Line) -> None:
     """A doctor read a version; what it had set off has been judged."""
+    recall(summary, line.target, order_in(line))
     _step(summary, line, "reviews")
     if order_in(line) is not None:
         regroup(summary, line.entry_id)
@@ -113,6 +138,7 @@ def reviewed(summary: PatientSummary, line: Line) -> None:
 
 def informed(summary: PatientSummary, line: Line) -> None:
     """The patient was told."""
+    recall(summary, line.target)
     _step(summary, line, "informings")
     settle(summary)
     _forget_settled(summary)
@@ -143,7 +169,7 @@ def settle(summary: PatientSummary) -> None:
 
 
 def _settled_by(summary: PatientSummary, said: Result) -> Settling | None:
-    before = said.settled_by
+    before = _settling_of(said)
     for written in summary.results:
         if written.status not in DEFINITIVE or written.state(date.min) != "done":
             continue
@@ -161,18 +187,23 @@ def _settling(written: Result, said: Result) -> Settling | None:
     if link is None:
         return None
     read = 0 if written.review is None else written.review.version
-    found = Settling(by=written.entry_id, link=link, agree=agree, read=read)
+    found = Settling(of=said.entry_id, by=written.entry_id, link=link, agree=agree, read=read)
     return found if _ended(found, said) else None
 
 
 def _agreement(written: Result, said: Result) -> Agreement:
-    known = said.settled_by
+    known = _settling_of(said)
     if known is not None and known.by == written.entry_id:
         return known.agree  # the lines of one of them may be forgotten
     return agreement(
         msgspec.convert(written.line.detail, ResultReceived),
         msgspec.convert(said.line.detail, ResultReceived),
     )
+
+
+def _settling_of(said: Result) -> Settling | None:
+    known = said.settled_by
+    return known if known is not None and known.of == said.entry_id else None
 
 
 def _ended(settling: Settling, said: Result) -> bool:
@@ -240,19 +271,26 @@ def cancel(summary: PatientSummary, item: UUID | None) -> None:
 def _forget_settled(summary: PatientSummary) -> None:
     """Keep the last few results that are done; of all but two of them, not every line.
 
-    What a call or a partial may be compared with keeps its lines, and so do these.
+    What a call or a partial may yet be compared with keeps its lines, and so do these.
     """
     settled = [each for each in summary.results if each.settled]
     gone = settled[: max(0, len(settled) - _SETTLED)]
     old = settled[len(gone) : max(len(gone), len(settled) - _WHOLE)]
     for result in old:
-        if any("lines" in each.detail for each in result.versions) and not any(
-            _compared(result, other) for other in summary.results
+        if any("lines" in each.detail for each in result.versions) and not (
+            _is_recent(summary, result)
+            or any(_compared(result, other) for other in summary.results)
         ):
             thin = msgspec.structs.replace(result, versions=tuple(map(_headed, result.versions)))
             summary.results[summary.results.index(result)] = thin
     if gone:
         summary.results = [each for each in summary.results if each not in gone]
+        summary.past_results = [*summary.past_results, *map(named_only, gone)][-_PAST:]
+
+
+def _is_recent(summary: PatientSummary, result: Result) -> bool:
+    now = summary.recorded_at or result.line.recorded_at
+    return now - result.line.recorded_at <= CONFIRMED_WITHIN
 
 
 def _compared(result: Result, other: Result) -> bool:
