@@ -185,10 +185,13 @@ def test_nobody_is_pregnant_who_cannot_be(demo: Demo) -> None:
 
 def test_every_treatment_has_a_reason(demo: Demo) -> None:
     free = {drug.atc for drug in DRUGS.values() if drug.over_the_counter}
+    judged = 0
     for label, event in demo.events():
         line = event.payload
         if isinstance(line, MedicationStarted):
             assert line.indication or code(line.concept) in free, (label, line.concept.text)
+            judged += 1
+    assert judged > 1_000
 
 
 def courses(patient: Patient) -> list[tuple[str, date, date]]:
@@ -238,7 +241,7 @@ def test_no_treatment_that_its_patient_is_allergic_to(demo: Demo) -> None:
                 if atc and event.recorded_at <= line.recorded_at < until:
                     assert not forbidden(atc, code(drug.concept)), label
                     judged += 1
-    assert judged > 50
+    assert judged > 10
 
 
 def test_children_grow_as_children_do(demo: Demo) -> None:
@@ -410,6 +413,7 @@ def test_methotrexate_comes_with_folic_acid_and_without_renal_disease(demo: Demo
 
 
 def test_children_leave_no_lasting_prescription_to_renew(demo: Demo) -> None:
+    judged = 0
     for label, patient in demo.patients.items():
         for event in patient.items:
             item = event.payload
@@ -417,7 +421,9 @@ def test_children_leave_no_lasting_prescription_to_renew(demo: Demo) -> None:
             if isinstance(item, ItemOpened) and "golden" not in label and age < 16:
                 assert item.kind != "renewal"
                 assert "traitement de fond" not in item.text
+                judged += 1
             assert not isinstance(item, ItemOpened) or ": fait" not in (item.done_when or "")
+    assert judged > 10
 
 
 def test_one_note_in_three_at_the_most_names_a_place_or_a_family(demo: Demo) -> None:
