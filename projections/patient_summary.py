@@ -255,7 +255,7 @@ def _lines(summary: PatientSummary, line: Line) -> None:
 
 def _item(summary: PatientSummary, line: Line) -> None:
     summary.items.append(Item(line=line))
-    results.cancel(summary, line.entry_id)
+    results.awaited_again(summary)
 
 
 def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:

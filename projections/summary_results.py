@@ -54,10 +54,12 @@ def received(summary: PatientSummary, line: Line) -> None:
             ),
         )
     summary.results.append(Result(versions=(line,)))
+    in_force = True
     if line.target is not None or order_in(line) is not None:
         recall(summary, line.target, order_in(line))
         regroup(summary, line.entry_id)
-    if any(each.entry_id == line.entry_id for each in summary.results):
+        in_force = any(each.entry_id == line.entry_id for each in summary.results)
+    if in_force:
         fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
     settle(summary)
 
@@ -254,9 +256,10 @@ def announced_otherwise(summary: PatientSummary, result: Result) -> tuple[str, .
 
 
 def cancel(summary: PatientSummary, item: UUID | None) -> None:
-    """An item was opened, closed or opened again: the results that wait for it, or for nothing."""
+    """The results whose item was closed as no longer needed, or opened again."""
     named = str(item)
     follows = next((one.follows for one in summary.items if one.line.entry_id == item), None)
+    found = False
     for index, result in enumerate(summary.results):
         order = result.order
         ordered = order is not None and (order.detail["item"] == named or order.entry_id == follows)
@@ -264,8 +267,17 @@ def cancel(summary: PatientSummary, item: UUID | None) -> None:
             follows in (each.entry_id, each.target) for each in result.versions
         )
         if result.cancelled or ordered or followed:
+            found = True
             summary.results[index] = with_cancellation(summary, result)
-    _forget_settled(summary)
+    if found:
+        _forget_settled(summary)
+
+
+def awaited_again(summary: PatientSummary) -> None:
+    """An item was opened: what was given up may be waited for once more."""
+    for index, result in enumerate(summary.results):
+        if result.cancelled:
+            summary.results[index] = with_cancellation(summary, result)
 
 
 def _forget_settled(summary: PatientSummary) -> None:
