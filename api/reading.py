@@ -8,7 +8,7 @@ that the content shows.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from releve.api.gate import Granted, may
@@ -23,6 +23,9 @@ from releve.security.policy import Action
 
 if TYPE_CHECKING:
     from releve.api.services import Services
+
+LATE_AFTER_S: Final = 5.0
+"""Readings that are further behind than this are said to be late."""
 
 
 def patient_at(services: Services, patient: UUID) -> PatientAt:
@@ -46,6 +49,21 @@ def timeline_of(services: Services, patient: UUID, last: int | None = None) -> l
 def rules_of(directory: Directory) -> Rules:
     """The rules in force."""
     return load_rules(in_force(directory.rules.release if directory.rules else None))
+
+
+def alarms_now(services: Services, centre: UUID, now: datetime) -> list[str]:
+    """What makes a briefing of a centre less than it should be at ``now``, in words: said first."""
+    found = []
+    directory = services.directory.load()
+    if not directory.in_post(centre, now):
+        here = directory.centre(centre)
+        named = f" Le référent répond : {here.referent.name}." if here else ""
+        found.append(f"Aucun médecin en poste : appeler le 15 ou le 116 117.{named}")
+    found += services.editions.intake(centre, now)
+    lag = services.feed.lag()
+    if lag.behind_s > LATE_AFTER_S:
+        found.append(f"Lectures en retard : {lag.events} événements ne sont pas encore montrés.")
+    return found
 
 
 def results_board_of(

@@ -19,6 +19,7 @@ from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.pages.since_edition import Became, changed_since, read_since, telephone
 from releve.api.problems import refuse
+from releve.api.reading import alarms_now
 from releve.domain.commands import COMMANDS
 from releve.projections.briefing import Card
 from releve.projections.briefing_text import SINCE, alarm_line, around_sections, substance
@@ -33,7 +34,6 @@ from releve.security.policy import Action
 router = APIRouter(include_in_schema=False)
 READ_BACK_TIERS = frozenset({"T0"})
 WORDS_A_MINUTE = 200
-LATE_AFTER_S = 5.0
 
 Home = Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
 Reading = Annotated[Granted, Depends(Guard(Action.READ_BRIEFING, "stint"))]
@@ -164,7 +164,7 @@ class _Shown:
             "everything": self.everything,
             "beside": self._beside(cards, rules),
             "delta": self._delta(),
-            "alarms": self._alarms(),
+            "alarms": alarms_now(self.services, self.line.centre, self.at.now),
             "may_judge": self.may_judge,
             "issued": self._issued(),
             "rules": rules.release,
@@ -362,21 +362,6 @@ class _Shown:
             self.names,
             self.at,
         )
-
-    def _alarms(self) -> list[str]:
-        """What makes the page less than it should be, said first."""
-        found = []
-        if not self.directory.in_post(self.line.centre, self.at.now):
-            centre = self.directory.centre(self.line.centre)
-            named = f" Le référent répond : {centre.referent.name}." if centre else ""
-            found.append(f"Aucun médecin en poste : appeler le 15 ou le 116 117.{named}")
-        found += self.services.editions.intake(self.line.centre, self.at.now)
-        lag = self.services.feed.lag()
-        if lag.behind_s > LATE_AFTER_S:
-            found.append(
-                f"Lectures en retard : {lag.events} événements ne sont pas encore montrés."
-            )
-        return found
 
     def _issued(self) -> dict[str, Any] | None:
         if self.edition is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
 import anyio
@@ -12,7 +13,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import Disclosed
-from releve.api.gate import services_of
+from releve.api.gate import instant, services_of
 from releve.api.problems import refuse
 
 NOTE_LIMIT = 64 * 1024
@@ -124,6 +125,20 @@ def _number(request: Request, name: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise refuse(400, "bad-position")
     return int(text)
+
+
+def moment_of(text: str | None, name: str) -> datetime | None:
+    """Give the instant that the parameter ``name`` says; None where it was not sent.
+
+    Raises:
+        RequestRefused: 400 for what is not RFC 3339 with an offset.
+    """
+    if text is None:
+        return None
+    found = instant(text.replace(" ", "+"))  # a plus that nobody escaped in the address
+    if found is None:
+        raise refuse(400, "bad-moment", why=f"{name} est un instant RFC 3339 avec décalage.")
+    return found
 
 
 async def minimum_position(request: Request) -> None:

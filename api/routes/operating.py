@@ -114,6 +114,7 @@ def describe(base_url: str) -> dict[str, Any]:
             "responses": {"200": {"description": "Contenu"}, "default": _ANY_PROBLEM},
         }
     paths["/api/v1/inbox"]["post"] = _DEPOSIT
+    paths["/api/v1/stints/{stint}/issue-briefing"] = {"post": _ISSUE}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Relève", "version": "1", "description": "Continuité des soins."},
@@ -260,6 +261,19 @@ _DEPOSIT: dict[str, Any] = {
         "default": _ANY_PROBLEM,
     },
 }
+_ISSUE: dict[str, Any] = {
+    "operationId": "issue_briefing",
+    "summary": "Émettre l'édition du moment ; celle qui tient, si rien n'a changé.",
+    "parameters": [
+        _in_path("stint"),
+        _header("Idempotency-Key", "string", "Une clé par demande", required=True),
+    ],
+    "responses": {
+        "201": {"description": "Une nouvelle édition"},
+        "200": {"description": "L'édition qui tient encore"},
+        "default": _ANY_PROBLEM,
+    },
+}
 _READINGS: dict[str, tuple[str, dict[str, str]]] = {
     "/api/v1/patients/{patient}": ("Identité et synthèse", {}),
     "/api/v1/patients/{patient}/summary": ("Synthèse, 19 rubriques", {}),
@@ -275,7 +289,7 @@ _READINGS: dict[str, tuple[str, dict[str, str]]] = {
         {"known_at": "string", "at": "string", "position": "integer"},
     ),
     "/api/v1/stints/{stint}/briefing": (
-        "La relève d'un séjour",
+        "La relève d'un séjour, et ce qui a changé depuis (since)",
         {"edition": "string", "position": "integer", "at": "string"},
     ),
     "/api/v1/centres/{centre}": ("Le centre, qui y est en poste, qui répond sinon", {}),

@@ -1,30 +1,26 @@
-"""Reading: summaries, threads, open items, replays and briefings as JSON."""
+"""One record as JSON: summary, thread, open items, questions, replay; and the head of the log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, authorise, identifier, instant, may, services_of
-from releve.api.issuing import edition_of_the_day
+from releve.api.gate import Granted, Guard, services_of
 from releve.api.pages.views import Moment, is_greyed
-from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
+from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.reading import patient_at
-from releve.api.routes.bodies import AtPosition, as_json, clinical_json
+from releve.api.routes.bodies import AtPosition, as_json, clinical_json, moment_of
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.patient.questions import open_questions_to
-from releve.domain.continuity import fold
+from releve.domain.requests import fold
 from releve.projections import wording
 from releve.projections.briefing import owner_label
-from releve.projections.editions import Edition
 from releve.projections.patient_summary import SLOTS, PatientSummary
 from releve.projections.summary_lines import Spoken
 from releve.projections.timeline import entries_of, item_json, line_json, replay
@@ -35,7 +31,6 @@ router = APIRouter(prefix="/api/v1", dependencies=[AtPosition])
 
 Reading = Annotated[Granted, Depends(Guard(Action.READ_CLINICAL, "patient"))]
 ReadingAsked = Annotated[Granted, Depends(Guard(Action.READ_ASKED_CARD, "patient"))]
-ReadingBriefing = Annotated[Granted, Depends(Guard(Action.READ_BRIEFING, "stint"))]
 ReadingHead = Annotated[Granted, Depends(Guard(Action.READ_CHECKPOINT, "ledger"))]
 
 
@@ -212,8 +207,8 @@ def replayed(
             services.reader,
             granted.patient,
             position=position,
-            known_at=_moment(known_at, "known_at"),
-            at=_moment(at, "at"),
+            known_at=moment_of(known_at, "known_at"),
+            at=moment_of(at, "at"),
         )
         return found.to_json(), found.position
 
@@ -221,55 +216,6 @@ def replayed(
         services, granted, produce, what="api.replay", patients=lambda _: (granted.patient,)
     )
     return clinical_json(disclosed)
-
-
-def _moment(text: str | None, name: str) -> datetime | None:
-    if text is None:
-        return None
-    found = instant(text.replace(" ", "+"))
-    if found is None:
-        raise refuse(400, "bad-moment", why=f"{name} est un instant RFC 3339 avec décalage.")
-    return found
-
-
-@router.get("/stints/{stint}/briefing")
-def briefing(
-    request: Request,
-    granted: ReadingBriefing,
-    edition: str | None = None,
-    position: int | None = None,
-    at: str | None = None,
-) -> Response:
-    """The edition of a stint that stands now, or a kept one replayed byte for byte."""
-    services = services_of(request)
-    editions = services.editions
-
-    def produce() -> tuple[dict[str, Any], int]:
-        found: Edition | None
-        if edition is not None or position is not None or at is not None:
-            wanted = identifier(edition) if edition is not None else None
-            if edition is not None and wanted is None:
-                raise RequestRefused(NOT_AVAILABLE)
-            found = editions.replay(
-                edition=wanted, stint=granted.stint, position=position, at=_moment(at, "at")
-            )
-        elif may(services, granted, Action.ISSUE_BRIEFING):
-            issuing = authorise(
-                services, granted.principal, Action.ISSUE_BRIEFING, "stint", granted.stint
-            )
-            found = edition_of_the_day(services, editions, issuing, granted.stint)
-        else:
-            found = editions.newest(granted.stint)
-        if found is None or found.stint != granted.stint:
-            raise RequestRefused(NOT_AVAILABLE)
-        return found.to_json(), found.position
-
-    disclosed = read_clinical(services, granted, produce, what="api.briefing", patients=_named)
-    return clinical_json(disclosed)
-
-
-def _named(content: dict[str, Any]) -> Sequence[UUID]:
-    return [UUID(row["patient"]) for row in content["rows"]]
 
 
 @router.get("/ledger/checkpoint")
