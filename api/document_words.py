@@ -40,13 +40,43 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
-_LOINC_NAME: Final = re.compile(r" \[[^\]]+\](?: [^\s<>≤≥\d]\S*)*(?=\s[<>≤≥]?\s?\d)")
+_LOINC_NAME: Final = re.compile(r" \[[^\]]+\]((?: [^\s<>≤≥\d]\S*)*)(?=\s[<>≤≥]?\s?\d)")
 """What a LOINC name says of method and matter: ``Potassium [Moles/Volume] Sérum/Plasma 6,2``."""
+_METHOD_AND_MATTER: Final = re.compile(r" \[[^\]]+\](.*)", re.DOTALL)
+_USUAL_MATTER: Final = frozenset({"", "sérum", "plasma", "sérum/plasma", "sang"})
 
 
 def short_test(text: str) -> str:
-    """A value with the name of its test alone: ``Potassium 6,2 mmol/L``."""
-    return _LOINC_NAME.sub("", text, count=1)
+    """A value with the name of its test, without the method: ``Potassium 6,2 mmol/L``.
+
+    What was measured in something else than blood says so: ``Potassium (urine) 62 mmol/L``.
+    """
+    return _LOINC_NAME.sub(_matter, text, count=1)
+
+
+def name_of_test(name: str) -> str:
+    """The name of a test by itself, shortened as :func:`short_test` does."""
+    return _METHOD_AND_MATTER.sub(_matter, name, count=1)
+
+
+def short_line(text: str, name: str) -> str:
+    """A line that begins with the name of its test: ``TSH pas encore disponible``."""
+    return name_of_test(name) + text[len(name) :] if name and text.startswith(name) else text
+
+
+def _matter(found: re.Match[str]) -> str:
+    matter = found[1].partition(";")[0].strip()
+    return "" if matter.casefold() in _USUAL_MATTER else f" ({matter[:1].lower()}{matter[1:]})"
+
+
+def reference_in_words(text: str) -> str:
+    """A reference range as its source wrote it, with the signs that a French page uses."""
+    said = _DECIMAL.sub(",", text).replace("<=", "≤").replace(">=", "≥")
+    return _MICRO.sub("µ", said)
+
+
+_DECIMAL: Final = re.compile(r"(?<=\d)\.(?=\d)")
+_MICRO: Final = re.compile(r"(?<![A-Za-z])u(?=(?:mol|g|L|kat|UI|IU)\b)")
 
 
 def part_in_words(kind: str, path: str) -> str:

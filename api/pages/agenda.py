@@ -141,6 +141,7 @@ def _page(
                     "said": _said(row, at),
                     "patient": str(row.patient) if row.patient else "",
                     "name": summaries[row.patient].full_name() if row.patient else "",
+                    "born": views.traits(summaries[row.patient], at)["born"] if row.patient else "",
                     "why": row.why,
                 }
                 for number, row in enumerate(rows)

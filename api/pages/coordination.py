@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -21,6 +22,7 @@ from releve.projections.coordination import AldEnd, Post, Week
 from releve.projections.dates import french, french_day, french_hour
 from releve.projections.directory import CentreEntry
 from releve.projections.handover_board import MOST_RESTATED, unanswered
+from releve.projections.patient_summary import PatientSummary
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -53,8 +55,9 @@ def shown(request: Request, granted: Board, tout: int = 0) -> Response:
         found = coordination_of(services, granted.centre)
         directory = services.directory.load()
         here = directory.centre(granted.centre)
+        summaries = services.records.summaries(granted.centre)[1]
         return {
-            **_content(found, at, None if tout else SHOWN),
+            **_content(found, at, None if tout else SHOWN, summaries),
             "centre": _centre(here, at) if here else None,
             "may_run": may(services, granted, Action.RUN_CENTRE),
             "whole": bool(tout),
@@ -68,8 +71,18 @@ def shown(request: Request, granted: Board, tout: int = 0) -> Response:
     return clinical_page(request, principal, "coordination.html", disclosed, here="coordination")
 
 
-def _content(found: Coordinating, at: views.Moment, limit: int | None) -> dict[str, Any]:
+def _content(
+    found: Coordinating,
+    at: views.Moment,
+    limit: int | None,
+    summaries: Mapping[UUID, PatientSummary],
+) -> dict[str, Any]:
     board = found.board
+
+    def born(patient: UUID) -> str:
+        known = summaries.get(patient)
+        return str(views.traits(known, at)["born"]) if known else ""
+
     waiting = unanswered(found.handovers.batches)
     late = [line for line in board.errands if line.overdue_days]
     return {
@@ -79,7 +92,8 @@ def _content(found: Coordinating, at: views.Moment, limit: int | None) -> dict[s
         "handovers": {
             "number": len(waiting),
             "rows": [
-                {"name": row.name, "by": row.by, "to": batch.receiver_name or "référent",
+                {"name": row.name, "born": born(row.patient), "by": row.by,
+                 "to": batch.receiver_name or "référent",
                  "state": STATES[row.state], "age": age_text(row.written_at, at.now)}
                 for batch, row in waiting[:limit]
             ],
@@ -105,7 +119,8 @@ def _content(found: Coordinating, at: views.Moment, limit: int | None) -> dict[s
         "unreached": {
             "number": len(board.unreached),
             "rows": [
-                {"name": line.name, "attempts": line.attempts, "by": line.by,
+                {"name": line.name, "born": born(line.patient),
+                 "attempts": line.attempts, "by": line.by,
                  "channel": wording.CONTACT[line.channel], "outcome": line.outcome,
                  "last": views.day_and_hour(line.last_at.isoformat(), at.zone)}
                 for line in board.unreached[:limit]
@@ -115,7 +130,8 @@ def _content(found: Coordinating, at: views.Moment, limit: int | None) -> dict[s
             "number": len(board.errands),
             "late": len(late),
             "rows": [
-                {"name": line.name, "nature": line.nature.capitalize(),
+                {"name": line.name, "born": born(line.patient),
+                 "nature": line.nature.capitalize(),
                  "due": f"{line.due:%d/%m/%Y}" if line.due else "", "late": line.overdue_days}
                 for line in board.errands[:limit]
             ],

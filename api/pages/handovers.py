@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -59,14 +60,8 @@ def shown(request: Request, granted: Board) -> Response:
     def produce() -> tuple[dict[str, Any], int]:
         found = handovers_of(services, granted.centre)
         named = found.patients(clinical=clinical)
-        summaries = services.records.summaries(granted.centre)[1]
-        twice = services.records.shared_names(granted.centre)
         return {
-            "who": {
-                str(each): views.who_on_a_board(summaries[each], at, twice, clinical=clinical)
-                for each in named
-                if each in summaries
-            },
+            "who": _whos(request, granted.centre, named, at, clinical=clinical),
             "clinical": clinical,
             "waiting": [
                 _row(row, batch, at, clinical, mine=own is not None and own == batch.receiver)
@@ -83,6 +78,24 @@ def shown(request: Request, granted: Board) -> Response:
         patients=lambda content: content["named"],
     )  # fmt: skip
     return clinical_page(request, principal, "handover_board.html", disclosed, here="transmissions")
+
+
+def _whos(
+    request: Request,
+    centre: UUID,
+    patients: Iterable[UUID],
+    at: views.Moment,
+    *,
+    clinical: bool = True,
+) -> dict[str, dict[str, Any]]:
+    """Who each patient of a list is, beside the name."""
+    records = services_of(request).records
+    summaries, twice = records.summaries(centre)[1], records.shared_names(centre)
+    return {
+        str(each): views.who_on_a_board(summaries[each], at, twice, clinical=clinical)
+        for each in patients
+        if each in summaries
+    }
 
 
 def _row(
@@ -208,6 +221,7 @@ def _closing(request: Request, granted: Granted, refused: Form | None) -> Respon
     def produce() -> tuple[dict[str, Any], int]:
         batch, position = batch_at(services, granted.stint)
         left, left_handed = _left(request, batch)
+        named = Handovers([batch], position).patients(clinical=True)
         form = refused or Form(principal.session.form_token(), forms.new_key(), position)
         if refused is None and batch.closed is not None:
             form.values["message"] = batch.closed.message
@@ -215,10 +229,11 @@ def _closing(request: Request, granted: Granted, refused: Form | None) -> Respon
             "stint": str(granted.stint),
             "batch": batch_view(batch, at, clinical=True),
             "restated": [_row(row, batch, at, clinical=True) for row in batch.rows if row.restate],
+            "who": _whos(request, granted.centre, named, at),
             "left": left,
             "left_handed": left_handed,
             "form": form,
-            "named": Handovers([batch], position).patients(clinical=True),
+            "named": named,
         }, position
 
     disclosed = read_clinical(
@@ -286,6 +301,7 @@ def _taking(request: Request, granted: Granted, refused: Form | None) -> Respons
             (batch, row) for batch, row in unanswered(found.batches) if batch.stint != granted.stint
         ]
         before = next((b for b in found.batches if b.receiver == granted.stint), None)
+        named = list(dict.fromkeys(row.patient for _, row in received))
         form = refused or Form(principal.session.form_token(), forms.new_key(), found.position)
         return {
             "stint": str(granted.stint),
@@ -295,7 +311,8 @@ def _taking(request: Request, granted: Granted, refused: Form | None) -> Respons
             "message": before.closed.message if before and before.closed else "",
             "waiting": [_row(row, batch, at, clinical=True) for batch, row in received],
             "form": form,
-            "named": list(dict.fromkeys(row.patient for _, row in received)),
+            "who": _whos(request, granted.centre, named, at),
+            "named": named,
         }, found.position
 
     disclosed = read_clinical(

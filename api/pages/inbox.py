@@ -17,7 +17,12 @@ from starlette.responses import Response
 from releve.api.acting import authorise_command, perform, settle
 from releve.api.delivering import delivery_of
 from releve.api.disclosure import read_clinical
-from releve.api.document_words import part_in_words, warning_in_words
+from releve.api.document_words import (
+    name_of_test,
+    part_in_words,
+    reference_in_words,
+    warning_in_words,
+)
 from releve.api.gate import (
     Granted,
     Guard,
@@ -40,8 +45,10 @@ from releve.domain.commands import COMMANDS
 from releve.domain.errors import Invalid, ReleveError
 from releve.domain.events import Author
 from releve.domain.values import IdentityTraits
+from releve.projections import wording
 from releve.projections.dates import french
 from releve.projections.inbox import InboxLine
+from releve.projections.records import plain_name
 from releve.projections.vocabulary import BORN
 from releve.security.policy import Action
 
@@ -273,8 +280,9 @@ def _one(
         found, position = sorting.header(line), sorting.position
         offered = [_proposal(each, at) for each in found["proposals"]]
         names = {each["patient"] for each in offered}
+        twice = services.records.shared_names(line.centre)
         looked = [
-            _candidate(views.traits(each, at))
+            _candidate(views.traits(each, at), twice)
             for each in (services.records.search(line.centre, query, limit=FOUND) if query else ())
             if str(each.patient) not in names
         ]
@@ -348,16 +356,21 @@ def _both(trait: str, values: dict[str, Any] | None, at: views.Moment) -> str:
     return f" (document : {said(values['document'])} ; dossier : {said(values['record'])})"
 
 
-def _candidate(traits: dict[str, Any]) -> dict[str, Any]:
+def _candidate(traits: dict[str, Any], shared_names: frozenset[str]) -> dict[str, Any]:
+    """A record found by search, with what tells it from another of the same name."""
+    namesake = plain_name(traits["name"]) in shared_names
     return {
         "patient": traits["id"],
         "name": traits["name"],
+        "namesake": namesake,
         "said": ", ".join(
             part
             for part in (
                 traits["birth_name"] and f"nom de naissance {traits['birth_name']}",
                 traits["born"],
                 traits["sex"],
+                namesake and traits["apart"],
+                traits["died"],
             )
             if part
         ),
@@ -369,10 +382,22 @@ def _content(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
     return {
         **found,
         "issued": issued,
+        "results": [_value_said(each) for each in found["results"]],
         "kilobytes": max(1, found["size"] // 1024),
         "entries": [_line_said(each) for each in found["entries"]],
         "unmapped": [part_in_words(each["type"], each["path"]) for each in found["unmapped"]],
         "warnings": [warning_in_words(each) for each in found["warnings"]],
+    }
+
+
+def _value_said(line: dict[str, Any]) -> dict[str, str]:
+    """A value of the document in the page's words; the original stays as it is."""
+    flag = "" if line["interpretation"] == "N" else line["interpretation"]
+    return {
+        "test": name_of_test(line["test"]),
+        "value": reference_in_words(line["value"]),
+        "reference": reference_in_words(line["reference"]),
+        "flag": wording.INTERPRETATION.get(flag, flag),
     }
 
 

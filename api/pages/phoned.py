@@ -29,6 +29,8 @@ from releve.domain.errors import Invalid, ReleveError
 from releve.domain.events import Author
 from releve.domain.values import IdentityTraits, Loinc, ResultLine, UcumUnit
 from releve.projections.dates import french
+from releve.projections.patient_summary import PatientSummary
+from releve.projections.records import plain_name
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -207,6 +209,14 @@ def _sent_for(request: Request, granted: Granted, at: views.Moment) -> str:
     return f"{said['name']}{born}, à rattacher"
 
 
+def _candidate(
+    summary: PatientSummary, at: views.Moment, shared_names: frozenset[str]
+) -> dict[str, Any]:
+    """A record that the value may be for, with what tells it from another of the same name."""
+    who = views.traits(summary, at)
+    return {**who, "namesake": plain_name(who["name"]) in shared_names}
+
+
 def _named(request: Request, granted: Granted) -> list[UUID]:
     record = identifier(request.query_params.get("dossier", ""))
     known = services_of(request).records.summaries(granted.centre)[1]
@@ -222,10 +232,11 @@ def _page(request: Request, granted: Granted, form: Form, status: int = 200) -> 
     def produce() -> tuple[dict[str, Any], int]:
         position = services.feed.position()
         found = services.records.search(granted.centre, query, limit=FOUND) if query else []
+        twice = services.records.shared_names(granted.centre)
         return {
             "form": form,
             "tests": OPTIONS,
-            "found": [views.traits(each, at) for each in found],
+            "found": [_candidate(each, at, twice) for each in found],
             "sent_for": _sent_for(request, granted, at),
             "named": [each.patient for each in found] + _named(request, granted),
             "query": query,

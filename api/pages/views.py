@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from releve.api.document_words import short_test
+from releve.api.document_words import short_line, short_test
 from releve.api.entry_kinds import kind_of
 from releve.projections import wording
 from releve.projections.briefing import owner_label
@@ -115,7 +115,33 @@ def traits(summary: PatientSummary, at: Moment) -> dict[str, Any]:
         "sex": sexes[(who.sex if who else None) or "unknown"],
         "ins": _INS[who.identity_status if who else "provisoire"],
         "identity_incomplete": summary.identity_incomplete,
+        "died": died(summary, at),
+        "apart": apart(summary),
     }
+
+
+def died(summary: PatientSummary, at: Moment) -> str:
+    """``décédée le 21/11/2026`` where a death was recorded, else empty."""
+    line = summary.death
+    if line is None:
+        return ""
+    who = summary.identity
+    word = {"female": "décédée", "male": "décédé"}.get((who.sex or "") if who else "", "décédé(e)")
+    return f"{word} le {french(line.detail['date'], at.zone)}"
+
+
+def apart(summary: PatientSummary) -> str:
+    """What tells a patient from a namesake born the same day: place of birth, telephone."""
+    who, contacts = summary.identity, summary.contact_details
+    phones = contacts.detail.get("phones", ()) if contacts is not None else ()
+    return ", ".join(
+        part
+        for part in (
+            f"commune de naissance {who.birth_place}" if who and who.birth_place else "",
+            f"tél. {phones[0][1]}" if phones else "",
+        )
+        if part
+    )
 
 
 _INS: Final = {
@@ -133,10 +159,13 @@ def who_on_a_board(
     ``clinical`` there is no badge.
     """
     who = traits(summary, at)
+    namesake = plain_name(who["name"]) in shared_names
     return {
         "birth_name": who["birth_name"],
         "said": " · ".join(part for part in (who["born"], who["age"], who["sex"]) if part),
-        "namesake": plain_name(who["name"]) in shared_names,
+        "died": who["died"],
+        "namesake": namesake,
+        "apart": who["apart"] if namesake else "",
         "allergy": allergy(summary, at) if clinical else None,
     }
 
@@ -156,8 +185,12 @@ def identity(
     """The identity bar: traits, declared doctor, severity, allergy badge, same-name warning."""
     attending = summary.medecin_traitant
     severity = summary.severity
-    return traits(summary, at) | {
-        "namesakes": [traits(each, at)["born"] for each in namesakes],
+    who, others = traits(summary, at), [traits(each, at) for each in namesakes]
+    return who | {
+        "namesakes": [
+            "né le même jour" if each["born"] == who["born"] else each["born"] for each in others
+        ],
+        "apart": who["apart"] if others else "",
         "attending": _attending(attending, directory) if attending else "",
         "severity": severity_of(summary),
         "severity_overdue": severity is not None and severity.is_past("review_by", at.day),
@@ -222,9 +255,12 @@ def box_line(line: Line, summary: PatientSummary, at: Moment) -> dict[str, Any]:
     """A line that stands, with its last change, whether it is to be accepted, and second looks."""
     changed = line.revised
     challenge = summary.challenge_of(line)
+    text = wording.line_text(line, at.day)
+    if line.slot == "results":
+        text = short_line(text, wording.concept_text(line.detail.get("code")))
     return line_view(
         line,
-        wording.line_text(line, at.day),
+        text,
         past="",
         topic=line.topic,
         validation=line.validation if line.ordinal is None else "",

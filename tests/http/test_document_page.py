@@ -9,7 +9,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from releve.api.document_words import part_in_words, short_test, warning_in_words
+from releve.api.document_words import (
+    name_of_test,
+    part_in_words,
+    reference_in_words,
+    short_line,
+    short_test,
+    warning_in_words,
+)
 from support.inbox import ODETTE, SAMPLES, odette, pdf, send
 from support.web import Web, hidden, submit
 
@@ -96,6 +103,22 @@ def test_a_value_is_named_by_its_test_alone() -> None:
     assert short_test("Potassium 6,2 mmol/L [ATTEINT]") == "Potassium 6,2 mmol/L [ATTEINT]"
     in_words = "Ag HBs [Présence] Sérum/Plasma Immunoanalyse" + " mot" * 2_000 + " : négatif"
     assert short_test(in_words) == in_words  # a pattern that tries every way would not end
+
+
+def test_what_was_not_measured_in_blood_says_so() -> None:
+    urine = "Potassium [Moles/Volume] Urine ; Numérique"
+    assert short_test(f"{urine} 62 mmol/L") == "Potassium (urine) 62 mmol/L"
+    assert name_of_test(urine) == "Potassium (urine)"
+    assert name_of_test("TSH [Unités/Volume] Sérum/Plasma") == "TSH"
+    tsh = "TSH [Unités/Volume] Sérum/Plasma"
+    assert short_line(f"{tsh} pas encore disponible", tsh) == "TSH pas encore disponible"
+    assert short_line("INR 2,4", "TSH") == "INR 2,4"
+
+
+def test_a_reference_is_written_as_the_page_writes_numbers() -> None:
+    assert reference_in_words("3.5 à 5.1 mmol/L") == "3,5 à 5,1 mmol/L"
+    assert reference_in_words("45 à 84 umol/L ; <= 5 ug/L") == "45 à 84 µmol/L ; ≤ 5 µg/L"
+    assert reference_in_words("Voir culture. Négatif") == "Voir culture. Négatif"
 
 
 def test_parts_and_warnings_are_said_without_their_path() -> None:
