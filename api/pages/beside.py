@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from releve.api.document_words import name_of_test
 from releve.api.pages import result_views, views
 from releve.api.pages.views import Moment
 from releve.projections import wording
@@ -58,7 +59,7 @@ def earlier_values(result: Result, summary: PatientSummary) -> list[dict[str, An
     known.sort(key=lambda line: (line.as_of, line.version), reverse=True)
     return [
         {
-            "test": wording.concept_text(said["code"]),
+            "test": name_of_test(wording.concept_text(said["code"])),
             "values": [
                 {
                     "text": result_views.value_text(line.detail),

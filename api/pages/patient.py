@@ -138,7 +138,7 @@ def _content(
         "contingencies": views.contingencies(summary, at),
         "to_validate": record_views.to_validate(summary),
         "act_form": form("act", True),
-        "results": record_views.open_results(summary, at),
+        "results": record_views.open_results(summary, at, rules_of(directory)),
         "questions": record_views.questions(summary, principal.person),
         "answer_form": form("answer", True),
         "handover": _handover(summary, principal, form, Action.READ_BACK in may_do),

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from releve.api.document_words import short_line
 from releve.api.entry_kinds import kind_of
 from releve.api.pages import views
 from releve.api.pages.act_data import offered_to
 from releve.api.pages.result_views import TONE
 from releve.api.pages.views import Moment, day_and_hour, line_view
 from releve.projections import wording
+from releve.projections.critical_values import of_result
 from releve.projections.dates import french, last_day
 from releve.projections.patient_summary import Item, Line, PatientSummary, Question
 from releve.projections.rule_release import Rules
@@ -32,11 +34,14 @@ def vigilance(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
 
 
 def to_validate(summary: PatientSummary) -> list[dict[str, Any]]:
-    """Imported lines that wait for a doctor's word, oldest first; a result waits to be read."""
+    """Imported lines that wait for a doctor's word, oldest first; a result waits to be read.
+
+    The values of a result stand among the results, not here.
+    """
     return [
         line_view(
             line,
-            views.without_label(line.text),
+            _titled(line) or views.without_label(line.text),
             kind=kind_of(line.topic)[0],
             is_result=line.topic == "patient.result-received",
         )
@@ -44,8 +49,15 @@ def to_validate(summary: PatientSummary) -> list[dict[str, Any]]:
     ]
 
 
-def open_results(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
-    """Results that are not done, each in one line."""
+def _titled(line: Line) -> str:
+    """A result by its title and status; empty for any other line."""
+    if line.topic != "patient.result-received" or not line.detail.get("title"):
+        return ""
+    return f"{line.detail['title']} ({wording.RESULT_STATUS[line.detail['status']]})"
+
+
+def open_results(summary: PatientSummary, at: Moment, rules: Rules) -> list[dict[str, Any]]:
+    """Results that are not done, each in one line: critical and unread ones first."""
     found = []
     for result in summary.open_results(at.day):
         state = result.state(at.day)
@@ -55,7 +67,13 @@ def open_results(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
                 result.title,
                 state=wording.RESULT_STATE[state],
                 tone=TONE[state],
-                values=[wording.result_line_text(each, at.zone) for each in result.lines[:4]],
+                critical=any(alarm.critical for alarm in of_result(result, summary, rules)),
+                values=[
+                    short_line(
+                        wording.result_line_text(each, at.zone), wording.concept_text(each["code"])
+                    )
+                    for each in result.lines[:4]
+                ],
                 readable=result.received is not None and result.review is None,
                 to_tell=state == "to-inform",
                 to_say=result.to_say if state == "to-inform" else "",
@@ -65,7 +83,7 @@ def open_results(summary: PatientSummary, at: Moment) -> list[dict[str, Any]]:
                 else "",
             )
         )
-    return found
+    return sorted(found, key=lambda each: (not each["critical"], not each["readable"]))
 
 
 def questions(summary: PatientSummary, person: UUID) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from releve.api.document_words import name_of_test, reference_in_words
 from releve.api.pages import views
 from releve.api.pages.views import Moment, day_and_hour, line_view
 from releve.projections import wording
@@ -113,9 +114,11 @@ def _rows(versions: list[Line]) -> list[dict[str, Any]]:
         for said in version.detail.get("lines", ()):
             name = wording.concept_text(said["code"])
             row = found.setdefault(
-                name, {"test": name, "reference": "", "cells": [None] * len(versions)}
+                name, {"test": name_of_test(name), "reference": "", "cells": [None] * len(versions)}
             )
-            row["reference"] = row["reference"] or said.get("reference_range") or ""
+            row["reference"] = row["reference"] or reference_in_words(
+                said.get("reference_range") or ""
+            )
             row["cells"][column] = _cell(said)
     for row in found.values():
         texts = [cell["text"] for cell in row["cells"] if cell is not None]

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
-from releve.api.document_words import short_test
+from releve.api.document_words import short_line
 from releve.api.gate import Granted, Guard, allowed, services_of
 from releve.api.pages import result_views, views
 from releve.api.pages.about_patient import Opened, patient_page
@@ -115,7 +115,8 @@ def _row(row: ResultRow, can: frozenset[str], at: views.Moment) -> dict[str, Any
             row.since.astimezone(zone_of(at.zone)).isoformat(), at.zone
         ),
         "values": [
-            short_test(wording.result_line_text(each, at.zone)) for each in result.lines[:4]
+            short_line(wording.result_line_text(each, at.zone), wording.concept_text(each["code"]))
+            for each in result.lines[:4]
         ]
         if result is not None and row.group != "expected" else [],
         "critical": row.critical,

@@ -6,15 +6,18 @@ from datetime import UTC, datetime
 
 from releve.api.pages import record_views, views
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
+from releve.domain.aggregates.patient.contact_details import ContactDetailsChanged
+from releve.domain.aggregates.patient.death import DeathRecorded
 from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.aggregates.patient.summary_review import SummaryReviewed
 from releve.domain.events import Author, Source
 from releve.domain.values import Concept, Sex
-from releve.projections.rule_release import load_rules
+from releve.projections.directory import Directory
+from releve.projections.rule_release import CURRENT, load_rules
 from support.patient_events import Stream, summary_of
-from support.results import IF_THEN, measure
+from support.results import IF_THEN, measure, result
 
 AT = views.Moment(datetime(2026, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
 
@@ -52,6 +55,39 @@ def test_a_board_names_its_patient_by_birth_sex_and_same_name() -> None:
         "2011-11-23": "née le 23/11/2011 · 15 ans · femme",
         "1948-03-02": "née le 02/03/1948 · 78 ans · femme",
     }
+
+
+def test_two_people_of_one_name_are_told_apart_and_the_dead_are_said_to_be() -> None:
+    one, other = Stream(1), Stream(2)
+    for stream, place in ((one, "23096"), (other, "87085")):
+        stream.add(
+            Registered(birth_name="ROUX", first_names=("Alix",), sex="female",
+                       birth_date="1948-03-02", birth_place=place)
+        )  # fmt: skip
+    other.add(ContactDetailsChanged(phones=(("mobile", "06 39 98 00 01"),)))
+    other.add(DeathRecorded(date="2026-11-20", source="famille"))
+    first, second = summary_of(one), summary_of(other)
+    shared = frozenset({"roux alix"})
+    here = views.who_on_a_board(first, AT, shared, clinical=False)
+    there = views.who_on_a_board(second, AT, shared, clinical=False)
+    assert (here["apart"], here["died"]) == ("commune de naissance 23096", "")
+    assert there["apart"] == "commune de naissance 87085, tél. 06 39 98 00 01"
+    assert there["died"] == "décédée le 20/11/2026"
+    assert views.who_on_a_board(first, AT, frozenset(), clinical=False)["apart"] == ""
+    bar = views.identity(first, AT, Directory([]), [second])
+    assert bar["namesakes"] == ["né le même jour"]
+    assert bar["apart"] == "commune de naissance 23096"
+    assert views.identity(first, AT, Directory([]))["apart"] == ""
+
+
+def test_a_critical_result_that_nobody_read_stands_first_and_says_so() -> None:
+    stream = Stream()
+    stream.add(result("final", "4.1"))
+    stream.add(result("final", "6.4"))
+    shown = record_views.open_results(summary_of(stream), AT, load_rules(CURRENT))
+    assert [(each["critical"], each["values"]) for each in shown] == [
+        (True, ["Potassium 6,4 mmol/L"]), (False, ["Potassium 4,1 mmol/L"]),
+    ]  # fmt: skip
 
 
 def test_a_sender_is_named_once_and_never_by_its_identifier() -> None:
