@@ -18,6 +18,7 @@ from releve.api.gate import (
     submission,
 )
 from releve.api.pages.shell import moment, page, see
+from releve.api.pages.validation_views import REASON
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.projections import wording
 from releve.projections.dates import french_hour, zone_of
@@ -118,6 +119,12 @@ TYPED = {
     "occurred_at": "Quand", "late_reason": "Pourquoi si tard", "code": "Code",
     "birth_name": "Nom de naissance", "used_name": "Nom utilisé", "first_names": "Prénoms",
     "birth_date": "Date de naissance", "birth_place": "Lieu de naissance", "nom": "Nom cherché",
+    "texte": "Texte", "message": "Message", "first_action": "Ce que je fais en premier",
+    "question": "Question", "restitution": "Restitution", "reponse": "Réponse",
+    "concept": "Quoi", "substance": "Substance",
+    "vaccine": "Vaccin", "indication": "Pour", "remarks": "Écarts et remarques",
+    "against": "Comparés à", "value": "Valeur et unité", "why": "Pourquoi", "caller": "Qui appelle",
+    "address": "Adresse", "phones": "Numéro",
 }  # fmt: skip
 """What the fields that somebody types in are called; choices and marks of the form are not here."""
 
@@ -149,7 +156,9 @@ async def session_ended(request: Request) -> Response | None:
 
 def _label(name: str) -> str:
     """The last word of a field's name: ``text`` of ``items[0].text``, ``actions`` of its rows."""
-    return name.rpartition(".")[2].partition("[")[0]
+    if name.startswith(REASON):
+        return "reason"
+    return name.rpartition(".")[2].partition("[")[0].partition("-")[0]
 
 
 @router.post("/deconnexion")

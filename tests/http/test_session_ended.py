@@ -54,6 +54,35 @@ def test_what_was_typed_is_shown_back_to_copy_and_nothing_is_written(web: Web) -
     assert not re.search(r'<input[^>]*type="hidden"', answer.text)
 
 
+@pytest.mark.parametrize(
+    ("page", "field", "label"),
+    [("coller", "texte", "Texte"), ("gestes/probleme", "concept", "Quoi"),
+     ("restitution", "restitution", "Restitution")],
+)  # fmt: skip
+def test_a_pasted_consultation_an_act_and_an_answer_come_back_too(
+    web: Web, page: str, field: str, label: str
+) -> None:
+    client = web.browser("present")
+    record = f"/patients/{web.patient('T3')}"
+    token = hidden(client.get(f"{record}/coller"), f"{record}/coller")["jeton"]
+    close_session(web, client)
+    answer = client.post(f"{record}/{page}", data={"jeton": token, field: NOTE}, headers=FORM)
+    assert answer.status_code == 401
+    assert f"{label} : {NOTE}" in html.unescape(answer.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("motif.0b0e3b3c-9d5f-4a54-9a2c-5b8f2f9f0001", "Motif"), ("reponse-0b0e3b3c", "Réponse")],
+)
+def test_what_answers_one_line_among_others_comes_back(web: Web, name: str, label: str) -> None:
+    client = web.browser("present")
+    page, sent = consultation(web, client)
+    close_session(web, client)
+    answer = client.post(page, data={"jeton": sent["jeton"], name: NOTE}, headers=FORM)
+    assert f"{label} : {NOTE}" in html.unescape(answer.text)
+
+
 def test_the_next_person_at_the_same_browser_is_shown_none_of_it(web: Web) -> None:
     client = web.browser("present")
     page, sent = consultation(web, client)
