@@ -43,9 +43,17 @@ def counted(text: str) -> int:
 
 
 def clipped(text: str, words: int) -> str:
-    """The first ``words`` words, with an ellipsis when something was left out."""
+    """The first ``words`` words, with an ellipsis when something was left out.
+
+    A number is not parted from what it counts: ``lundi 8 h`` is never cut to ``lundi 8…``.
+    """
     parts = text.split()
-    return text if len(parts) <= words else " ".join(parts[:words]).rstrip(",;:.…") + "…"
+    if len(parts) <= words:
+        return text
+    kept = parts[:words]
+    while len(kept) > 1 and kept[-1][-1:].isdigit() and kept[-1][:1].isdigit():
+        kept.pop()
+    return " ".join(kept).rstrip(",;:.…") + "…"
 
 
 def allergy_badge(card: Card) -> str:

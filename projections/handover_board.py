@@ -262,12 +262,12 @@ def _missing(everybody: Iterable[PatientSummary], line: StintLine) -> list[Missi
     """Unstable patients of the centre, and watched ones that the stint saw, without a handover."""
     found = []
     for summary in everybody:
-        severity, written = summary.severity, summary.handover
+        severity = summary.severity
         level = str(severity.detail["severity"]) if severity else ""
         if level not in _WATCHED or summary.death is not None:
             continue
-        if written is not None and written.line.stint == line.stint:
-            continue
+        if any(each.line.stint == line.stint and not each.line.wrong for each in summary.handovers):
+            continue  # one that a later stint has replaced since was written all the same
         contact = summary.last_contact
         seen = line.stint in (severity.stint if severity else None, contact and contact.stint)
         if seen or level == "unstable":

@@ -94,7 +94,7 @@ def wrote_about(summary: PatientSummary, stint: UUID) -> bool:
 
 def _row(summary: PatientSummary, stint: UUID, at: views.Moment) -> dict[str, Any]:
     spoken = summary.one_liner()
-    written = any(each.line.current and each.line.stint == stint for each in summary.handovers)
+    written = any(each.line.stint == stint and not each.line.wrong for each in summary.handovers)
     return {
         **views.traits(summary, at),
         "severity": views.severity_of(summary),

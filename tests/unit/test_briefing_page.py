@@ -15,7 +15,7 @@ from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.values import Concept
 from releve.projections.briefing import Card, build_card, card_bytes, extract, rank
-from releve.projections.briefing_text import as_text, page, page_row, page_words
+from releve.projections.briefing_text import as_text, clipped, page, page_row, page_words
 from support.briefing import DIRECTORY, HEAD, ME, NEW, OTHER, RULES, back, card_of, person, seen
 from support.patient_events import summary_of
 
@@ -118,3 +118,10 @@ class TestPage:
         assert {"RDV", "DEPUIS", "MOTS"} <= {each.tier for each in sections}
         (today,) = [each for each in sections if each.tier == "RDV"]
         assert len(today.rows) + today.hidden == count
+
+
+def test_what_is_cut_keeps_no_number_without_its_unit() -> None:
+    text = "Lire créatinine et potassium prélevés lundi 8 h"
+    assert clipped(text, 9) == text
+    assert clipped(text, 7) == "Lire créatinine et potassium prélevés lundi…"
+    assert clipped("8 h 30 ou 9 h", 1) == "8…"

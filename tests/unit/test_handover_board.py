@@ -207,6 +207,22 @@ class TestMissing:
         dead.add(DeathRecorded(date="2026-11-20", source="famille"), at=FRIDAY, author=AUTHOR)
         assert batch([handed, dead]).missing == ()
 
+    def test_is_nobody_whose_handover_the_next_doctor_has_replaced(self) -> None:
+        stream = self.seen(1, "unstable")
+        hand_over(stream, "unstable", at=FRIDAY + timedelta(minutes=1))
+        again = HandoverWritten(severity="unstable", summary=SUMMARY)
+        stream.add(again, at=MONDAY, author=RECEIVER)
+        assert batch([stream]).missing == ()
+
+    def test_is_who_has_only_an_erroneous_handover(self) -> None:
+        stream = self.seen(1, "unstable")
+        wrong = hand_over(stream, "unstable", at=FRIDAY + timedelta(minutes=1))
+        stream.add(
+            EntryMarkedInError(), at=FRIDAY + timedelta(minutes=2),
+            author=AUTHOR, target=wrong.event_id,
+        )  # fmt: skip
+        assert len(batch([stream]).missing) == 1
+
     def test_is_asked_for_on_the_board_from_the_third_day_before_the_end(self) -> None:
         summaries, found = folded(self.seen(1, "unstable")), directory(ONE, TWO)
 
