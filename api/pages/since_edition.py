@@ -110,6 +110,7 @@ def changed_since(
                 "href": who["href"],
                 "name": who["name"],
                 "born": who["born"] if twice else "",
+                "critical": any(alarm.critical for alarm in alarms(each.summary, rules)),
                 "what": ", ".join(_kinds(each.summary, position)) or "dossier modifié",
             }
         )
