@@ -304,6 +304,29 @@ def test_the_keyboard_alone_reaches_the_first_patient(site: Site) -> None:
         context.close()
 
 
+def test_what_has_focus_never_stands_under_the_signing_bar(site: Site) -> None:
+    context = site.context()
+    try:
+        page = site.sign_in(context, "present")
+        page.set_viewport_size({"width": 1366, "height": 768})
+        page.goto(f"/patients/{site.web.patient('T3')}/consultation")
+        fields = page.locator("form.stack :is(input, select, textarea):visible")
+        for number in range(fields.count()):
+            if number:
+                page.keyboard.press("Tab")
+            else:
+                fields.first.focus()
+            focused, bar = page.evaluate(
+                "[document.activeElement, document.querySelector('.sign')]"
+                ".map((each) => { const box = each.getBoundingClientRect();"
+                " return {top: box.top, bottom: box.bottom, bar: !!each.closest('.sign')}; })"
+            )
+            if not focused["bar"]:
+                assert focused["bottom"] <= bar["top"] or focused["top"] >= bar["bottom"]
+    finally:
+        context.close()
+
+
 def test_what_was_typed_is_shown_back_accessibly_when_the_session_ended(
     site: Site, axe: Axe
 ) -> None:
