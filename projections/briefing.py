@@ -349,8 +349,10 @@ def _treatment_changes(summary: PatientSummary, view: Viewpoint, days: int) -> l
         day = last_day(when, line.zone)
         if day is not None and day >= first:
             mark = " (à valider)" if line.validation == "to-validate" else ""
-            found.append(_sourced(changed or line, text=text + mark, validation=line.validation))
-    return found
+            said = changed or line
+            found.append((said, _sourced(said, text=text + mark, validation=line.validation)))
+    found.sort(key=lambda each: -each[0].version)
+    return [each for _, each in found]
 
 
 _STOPPED = "patient.medication-stopped"

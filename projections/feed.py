@@ -28,7 +28,7 @@ from releve.domain.events import ADMINISTRATION, CENTRE, INTAKE, PATIENT, PRACTI
 from releve.projections import directory, inbox
 from releve.projections.directory import DirectoryEntry, fold_entry
 from releve.projections.inbox import InboxLine, fold_line
-from releve.projections.patient_summary import PatientSummary, fold_all
+from releve.projections.patient_summary import PatientSummary, fold_all, reads_whole
 from releve.projections.projected_rows import (
     FEED,
     GENERATION,
@@ -286,8 +286,10 @@ class Feed:
             after = fold_all(before, (), stream)
             unread += len(reads)
         else:
+            whole = self._spoken_of_again(before, stream, reads)
             try:
-                after = fold_all(before, map(_event, reads), stream)
+                known = before if whole is None else None
+                after = fold_all(known, map(_event, whole or reads), stream)
             except Exception:
                 after, index, error = _readable(before, reads, stream)
                 unread, failed_at = len(reads) - index, reads[index].position
@@ -297,6 +299,16 @@ class Feed:
             if not after.centres:
                 after.centres = self._key_centre(stream)
         batch.put_patient(before, after, reads[-1].position, key)
+
+    def _spoken_of_again(
+        self, before: PatientSummary | None, stream: UUID, reads: Sequence[Read]
+    ) -> list[Read] | None:
+        """The whole record, where what is read speaks of what its summary may have let go."""
+        told = (read.event for read in reads if isinstance(read.event, Event))
+        if before is None or not reads_whole(before, told):
+            return None
+        found = self.reader.streams([stream], up_to=reads[-1].position)[stream]
+        return [read for read in found if not read.gone]
 
     def _fold_directory(
         self, batch: Batch, held: _Held, stream: UUID, reads: Sequence[Read], key: bytes

@@ -9,6 +9,7 @@ nothing is rewritten.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from releve.projections import summary_results as results
 from releve.projections import wording
 from releve.projections.summary_corrections import place, weigh
 from releve.projections.summary_courses import (
+    ACCEPTED,
     Change,
     Fired,
     Handover,
@@ -30,6 +32,7 @@ from releve.projections.summary_courses import (
     Result,
     ResultState,
     Seen,
+    standing,
 )
 from releve.projections.summary_lines import (
     SLOTS,
@@ -41,6 +44,7 @@ from releve.projections.summary_lines import (
     State,
     Validation,
 )
+from releve.projections.summary_recall import forgettable, reads_whole, spoken_of_again, without
 from releve.projections.summary_record import (
     FORMAT,
     INS,
@@ -53,7 +57,7 @@ from releve.projections.summary_record import (
 __all__ = [
     "FORMAT", "SLOTS", "Change", "Fired", "Handover", "Item", "ItemState", "Line", "Note",
     "PatientSummary", "Presence", "Question", "Result", "ResultState", "Seen", "Slot", "Spoken",
-    "State", "Validation", "apply", "fold", "fold_all", "from_bytes", "to_bytes",
+    "State", "Validation", "apply", "fold", "fold_all", "from_bytes", "reads_whole", "to_bytes",
 ]  # fmt: skip
 
 _ENCOUNTERS, _NOTES, _HANDOVERS, _CHANGES, _CLOSED_ITEMS = 10, 6, 4, 40, 12
@@ -73,8 +77,16 @@ def fold(summary: PatientSummary | None, event: Event) -> PatientSummary:
 def fold_all(
     summary: PatientSummary | None, events: Iterable[Event], patient: UUID
 ) -> PatientSummary:
-    """The summary after all ``events``, in their order; copies once, whatever their number."""
-    folded = PatientSummary(patient=patient) if summary is None else _copied(summary)
+    """The summary after all ``events``, in their order; copies once, whatever their number.
+
+    Where :func:`~.summary_recall.reads_whole` says so of ``summary`` and ``events``, give the whole
+    record instead: what is spoken of again may have been let go.
+    """
+    if summary is None:
+        events = list(events)
+        folded = PatientSummary(patient=patient, recalled=spoken_of_again(events))
+    else:
+        folded = _copied(summary)
     for event in events:
         apply(folded, event)
     return folded
@@ -190,7 +202,7 @@ def _attending(summary: PatientSummary, line: Line) -> None:
     declared = line.detail.get("centre")
     if declared and UUID(declared) not in summary.centres:
         summary.centres.append(UUID(declared))
-    bound(summary.attending, _TOLD + 3, keep=summary.medecin_traitant)
+    bound(summary, "attending", _TOLD + 3, keep=summary.medecin_traitant)
 
 
 def _attending_ended(summary: PatientSummary, line: Line) -> None:
@@ -202,7 +214,7 @@ def _attending_ended(summary: PatientSummary, line: Line) -> None:
 def _encounter(summary: PatientSummary, line: Line) -> None:
     summary.encounters.append(line)
     summary.encounter_count += 1
-    bound(summary.encounters, _ENCOUNTERS)
+    bound(summary, "encounters", _ENCOUNTERS)
 
 
 _SPOKEN = frozenset({"one_liner", "kind"})
@@ -216,13 +228,17 @@ def _thin(line: Line) -> Line:
 
 def _note(summary: PatientSummary, line: Line) -> None:
     summary.notes.append(Note(line=_thin(line)))
-    if len(summary.notes) > _NOTES:
-        # The oldest goes, unless it is the last that says who the patient is.
-        spoken = [note for note in summary.notes if note.line.current and note.spoken]
-        kept = max(spoken, key=lambda note: note.spoken_at, default=None)
-        others = [note for note in summary.notes if note is not kept]
-        oldest = min(others, key=lambda note: note.line.recency)
-        summary.notes = [note for note in summary.notes if note is not oldest]
+    _bound_notes(summary)
+
+
+def _bound_notes(summary: PatientSummary) -> None:
+    notes = forgettable(summary, summary.notes)
+    # The oldest goes, unless it is the last that says who the patient is.
+    spoken = [note for note in summary.notes if note.line.current and note.spoken]
+    kept = max(spoken, key=lambda note: note.spoken_at, default=None)
+    others = [note for note in notes if note is not kept]
+    others.sort(key=lambda note: note.line.recency)
+    summary.notes = without(summary.notes, others[: max(0, len(notes) - _NOTES)])
 
 
 def _amended(summary: PatientSummary, line: Line) -> None:
@@ -236,9 +252,8 @@ def _absence(summary: PatientSummary, line: Line) -> None:
     placed = msgspec.structs.replace(line, slot=line.detail["slot"])
     summary.absences.append(corrections.settled(placed))
     weigh(summary, line.target)
-    gone = [each for each in summary.absences if not each.current]
-    if len(gone) > _TOLD:
-        summary.absences.remove(gone[0])
+    gone = [each for each in forgettable(summary, summary.absences) if not each.current]
+    summary.absences = without(summary.absences, gone[: max(0, len(gone) - _TOLD)])
 
 
 def _observation(summary: PatientSummary, line: Line) -> None:
@@ -255,7 +270,7 @@ def _lines(summary: PatientSummary, line: Line) -> None:
 
 def _item(summary: PatientSummary, line: Line) -> None:
     summary.items.append(Item(line=line))
-    results.awaited_again(summary)
+    results.cancel(summary, line.entry_id)
 
 
 def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:
@@ -264,17 +279,29 @@ def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:
     def kept(summary: PatientSummary, line: Line) -> None:
         for index, item in enumerate(summary.items):
             if item.line.entry_id == line.target:
-                steps = (*getattr(item, name), line)[-_STEPS:]
+                steps = _few((*getattr(item, name), line))
                 summary.items[index] = msgspec.structs.replace(item, **{name: steps})
         if name == "steps":
             return
         results.cancel(summary, line.target)
-        closed = [item for item in summary.items if not item.open]
-        if len(closed) > _CLOSED_ITEMS:
-            first = min(closed, key=lambda item: item.last_step.version)
-            summary.items = [item for item in summary.items if item is not first]
+        closed = forgettable(summary, (item for item in summary.items if not item.open))
+        closed.sort(key=lambda item: item.last_step.version)
+        summary.items = without(summary.items, closed[: max(0, len(closed) - _CLOSED_ITEMS)])
 
     return kept
+
+
+def _few(steps: tuple[Line, ...]) -> tuple[Line, ...]:
+    """The last few steps; attempts go before offers, and who holds the item is never forgotten."""
+    kept = list(steps)
+    while len(kept) > _STEPS:
+        taken = [step for step in standing(kept) if step.topic == ACCEPTED][-1:]
+        attempts = (step for step in kept if step.topic == _ATTEMPTED)
+        kept.remove(next(attempts, None) or next(step for step in kept if step not in taken))
+    return tuple(kept)
+
+
+_ATTEMPTED: Final = "patient.contact-attempted"
 
 
 def _contact(summary: PatientSummary, line: Line) -> None:
@@ -285,7 +312,7 @@ def _contact(summary: PatientSummary, line: Line) -> None:
 
 def _contingency(summary: PatientSummary, line: Line) -> None:
     summary.contingencies.append(line)
-    bound(summary.contingencies, 12, only_past=True)
+    bound(summary, "contingencies", 12, only_past=True)
 
 
 def _withdrawn(summary: PatientSummary, line: Line) -> None:
@@ -295,7 +322,7 @@ def _withdrawn(summary: PatientSummary, line: Line) -> None:
 
 def _severity(summary: PatientSummary, line: Line) -> None:
     summary.severities.append(line)
-    bound(summary.severities, _SEVERITIES, keep=summary.severity)
+    bound(summary, "severities", _SEVERITIES, keep=summary.severity)
     results.answer(summary, line)
 
 
@@ -311,11 +338,15 @@ def _handover(summary: PatientSummary, line: Line) -> None:
                 other, line=msgspec.structs.replace(other.line, state="superseded")
             )
     summary.handovers.append(Handover(line=msgspec.structs.replace(line, state=state)))
-    if len(summary.handovers) > _HANDOVERS:
-        oldest = min(summary.handovers, key=lambda each: (each.line.current, each.line.recency))
-        summary.handovers = [each for each in summary.handovers if each is not oldest]
+    _bound_handovers(summary)
     said = {name: line.detail[name] for name in ("severity", "summary") if name in line.detail}
     _severity(summary, msgspec.structs.replace(line, detail=said))
+
+
+def _bound_handovers(summary: PatientSummary) -> None:
+    held = forgettable(summary, summary.handovers)
+    held.sort(key=lambda each: (each.line.current, each.line.recency))
+    summary.handovers = without(summary.handovers, held[: max(0, len(held) - _HANDOVERS)])
 
 
 def _read_back(summary: PatientSummary, line: Line) -> None:
@@ -328,9 +359,8 @@ def _read_back(summary: PatientSummary, line: Line) -> None:
 
 def _asked(summary: PatientSummary, line: Line) -> None:
     summary.questions.append(Question(line=line))
-    answered = [each for each in summary.questions if not each.open]
-    if len(answered) > _ANSWERED:
-        summary.questions.remove(answered[0])
+    answered = forgettable(summary, (each for each in summary.questions if not each.open))
+    summary.questions = without(summary.questions, answered[: max(0, len(answered) - _ANSWERED)])
 
 
 def _answered(summary: PatientSummary, line: Line) -> None:
@@ -343,39 +373,58 @@ def _answered(summary: PatientSummary, line: Line) -> None:
 
 def _opinion(summary: PatientSummary, line: Line) -> None:
     summary.opinions.append(line)
-    del summary.opinions[:-_OPINIONS]
+    _bound_opinions(summary)
+
+
+def _bound_opinions(summary: PatientSummary) -> None:
+    """Let the first go that are no challenge, or that were answered."""
+    held = forgettable(summary, summary.opinions)
+    if len(held) > _OPINIONS:
+        asked = [found for line in summary.lines if (found := summary.challenge_of(line))]
+        others = without(held, asked)
+        summary.opinions = without(summary.opinions, others[: len(held) - _OPINIONS])
 
 
 def _appointment(summary: PatientSummary, line: Line) -> None:
     """Keep the agenda's word; what is over when a new one comes is forgotten first."""
     summary.appointments.append(line)
+    _bound_appointments(summary, line.recorded_at)
+
+
+def _bound_appointments(summary: PatientSummary, now: datetime) -> None:
     if len(summary.appointments) <= _APPOINTMENTS:
         return
     last_word = {each.detail.get("reference") or each.entry_id.hex: each
                  for each in summary.appointments}  # fmt: skip
     by_start = sorted(last_word.values(), key=starts)
-    over = [each for each in by_start if starts(each)[0] < line.recorded_at]
+    over = [each for each in by_start if starts(each)[0] < now]
     coming = by_start[len(over) :]
     kept = {each.entry_id for each in [*over[-_PAST_APPOINTMENTS:], *coming[:_COMING]]}
-    summary.appointments = [each for each in summary.appointments if each.entry_id in kept]
+    gone = forgettable(summary, (one for one in summary.appointments if one.entry_id not in kept))
+    summary.appointments = without(summary.appointments, gone)
 
 
 def _ald(summary: PatientSummary, line: Line) -> None:
     summary.ald.append(line)
-    bound(summary.ald, _ALD)
+    bound(summary, "ald", _ALD)
 
 
 def _told(summary: PatientSummary, line: Line) -> None:
     summary.told.append(line)
-    same = [each for each in summary.told if each.topic == line.topic]
-    if len(same) > _TOLD:
-        # A reading of some slots never pushes out that of the whole summary.
-        oldest = min(
-            same, key=lambda each: (each.current, not each.detail.get("slots"), each.recency)
-        )
-        summary.told = [each for each in summary.told if each is not oldest]
+    _bound_told(summary, line.topic)
     if line.topic == INS:
         _identify(summary)
+
+
+def _bound_told(summary: PatientSummary, topic: str) -> None:
+    same = forgettable(summary, (each for each in summary.told if each.topic == topic))
+    # A reading of some slots never pushes out that of the whole summary, nor an INS status about
+    # an older day the one that was said before it.
+    if topic == INS:
+        same.sort(key=lambda each: (each.current, each.version))
+    else:
+        same.sort(key=lambda each: (each.current, not each.detail.get("slots"), each.recency))
+    summary.told = without(summary.told, same[: max(0, len(same) - _TOLD)])
 
 
 def _corrected(summary: PatientSummary, line: Line) -> None:
@@ -399,18 +448,22 @@ def _validated(summary: PatientSummary, line: Line) -> None:
 
 
 def bound(
-    lines: list[Line], limit: int, keep: Line | None = None, *, only_past: bool = False
+    summary: PatientSummary,
+    name: str,
+    limit: int,
+    keep: Line | None = None,
+    *,
+    only_past: bool = False,
 ) -> None:
-    """Drop the oldest lines by clinical time beyond ``limit``, what does not stand first.
+    """Let the oldest lines by clinical time go beyond ``limit``, what does not stand first.
 
     ``keep`` stays; with ``only_past`` everything that stands does.
     """
-    while len(lines) > limit:
-        others = [line for line in lines if line is not keep and not (only_past and line.current)]
-        if not others:
-            return
-        oldest = min(others, key=lambda line: (line.current, line.recency))
-        lines[:] = [line for line in lines if line is not oldest]
+    held: list[Line] = getattr(summary, name)
+    lines = forgettable(summary, held)
+    others = [line for line in lines if line is not keep and not (only_past and line.current)]
+    others.sort(key=lambda line: (line.current, line.recency))
+    setattr(summary, name, without(held, others[: max(0, len(lines) - limit)]))
 
 
 _HANDLERS: Mapping[str, Callable[[PatientSummary, Line], None]] = {

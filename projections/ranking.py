@@ -81,8 +81,9 @@ def extract(summary: PatientSummary) -> PatientSummary:
     spoken = summary.one_liner()
     unread = [each for each in summary.results if each.received and not each.review]
     codes = [line["code"] for each in unread for line in each.lines]
-    keep: list[Line] = [line for line in summary.lines if line.slot == "allergies" and line.current]
-    for slot, most in (("medications", 20), ("problems", 4), ("vigilance", 4)):
+    whole = ("allergies", "vigilance")  # a card counts what it leaves out of these
+    keep: list[Line] = [line for line in summary.lines if line.slot in whole and line.current]
+    for slot, most in (("medications", 20), ("problems", 4)):
         keep += [line for line in summary.slot(slot) if line.current][:most]
     for slot in ("medications", "problems", "past-illness", "allergies"):
         changed = [line for line in summary.slot(slot) if line.revised and line not in keep]
@@ -105,6 +106,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
     shown = {line.entry_id for line in keep}
     return msgspec.structs.replace(
         summary,
+        recalled=[],
         registered=None,
         attending=[attending] if attending else [],
         lines=[line if line.first is None else _said(line) for line in keep],

@@ -13,9 +13,11 @@ from uuid import UUID
 import msgspec
 
 from releve.domain.aggregates.deciding import RELEVE
+from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.domain.aggregates.patient.problems import ACTIVE
 from releve.projections.summary_courses import Handover, Item, Question, Result
 from releve.projections.summary_lines import RESULT, VALIDATED, Line, Note, State
+from releve.projections.summary_recall import forgettable
 from releve.projections.summary_record import PatientSummary
 
 _REVISIONS: Final = 6
@@ -41,10 +43,9 @@ Detail = dict[str, Any]
 def settled(line: Line) -> Line:
     """The line as its first words, its standing revisions and its corrections make it."""
     base = line.detail if line.first is None else line.first
-    changes = sorted(
-        (each for each in line.revisions if each.topic in _MERGED and not each.wrong),
-        key=lambda each: each.recency,
-    )
+    changes = [each for each in line.revisions if each.topic in _MERGED and not each.wrong]
+    if line.topic != _ITEM:  # what is to be done is as it was said last
+        changes.sort(key=lambda each: each.recency)
     detail = base
     for change in changes:
         detail = _MERGED[change.topic](detail, change)
@@ -167,6 +168,9 @@ _SETTLED: Final[Mapping[str, Callable[[Line], tuple[str, State]]]] = {
 }
 
 
+_ITEM: Final = "patient.item-opened"
+
+
 def _merge(detail: Detail, change: Line) -> Detail:
     """What a revision names is now so; what it leaves out stays."""
     return {**detail, **change.detail}
@@ -223,36 +227,57 @@ def place(summary: PatientSummary, line: Line) -> Line:
     placed = settled(line)
     summary.lines.append(placed)
     if placed.slot in ("vital-signs", "results") or line.topic == "patient.observation-recorded":
-        _newest_of_its_code(summary.lines, placed)
+        _newest_of_its_code(summary, placed)
     else:
-        _forget_old(summary.lines, placed.slot)
+        _forget_old(summary, placed.slot)
     return placed
 
 
-def _newest_of_its_code(lines: list[Line], line: Line) -> None:
-    same = [
-        index for index, other in enumerate(lines)
+def _newest_of_its_code(summary: PatientSummary, line: Line) -> None:
+    measured = (
+        other
+        for other in summary.lines
         if other.slot == line.slot and other.detail.get("code") == line.detail["code"]
-    ]  # fmt: skip
+    )
+    same = [other for other in forgettable(summary, measured) if not _is_unread(other)]
     if len(same) > _PER_CODE:
         # The oldest measure goes, which may be the late one that has just come.
-        oldest = min(same, key=lambda index: (_is_shown(lines[index]), lines[index].recency))
-        _forget(lines, lines[oldest])
+        _forget(summary.lines, min(same, key=lambda one: (_is_shown(one), one.recency)))
 
 
-def _forget_old(lines: list[Line], slot: str) -> None:
-    """Forget the oldest line of a slot that no current view shows, beyond the last few."""
+def _is_unread(line: Line) -> bool:
+    """Whether it is a measure that came in from elsewhere, as news, and nobody has judged."""
+    if line.ordinal is not None or line.topic != "patient.observation-recorded":
+        return False
+    return (
+        line.current and line.waits and not tells_the_past(line.as_of, line.zone, line.recorded_at)
+    )
+
+
+def _forget_old(summary: PatientSummary, slot: str) -> None:
+    """Let the oldest lines of a slot go that no current view shows, beyond the last few.
+
+    Oldest is what has not been spoken of for longest: a stop of today may be taken back.
+    """
+    most = _KEPT.get(slot, 12)
     if slot == "documents":
-        old = [line for line in lines if line.slot == slot]
-    else:
-        old = [line for line in lines if line.slot == slot and not _is_shown(line)]
-    if len(old) > _KEPT.get(slot, 12):
-        _forget(lines, min(old, key=lambda line: line.recency))
+        old = [line for line in summary.lines if line.slot == slot]
+        if len(old) > most:
+            _forget(summary.lines, min(old, key=lambda line: line.recency))
+        return
+    ended = (line for line in summary.lines if line.slot == slot and not _is_shown(line))
+    old = sorted(forgettable(summary, ended), key=_last_word)
+    for line in old[: max(0, len(old) - most)]:
+        _forget(summary.lines, line)
+
+
+def _last_word(line: Line) -> int:
+    return max((line.version, *(each.version for each in line.revisions)))
 
 
 def _is_shown(line: Line) -> bool:
     """Whether it stands, or contradicts what stands and waits for a doctor's word."""
-    return line.current or (line.target is not None and line.waits)
+    return line.current or line.waits
 
 
 def _forget(lines: list[Line], gone: Line) -> None:
@@ -341,7 +366,7 @@ def revise(summary: PatientSummary, revision: Line) -> None:
         if item.line.entry_id == target:
             summary.items[index] = msgspec.structs.replace(item, line=revised(item.line))
     for slot in ("medications", "allergies", "problems", "vigilance"):
-        _forget_old(summary.lines, slot)
+        _forget_old(summary, slot)
 
 
 def _beside(line: Line, revision: Line) -> Line:
@@ -431,6 +456,9 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
         summary.changes = [change for change in summary.changes if change.entry_id != target]
     else:
         _unvoid(summary, target)
+    for contingency in summary.contingencies:
+        if contingency.entry_id in touched:  # its withdrawal, perhaps
+            (_unvoid if contingency.current else void)(summary, contingency.entry_id)
 
 
 def _refuses(said: Line) -> bool:

@@ -67,7 +67,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def offer(self) -> Line | None:
         """The offer that nobody has answered yet; its owner keeps the item meanwhile."""
         said = [step for step in standing(self.steps) if step.topic in _OFFERS]
-        return said[-1] if said and said[-1].topic == OFFERED else None
+        if not said or said[-1].topic != OFFERED:
+            return None
+        closed = standing(self.closings)  # which ended it, though the item is open again
+        return None if closed and closed[-1].version > said[-1].version else said[-1]
 
     @property
     def owner(self) -> dict[str, Any]:
@@ -243,7 +246,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def state(self, day: date) -> ResultState:
         """Where it stands on ``day``; partial is not done, and read is not told."""
         found = self._state(day)
-        return found if found in ("to-review", "done") or not self.cancelled else "cancelled"
+        unread = self.received is not None and self.review is None
+        if not self.cancelled or unread or found in ("to-review", "done"):
+            return found
+        return "cancelled"
 
     def _state(self, day: date) -> ResultState:
         if self.received is None:

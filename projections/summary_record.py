@@ -86,6 +86,8 @@ class PatientSummary(msgspec.Struct, kw_only=True):
     """Who wrote on this record, latest last: what came after is new to them."""
     unread: int = 0
     """Events of this patient that could not be read: the record is incomplete."""
+    recalled: list[UUID] = []
+    """What a later word takes back or brings back, and so is never let go (``summary_recall``)."""
 
     @property
     def incomplete(self) -> str | None:

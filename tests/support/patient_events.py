@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
 from releve.domain.events import PATIENT, SYSTEM_SESSION, Author, Envelope, Event, Payload, Source
-from releve.projections.patient_summary import PatientSummary, fold_all
+from releve.projections.patient_summary import (
+    PatientSummary,
+    fold_all,
+    from_bytes,
+    reads_whole,
+    to_bytes,
+)
 
 CENTRE = UUID("00000000-0000-4000-8000-00000000000c")
 STINT = UUID("00000000-0000-4000-8000-00000000005a")
@@ -63,3 +70,18 @@ class Stream:
 def summary_of(stream: Stream) -> PatientSummary:
     """The summary of a whole stream."""
     return fold_all(None, stream.events, stream.id)
+
+
+def folded_by_the_feed(stream: Stream, steps: Iterable[int] = ()) -> PatientSummary:
+    """The summary of a whole stream, read in pieces of these lengths, then one by one."""
+    summary: PatientSummary | None = None
+    lengths, at = iter(steps), 0
+    while at < len(stream.events):
+        upto = at + next(lengths, 1)
+        told = stream.events[at:upto]
+        if summary is not None and reads_whole(summary, told):
+            summary, told = None, stream.events[:upto]
+        summary = from_bytes(to_bytes(fold_all(summary, told, stream.id)))
+        at = upto
+    assert summary is not None
+    return summary

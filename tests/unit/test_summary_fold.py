@@ -26,10 +26,10 @@ from releve.domain.aggregates.patient.results import (
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.values import Coding, Concept, Quantity, ResultLine
 from releve.projections import patient_summary, wording
-from releve.projections.patient_summary import PatientSummary, fold, fold_all, from_bytes, to_bytes
+from releve.projections.patient_summary import fold, fold_all, to_bytes
 from releve.projections.ranking import extract
 from releve.projections.timeline import entries_of
-from support.patient_events import LAST_WEEK, MONDAY, Stream, summary_of
+from support.patient_events import LAST_WEEK, MONDAY, Stream, folded_by_the_feed, summary_of
 from support.results import measure
 
 
@@ -70,11 +70,7 @@ class TestFolding:
             NoteAmended(kind="addendum", text="suite"), target=note.event_id, reason="reçu depuis"
         )
         stream.add(EntryMarkedInError(), target=stream.events[10].event_id, reason="erreur")
-        summary: PatientSummary | None = None
-        for event in stream.events:
-            summary = from_bytes(to_bytes(fold(summary, event)))
-        assert summary is not None
-        assert to_bytes(summary) == to_bytes(summary_of(stream))
+        assert to_bytes(folded_by_the_feed(stream)) == to_bytes(summary_of(stream))
 
     def test_does_not_grow_with_the_length_of_the_record(self) -> None:
         def size(repeats: int) -> int:

@@ -24,6 +24,7 @@ from releve.domain.aggregates.patient.results import (
     ResultReceived,
     Stage,
     current_results,
+    is_unread,
     order_of,
     stage_of,
     versions_of,
@@ -72,6 +73,8 @@ class _Matter:
     result: Event | None
     """One of its results in force, to name it by."""
     stages: tuple[Stage, ...]
+    unread: bool
+    """Whether one of its results is still to be read."""
     items: tuple[Event, ...]
     open: tuple[Event, ...]
     ordered: bool
@@ -110,6 +113,7 @@ def _matters(patient: Patient) -> dict[UUID, _Matter]:
         found[key] = _Matter(
             result=results[0] if results else None,
             stages=tuple(stage_of(patient, event) for event in results),
+            unread=any(is_unread(patient, event) for event in results),
             items=items,
             open=tuple(item for item in items if item.event_id in still),
             ordered=key in orders,
@@ -128,7 +132,7 @@ def _kept_in_step(
     for key, matter in now.items():
         was = before.get(key)
         if matter.waits and not matter.open:
-            same = was is not None and not was.open and was.stages == matter.stages
+            same = was is not None and not was.open and _stand_alike(was, matter)
             if not same and not _given_up(after, matter, was, corrected):
                 yield _opened(after, key, matter, ctx)
         elif matter.waits:
@@ -171,14 +175,18 @@ def _opened(patient: Patient, key: UUID, matter: _Matter, ctx: Context) -> Fact:
     return own_item(Arrival(received.event_id, received.payload, None, None), ctx)
 
 
+def _stand_alike(one: _Matter, other: _Matter) -> bool:
+    return (one.stages, one.unread) == (other.stages, other.unread)
+
+
 def _given_up(patient: Patient, matter: _Matter, was: _Matter | None, corrected: set[UUID]) -> bool:
     """Whether somebody had closed what waits as not needed, which the correction leaves so."""
-    if "to-read" in matter.stages or not matter.items:
+    if matter.unread or not matter.items:
         return False
     words = (*patient.closings, *patient.told(ItemReopened))
     moved = {event.envelope.target for event in words if event.event_id in corrected}
     named = {item.event_id for item in matter.items}
-    if was is not None and was.stages != matter.stages and not moved & named:
+    if was is not None and not _stand_alike(was, matter) and not moved & named:
         return False
     last = [
         event

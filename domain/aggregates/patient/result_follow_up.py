@@ -41,6 +41,7 @@ from releve.domain.aggregates.patient.results import (
     comes_late,
     current_results,
     earlier_version,
+    is_unread,
     items_of,
     order_of,
     reading_of,
@@ -408,9 +409,11 @@ def close_item(patient: Patient, command: CloseItem, ctx: Context) -> tuple[Fact
     """
     _, item = find_open_item(patient, command.item)
     if item.follows is not None:
-        stages = [stage_of(patient, event) for event in awaited_by(patient, item)]
+        awaited = awaited_by(patient, item)
+        stages = [stage_of(patient, event) for event in awaited]
         ended = bool(stages) and set(stages) <= {"done", "history"}
-        if "to-read" in stages or not (ended or command.outcome == "not-needed"):
+        unread = any(is_unread(patient, event) for event in awaited)
+        if unread or not (ended or command.outcome == "not-needed"):
             raise refuse(
                 "follows-result",
                 "Ce point n'est pas clos.",

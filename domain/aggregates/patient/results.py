@@ -218,6 +218,14 @@ def stage_of(patient: Patient, result: Event) -> Stage:
     return "phoned" if status == "phoned" else "done"
 
 
+def is_unread(patient: Patient, result: Event) -> bool:
+    """True for a version in force that somebody has yet to read, a partial one included."""
+    stage = stage_of(patient, result)
+    if stage == "partial":
+        return not reading_of(patient, result.event_id).reviews
+    return stage == "to-read"
+
+
 def settled_by(patient: Patient, result: Event) -> Event | None:
     """The definitive result, read and told, after which a phoned or partial one waits no more."""
     for written in current_results(patient):
