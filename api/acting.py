@@ -42,9 +42,10 @@ from releve.domain.commands import (
     RevokeRole,
     WriteHandover,
 )
-from releve.domain.continuity import CommandContext, Outcome, Written
+from releve.domain.continuity import Outcome, Written
 from releve.domain.errors import Refused
 from releve.domain.events import Author, Channel, Source
+from releve.domain.requests import CommandContext
 from releve.domain.values import Identifier, Nir, StintPeriod
 from releve.security.ledger.store import Claim
 from releve.security.policy import Action, Kind

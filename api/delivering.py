@@ -20,9 +20,10 @@ from releve.domain.aggregates.patient.imports import import_record
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import ImportedDocument, ImportedEntry, ImportRecord
-from releve.domain.continuity import CommandContext, Outcome
+from releve.domain.continuity import Outcome
 from releve.domain.errors import Invalid, NotFound, Refused, Reused
 from releve.domain.events import Author
+from releve.domain.requests import CommandContext
 from releve.fhir.document_content import TITLE_LIMIT
 from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.inbox import InboxLine

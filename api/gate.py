@@ -24,8 +24,8 @@ from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.patient.questions import open_questions_to
 from releve.domain.aggregates.patient.results import ResultReceived
-from releve.domain.continuity import fold
 from releve.domain.events import Event
+from releve.domain.requests import fold
 from releve.projections.directory import Directory
 from releve.projections.records import centres_of_patient
 from releve.security.access import AccessEntry, Accessor

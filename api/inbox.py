@@ -19,9 +19,10 @@ from releve.api.same_words import SAME_WORDS, named_by, says
 from releve.domain.commands import (
     ReceiveDocument,
 )
-from releve.domain.continuity import CommandContext, Outcome
+from releve.domain.continuity import Outcome
 from releve.domain.errors import NotFound, Reused
 from releve.domain.events import Author, Source
+from releve.domain.requests import CommandContext
 from releve.domain.values import IdentityTraits, InboxDoor, ResultLine
 from releve.fhir.document_content import TITLE_LIMIT, to_receive
 from releve.fhir.hprim_parts import parts_by_patient

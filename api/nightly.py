@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from releve.domain.commands import OpenItem
-from releve.domain.continuity import CommandContext
 from releve.domain.events import Author, Source
+from releve.domain.requests import CommandContext
 from releve.domain.values import Owner
 from releve.projections.coordination import AldEnd, ald_ends
 from releve.projections.dates import zone_of

@@ -9,8 +9,9 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from releve.domain.commands import ActivateRulesRelease
-from releve.domain.continuity import CommandContext, Outcome
+from releve.domain.continuity import Outcome
 from releve.domain.events import Author, Source
+from releve.domain.requests import CommandContext
 from releve.projections.rule_release import SIGNER, load_rules, release_bytes
 
 if TYPE_CHECKING:

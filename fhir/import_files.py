@@ -22,9 +22,10 @@ from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.patient.documents import holds_document
 from releve.domain.aggregates.patient.identity import identity_of
 from releve.domain.commands import ImportRecord, RegisterPatient
-from releve.domain.continuity import Claimed, CommandContext, Continuity, Outcome
+from releve.domain.continuity import Claimed, Continuity, Outcome
 from releve.domain.errors import Invalid, NotFound, Refused, Reused
 from releve.domain.events import Author, Source
+from releve.domain.requests import CommandContext
 from releve.domain.values import Identifier, Unmapped
 from releve.fhir import exact_json
 from releve.fhir.codes import ANY_URI

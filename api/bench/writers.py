@@ -39,8 +39,9 @@ from releve.domain.aggregates import CODEC
 from releve.domain.aggregates.patient.encounters import NoteSigned
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.commands import SignNote
-from releve.domain.continuity import CommandContext, Continuity
+from releve.domain.continuity import Continuity
 from releve.domain.events import PATIENT, Author, Envelope, Event
+from releve.domain.requests import CommandContext
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.keyfile import KeyFiles
 from releve.security.ledger.store import LedgerFactory

@@ -36,9 +36,9 @@ from releve.domain.commands import (
     StartStint,
     Target,
 )
-from releve.domain.continuity import CommandContext
 from releve.domain.errors import NotFound, Unavailable
 from releve.domain.events import Author, Source
+from releve.domain.requests import CommandContext
 from releve.domain.values import NamedPerson
 from releve.fhir.import_files import Importer, ImportReport, import_files
 from releve.fhir.summary import everything_bundle, summary_document

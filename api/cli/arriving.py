@@ -14,9 +14,9 @@ from releve.api.agenda import proposed
 from releve.api.inbox import receive, receive_phoned
 from releve.api.services import Services
 from releve.domain.commands import NoticeAppointment
-from releve.domain.continuity import CommandContext
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Source
+from releve.domain.requests import CommandContext
 from releve.domain.values import (
     Coding,
     Concept,

@@ -12,8 +12,8 @@ from releve.api.cli.acts import briefing, fhir_of, issue_current
 from releve.api.demo import people
 from releve.api.demo.acts import Sizes
 from releve.domain.commands import OpenBriefing
-from releve.domain.continuity import CommandContext
 from releve.domain.events import Author
+from releve.domain.requests import CommandContext
 from releve.fhir import exact_json, ips_checker
 from releve.fhir.summary import document
 from releve.projections import records

@@ -18,8 +18,9 @@ from releve.api.services import DerivedIds
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.stint import Stint
 from releve.domain.commands import COMMANDS, Command
-from releve.domain.continuity import Attachment, CommandContext, State, fold, propose
+from releve.domain.continuity import Attachment
 from releve.domain.events import Author, Event, Source
+from releve.domain.requests import CommandContext, State, fold, propose
 
 ACTOR = b"demo"
 

@@ -16,9 +16,9 @@ from releve.api.pages import forms
 from releve.api.pages.forms import Form
 from releve.api.services import DerivedIds, Services
 from releve.domain.commands import Command
-from releve.domain.continuity import command_digest
 from releve.domain.errors import Conflict, Reused
 from releve.domain.events import Channel, Event
+from releve.domain.requests import command_digest
 from releve.projections.dates import french_hour, zone_of
 
 WITHIN: Final = timedelta(minutes=15)

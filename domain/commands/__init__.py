@@ -2,7 +2,7 @@
 
 The same names serve ``POST /api/v1/patients/{id}/<name>``, ``releve command <name>`` and the
 forms. Dates and decimals are strings as typed; who asks, when and on which screen stand in
-:class:`~releve.domain.continuity.CommandContext`. Whether a command is allowed is decided by the
+:class:`~releve.domain.requests.CommandContext`. Whether a command is allowed is decided by the
 aggregate it is addressed to, never here.
 """
 

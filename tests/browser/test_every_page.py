@@ -14,8 +14,8 @@ from releve.api.inbox import receive
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted, AllergyRecorded
 from releve.domain.aggregates.patient.medications import MedicationStarted
 from releve.domain.commands import ImportedEntry, ImportRecord
-from releve.domain.continuity import CommandContext
 from releve.domain.events import Author, Payload, Source
+from releve.domain.requests import CommandContext
 from releve.domain.values import Concept
 from support.browser import Site
 

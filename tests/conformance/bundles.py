@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-from releve.domain import continuity
 from releve.domain.commands import ImportRecord
-from releve.domain.continuity import CommandContext, propose
 from releve.domain.events import Author, Event, Source
+from releve.domain.requests import CommandContext, fold, propose
 from releve.domain.values import NamedPerson
 from releve.fhir import exact_json
 from releve.fhir.import_bundle import PatientPlan, plan
@@ -153,7 +152,7 @@ def imported(*contents: bytes) -> list[Event]:
         stream = events[0].originator_id if events else IDS.stream(b"import", context.key)
         events += propose(
             IDS,
-            continuity.fold("patient", None, events),
+            fold("patient", None, events),
             command,
             context,
             stream,

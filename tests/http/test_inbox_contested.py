@@ -17,8 +17,9 @@ from releve.api.cli.acts import import_fhir
 from releve.api.delivering import Repair, deliver
 from releve.api.inbox import line_of
 from releve.domain.commands import MatchDocument
-from releve.domain.continuity import CommandContext, MatchedMeanwhile
+from releve.domain.continuity import MatchedMeanwhile
 from releve.domain.events import Author
+from releve.domain.requests import CommandContext
 from releve.fhir.received_document import ReadDocument, read_document
 from support.inbox import SAMPLES, attached, match, odette, pdf, send
 from support.web import FORM, Web, hidden, key

@@ -16,8 +16,8 @@ from releve.api.inbox_views import reread
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import ImportedEntry, MatchDocument
-from releve.domain.continuity import CommandContext
 from releve.domain.events import Author, Event
+from releve.domain.requests import CommandContext
 from releve.fhir.received_document import ReadDocument, read_document
 from releve.projections.records import read_patient
 from support.inbox import FINDING, ODETTE, SAMPLES, attached, match, odette, pdf, send

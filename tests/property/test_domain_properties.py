@@ -42,9 +42,9 @@ from releve.domain.aggregates.practitioner import PractitionerOnboarded
 from releve.domain.aggregates.stint import Stint, StintEnded, StintPlanned, StintStarted
 from releve.domain.commands import COMMANDS
 from releve.domain.commands.command import ANY_ID
-from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, NotFound, Refused, Tampered
 from releve.domain.events import Author, Envelope, Event, Payload, Source
+from releve.domain.requests import CommandContext, fold, propose
 from releve.domain.values import Concept, NamedPerson, Nir, Owner
 from releve.projections.patient_summary import fold_all
 from releve.security.ledger.envelope import Header

@@ -38,9 +38,9 @@ from releve.domain.aggregates.patient.results import (
     stage_of,
 )
 from releve.domain.commands import COMMANDS
-from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Event
+from releve.domain.requests import CommandContext, fold, propose
 from releve.domain.values import NamedPerson
 from support.given import (
     AMONT,

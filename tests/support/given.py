@@ -14,13 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from releve.domain import continuity
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.stint import Stint, StintEnded, StintPlanned
 from releve.domain.commands import COMMANDS, Command, Target
-from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Envelope, Event, Payload, Source
+from releve.domain.requests import CommandContext, fold, propose
 from releve.security.ledger.envelope import derive_event_id, derive_stream
 
 NAMES = UUID("00000000-0000-4000-8000-00000000abcd")
@@ -222,7 +221,7 @@ class When:
     @property
     def state(self) -> Any:
         """The state after these events."""
-        return continuity.fold(self.given.kind, deepcopy(self.given.state), self.events)
+        return fold(self.given.kind, deepcopy(self.given.state), self.events)
 
 
 def given(*told: Payload | Told, kind: Target = "patient") -> Given:

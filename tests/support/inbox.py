@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 from releve.api.acting import settle
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.commands.imports import ImportedEntry, ImportRecord
-from releve.domain.continuity import CommandContext
 from releve.domain.events import Author, Payload, Source
+from releve.domain.requests import CommandContext
 from support.web import Web, key
 
 SAMPLES = Path(__file__).parents[1] / "conformance" / "data" / "inbox"

@@ -29,16 +29,10 @@ from releve.domain.commands import (
     SignNote,
     StartStint,
 )
-from releve.domain.continuity import (
-    Claimed,
-    CommandContext,
-    Continuity,
-    Outcome,
-    Written,
-    command_digest,
-)
+from releve.domain.continuity import Claimed, Continuity, Outcome, Written
 from releve.domain.errors import NotFound, Refused, Reused, Unavailable
 from releve.domain.events import Author, Event, Source
+from releve.domain.requests import CommandContext, command_digest
 from releve.domain.values import Concept, NamedPerson
 from releve.security.ledger.connection import LedgerUnreachable
 from releve.security.ledger.store import Claim, LedgerFactory

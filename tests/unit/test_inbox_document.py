@@ -23,9 +23,9 @@ from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.ins import InsStatusChanged
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import Command, MatchDocument, ReceiveDocument, RejectDocument
-from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, NotFound, Refused
 from releve.domain.events import INTAKE, Author, Envelope, Event, Payload, Source
+from releve.domain.requests import CommandContext, fold, propose
 from releve.domain.values import (
     Coding,
     Concept,

@@ -18,8 +18,8 @@ from releve.domain.aggregates.patient.results import (
     ResultReviewed,
 )
 from releve.domain.aggregates.patient.validation import EntryValidated
-from releve.domain.continuity import fold
 from releve.domain.events import Payload
+from releve.domain.requests import fold
 from releve.projections.patient_summary import PatientSummary, fold_all, from_bytes, to_bytes
 from support.given import STREAM, SYSTEM, Told, entry, events
 from support.result_standing import DAY, Standing, shown, told, waiting

@@ -38,8 +38,8 @@ from releve.domain.aggregates.patient.results import (
     current_results,
 )
 from releve.domain.aggregates.patient.validation import EntryValidated, awaiting_validation
-from releve.domain.continuity import fold
 from releve.domain.events import Event, Payload, Source
+from releve.domain.requests import fold
 from releve.domain.values import Concept, Quantity, ResultLine
 from releve.projections.patient_summary import PatientSummary, fold_all
 from releve.projections.timeline import entries_of
