@@ -34,10 +34,7 @@ from releve.domain.aggregates.rules import RulesInForce
 from releve.domain.aggregates.stint import Stint
 from releve.domain.commands import COMMANDS, Command, MatchDocument, Target
 from releve.domain.errors import Conflict, NotFound, Reused, Unavailable
-from releve.domain.events import (
-    Author,
-    Event,
-)
+from releve.domain.events import Author, Event
 from releve.domain.requests import (
     CLASSES,
     CommandContext,

@@ -198,6 +198,7 @@ def test_the_walkthrough_names_symbols_that_exist() -> None:
         ("decide", "security/policy.py"),
         ("perform", "api/acting.py"),
         ("execute", "domain/continuity.py"),
+        ("propose", "domain/requests.py"),
         ("read_clinical", "api/disclosure.py"),
         ("read_document", "fhir/received_document.py"),
         ("receive", "api/inbox.py"),
