@@ -35,6 +35,7 @@ from releve.fhir.cda_xml import (
     words,
 )
 from releve.fhir.document_content import MAX_TEXT
+from releve.fhir.lone_values import is_alarming
 
 SPECIMEN: Final = "1.3.6.1.4.1.19376.1.3.1.2"
 ISOLATE: Final = "1.3.6.1.4.1.19376.1.3.1.5"
@@ -125,6 +126,31 @@ def _lines(
                 continue  # when and how it was sampled: read for the whole report
             elif name_of(inner) not in ("templateId", "sequenceNumber", "seperatableInd"):
                 gathered.leave(inner)
+
+
+def alarming_value(observation: Element, gathered: Gathered) -> bool:
+    """Take a critical value of a summary for a result; false for every other, which stays untaken.
+
+    One that was history when the summary was written is none (:mod:`releve.fhir.lone_values`).
+    """
+    at = period_of(observation).start
+    line = _line(observation, "", Gathered(gathered.narrative, gathered.issued_at))
+    if line is None or not is_alarming([line], at, gathered.issued_at):
+        return False
+    _line(observation, "", gathered)  # lists what of it is left over
+    partial = attribute(child(observation, "statusCode"), "code") == "active"
+    gathered.add(
+        ResultReceived(
+            status="partial" if partial else "final",
+            title=line.code.text,
+            lines=(line,),
+            sampled_at=at,
+        ),
+        observation,
+        at,
+    )
+    gathered.leave_rest(observation, _TAKEN, [])
+    return True
 
 
 def _germ(organizer: Element, gathered: Gathered) -> str:

@@ -22,6 +22,7 @@ from releve.domain.values import Concept, Quantity, Reaction
 from releve.fhir import known_absence
 from releve.fhir.cda_history import family_history, observed, vigilance
 from releve.fhir.cda_reading import Gathered, observations_of, product_of, token_of
+from releve.fhir.cda_results import alarming_value
 from releve.fhir.cda_values import (
     amount,
     concept_of,
@@ -522,6 +523,8 @@ def _measure(observation: Element, gathered: Gathered, category: str) -> None:
     code = concept_of(child(observation, "code"), gathered.narrative, original_first=False)
     values = children(observation, "value")
     read = measured_of(values[0] if values else None, gathered.narrative)
+    if category == "laboratory" and code is not None and alarming_value(observation, gathered):
+        return
     if code is None or read.value is None or read.comparator is not None:
         gathered.leave(observation)  # words, bounds and codes have no place in a measure
         return

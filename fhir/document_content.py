@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.commands import ImportedEntry, ReceiveDocument
 from releve.domain.errors import Invalid
@@ -26,6 +27,7 @@ from releve.domain.values import (
     ResultStatus,
     Unmapped,
 )
+from releve.fhir.lone_values import is_recent
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Largest document that is read, in bytes."""
@@ -39,6 +41,8 @@ MAX_TEXT: Final = 200_000
 _CHANNELS: Final[Mapping[DocumentFormat, Channel]] = {
     "pdf": "pdf", "cda": "cda", "fhir": "fhir", "hprim": "hprim", "text": "paste", "phone": "phone",
 }  # fmt: skip
+
+_NO_LABORATORY: Final = frozenset({"vital-signs", "social-history"})
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -100,6 +104,31 @@ class ReadDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return tuple(line for report in self.reports for line in report.lines)
 
     @property
+    def measures(self) -> tuple[ResultLine, ...]:
+        """Values that are no result and were news when it was written, vital signs apart.
+
+        A critical one among them is urgent, whoever's it is.
+        """
+        return tuple(
+            ResultLine(
+                code=code,
+                value=value,
+                interpretation=told.interpretation,
+                status=told.status,
+                method=told.method,
+            )
+            for each in self.entries
+            if isinstance(told := each.payload, ObservationRecorded)
+            and told.category not in _NO_LABORATORY
+            and is_recent(each.occurred_at, self.issued_at)
+            for code, value in (
+                (told.code, told.value),
+                *((part.code, part.value) for part in told.components),
+            )
+            if value is not None
+        )
+
+    @property
     def result_status(self) -> ResultStatus | None:
         """The status of its results, the least advanced one first; None without results."""
         stated = {report.status for report in self.reports}
@@ -131,7 +160,7 @@ def to_receive(
         one_liner=read.one_liner,
         identity=read.identity,
         issued_at=read.issued_at,
-        results=read.results,
+        results=(*read.results, *read.measures),
         result_status=read.result_status,
         coded_lines=read.coded_lines,
         unmapped=read.unmapped,

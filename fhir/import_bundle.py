@@ -20,6 +20,7 @@ from releve.fhir import exact_json, ips_checker, r4b, reading_results
 from releve.fhir.bundle import BundleIndex, Entry
 from releve.fhir.codes import ANY_URI
 from releve.fhir.exact_json import JsonObject, NotReadable
+from releve.fhir.lone_values import SUMMARIES
 from releve.fhir.r4b import Issue
 from releve.fhir.reading import MEDICATION_LINES, read
 from releve.fhir.resource_reading import Reading
@@ -193,6 +194,8 @@ class _Planner:
         """Every good resource as read, with the patient it is about (``None``: about nobody)."""
         lines: list[tuple[Reading, Entry | None]] = []
         held = self._held()
+        samples = self._samples(held)
+        held |= {one.index for values in samples.values() for one in values} - samples.keys()
         for entry in self.index.entries:
             if entry.type == "Patient":
                 continue
@@ -210,6 +213,9 @@ class _Planner:
                 lines.append((Reading(entry, unmapped=listed), None))
             elif entry.index in held:
                 lines.append((Reading(entry), patient))
+            elif entry.index in samples:
+                values = samples[entry.index]
+                lines.append((reading_results.read_sample(self.index, entry, values), patient))
             else:
                 lines.append((read(self.index, entry), patient))
         return lines
@@ -226,6 +232,24 @@ class _Planner:
             for entry in self.index.of_type("DiagnosticReport", "Observation")
             if reading_results.speaks_for_others(entry) and self._subject(entry)[0] is not None
             for member in reading_results.members(self.index, entry)
+        }
+
+    def _samples(self, held: set[int]) -> dict[int, list[Entry]]:
+        """The laboratory's values that nothing speaks for, as results (``reading_results``)."""
+        in_summary, written_at = self._kind() in SUMMARIES, self._written_at()
+        lone: dict[int, list[Entry]] = {}
+        for entry in self.index.of_type("Observation"):
+            if entry.index in held or not reading_results.is_lone_value(entry.resource):
+                continue
+            if in_summary and not reading_results.is_news_in_a_summary(entry, written_at):
+                continue
+            patient, issue = self._subject(entry)
+            if patient is not None and issue is None:
+                lone.setdefault(patient.index, []).append(entry)
+        return {
+            leader: values
+            for of_one in lone.values()
+            for leader, values in reading_results.samples(of_one).items()
         }
 
     def _subject(self, entry: Entry) -> tuple[Entry | None, Issue | None]:

@@ -2,15 +2,18 @@
 
 A DiagnosticReport speaks for the Observations that it names, and an Observation that only groups
 others (``hasMember``) for its members: they become lines of one result, never measures beside it.
+A laboratory's value that nothing speaks for is a result all the same, with those of its sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, cast
 
+import msgspec
+
 from releve.domain.aggregates.patient.history import HistoryRecorded
-from releve.domain.aggregates.patient.observations import ObservationRecorded
+from releve.domain.aggregates.patient.observations import ObservationRecorded, loincs_of
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.values import (
     Component,
@@ -25,6 +28,7 @@ from releve.fhir import codes, moments
 from releve.fhir.bundle import BundleIndex, Entry
 from releve.fhir.codes import LOINC
 from releve.fhir.exact_json import JsonObject, number_text
+from releve.fhir.lone_values import is_alarming, is_of_a_laboratory
 from releve.fhir.resource_reading import (
     UNNAMED,
     Reading,
@@ -66,6 +70,9 @@ _VALUES: Final = (
     "valueDateTime", "valueTime",
 )  # fmt: skip
 _COMPARATORS: Final = frozenset({"<", "<=", ">", ">="})
+_SECTIONS: Final = "http://terminology.hl7.org/CodeSystem/v2-0074"
+_TITLED: Final = 3
+"""Analyses that the title of a sample names; the others are counted."""
 _DEPTH: Final = 4
 """How deep groups of observations are followed: a report, a panel, a panel in it."""
 
@@ -142,6 +149,104 @@ def read_observation(index: BundleIndex, content: JsonObject, reading: Reading) 
         reading.leave(content, _LINE_ELEMENTS | {"category", "issued"})
     else:
         unread(index, content, reading)
+
+
+def is_lone_value(content: JsonObject) -> bool:
+    """Whether an Observation that nothing speaks for is a laboratory's value.
+
+    Its category says so; where it has none, its LOINC code is of an analyte that the rules know.
+    """
+    if content.get("status") not in STATUSES or not _valued(content):
+        return False
+    categories = [
+        (one.get("system"), one.get("code"))
+        for category in content.get("category", ())
+        for one in category.get("coding", ())
+    ]
+    if {(codes.OBSERVATION_CATEGORY, "laboratory"), (_SECTIONS, "LAB")} & set(categories):
+        return True
+    if any(system == codes.OBSERVATION_CATEGORY for system, _ in categories):
+        return False
+    measured = (content, *content.get("component", ()))
+    return any(is_of_a_laboratory(loincs_of(codes.concept_of(one.get("code")))) for one in measured)
+
+
+def is_news_in_a_summary(entry: Entry, written_at: str | None) -> bool:
+    """Whether such a value of a summary is a result: alarming, or in words, as no measure is."""
+    content = entry.resource
+    given = [content, *content.get("component", ())]
+    if not any(
+        codes.quantity_of(one.get("valueQuantity")) or isinstance(one.get("valueInteger"), int)
+        for one in given
+    ):
+        return True
+    effective = moments.text_of(content, "effective")
+    happened = first_moment(effective, content.get("issued"))
+    return is_alarming(_own_lines(Reading(entry), entry), happened, written_at)
+
+
+def samples(lone: Iterable[Entry]) -> dict[int, list[Entry]]:
+    """Values of one moment, performer and specimen, by the place of the one that names them all.
+
+    That is the one whose name in the source sorts first: in whatever order they come again, the
+    result has the same name.
+    """
+    found: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in lone:
+        content = entry.resource
+        taken = moments.text_of(content, "effective") or content.get("issued") or ""
+        key = (taken, _pointed(content.get("performer")), _pointed(content.get("specimen")))
+        found.setdefault(key, []).append(entry)
+    return {
+        min(values, key=lambda each: Reading(each).source_id).index: values
+        for values in found.values()
+    }
+
+
+def _pointed(references: list[JsonObject] | JsonObject | None) -> str:
+    """What one or several references point at, as one string to compare."""
+    listed = references if isinstance(references, list) else [references or {}]
+    keys = ("reference", "display")
+    parts = [str(one.get(key, "")) for one in listed for key in keys]
+    parts += [str(one.get("identifier", {}).get("value", "")) for one in listed]
+    return "\n".join(parts)
+
+
+def read_sample(index: BundleIndex, entry: Entry, values: list[Entry]) -> Reading:
+    """One result of the laboratory's ``values`` that no report speaks for; ``entry`` names it.
+
+    It is as far as the least advanced of them, and a correction where one of them is.
+    """
+    reading = Reading(entry)
+    stated: set[ResultStatus] = set()
+    lines: list[ResultLine] = []
+    for one in values:
+        status = STATUSES[one.resource["status"]]
+        stated.add(status)
+        if one.resource["status"] == "unknown":
+            reading.warn(f"{one.path}.status", "statut inconnu : gardé partiel", "status")
+        if one.index != entry.index:
+            reading.taken_over.append(one)
+        lines += _own_lines(reading, one)
+        taken = _LINE_ELEMENTS | {"category", "issued"}
+        reading.leave(one.resource, taken, of="Observation", path=one.path)
+    order: tuple[ResultStatus, ...] = ("partial", "corrected", "final")
+    status = next(each for each in order if each in stated)
+    _take(index, entry.resource, reading, status, lines, "", "performer")
+    if isinstance(reading.payload, ResultReceived):
+        # An Observation's own number is no report's: the resource's name tells its versions.
+        reading.payload = msgspec.structs.replace(
+            reading.payload, title=_title(values), report=None
+        )
+    return reading
+
+
+def _title(values: list[Entry]) -> str:
+    told = (codes.concept_of(one.resource.get("code"), fallback=UNNAMED) for one in values)
+    names = list(dict.fromkeys(one.text for one in told))
+    more = len(names) - _TITLED
+    beside = f" et {more} autre{'s' * (more > 1)}" if more > 0 else ""
+    return ", ".join(names[:_TITLED]) + beside
 
 
 def _take(

@@ -16,6 +16,7 @@ from uuid import UUID
 from releve.domain.aggregates.patient.analyte_labels import words_of
 from releve.domain.aggregates.patient.loinc_families import Kinship, kinship
 from releve.domain.aggregates.patient.observations import tells_the_past
+from releve.domain.commands.command import DOCTORS
 from releve.domain.exact_numbers import number_of
 from releve.projections import wording
 from releve.projections.dates import last_day
@@ -27,8 +28,11 @@ from releve.projections.summary_record import PatientSummary
 Verdict = Literal["critical", "not-comparable"]
 _ABOVE = frozenset({"H", "HH", "HU", "A", "AA", ">", "POS"})
 _NORMAL = frozenset({"N", "L", "LL", "LU", "NEG"})
+_MEASURE = "patient.observation-recorded"
 _VOID = frozenset({"cancelled", "entered-in-error"})
 _LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
+_TOKEN = re.compile(r"(.*?) ?\[[^\[\]|\s]*\|([^\[\]|]+)\]", re.DOTALL)
+"""``Critical high [system|HH]``, as the record keeps a coded word of a measure."""
 
 
 class Alarm(NamedTuple):
@@ -49,17 +53,19 @@ class Alarm(NamedTuple):
 
 
 def alarms(summary: PatientSummary, rules: Rules) -> list[Alarm]:
-    """Alarms of the results that no doctor has read, critical ones first, then the oldest.
+    """Alarms of the results and measures that nobody has judged, critical first, then the oldest.
 
-    A result counts in whatever version stands, partial and phoned included. An imported measure
-    counts while it is "à valider". What was old when it came in is history.
+    A result counts in whatever version stands, partial and phoned included, until a doctor has
+    read it. A measure has no reading of its own: it counts while it is "à valider", and a critical
+    one, accepted or written here, until somebody says how ill the patient is, as a contingency
+    that was met does. What was old when it came in is history.
     """
     if not rules.critical:
         return []
     found = [alarm for result in summary.results for alarm in of_result(result, summary, rules)]
     for line in summary.slot("results"):
-        if line.current and line.ordinal is None and line.validation == "to-validate":
-            found += _judged(line, [line.detail], summary, rules)
+        if line.current and line.ordinal is None and line.topic == _MEASURE:
+            found += _of_measure(line, summary, rules)
     found.sort(key=lambda each: (not each.critical, each.line.version))
     return found
 
@@ -70,6 +76,26 @@ def of_result(result: Result, summary: PatientSummary, rules: Rules) -> list[Ala
     if received is None or result.review is not None:
         return []
     return _judged(received, result.lines, summary, rules)
+
+
+def _of_measure(line: Line, summary: PatientSummary, rules: Rules) -> list[Alarm]:
+    waits = line.validation == "to-validate"
+    if not waits and _ill_since(line, summary):
+        return []
+    ringing = _judged(line, [line.detail, *line.detail.get("components", ())], summary, rules)
+    # Whoever accepted or wrote a value that cannot be compared has read it; "critical" is more
+    # than words that are right.
+    seen = not waits and (line.imported or line.role in DOCTORS)
+    return [each for each in ringing if each.critical or not seen]
+
+
+def _ill_since(line: Line, summary: PatientSummary) -> bool:
+    """Whether somebody said since how ill the patient is, at a moment not before the measure."""
+    taken = line.moment.latest
+    return any(
+        said.current and said.version > line.version and said.moment.latest >= taken
+        for said in summary.severities
+    )
 
 
 def to_tell(result: Result, summary: PatientSummary, rules: Rules) -> list[Alarm]:
@@ -124,7 +150,7 @@ def verdicts(
 
 
 def _text(received: Line, line: Mapping[str, Any]) -> str:
-    if received.topic == "patient.observation-recorded":
+    if received.topic == _MEASURE:
         return wording.observation_text(line, received.zone)
     return wording.result_line_text(line, received.zone)
 
@@ -133,7 +159,16 @@ def flagged(rules: Rules, line: Mapping[str, Any]) -> bool:
     """Whether its own laboratory says that a line is critical, whatever it measures."""
     if line.get("status") in _VOID:
         return False
-    return " ".join((line.get("interpretation") or "").casefold().split()) in rules.flagged
+    return any(
+        " ".join(said.casefold().split()) in rules.flagged for said in _interpretations(line)
+    )
+
+
+def _interpretations(line: Mapping[str, Any]) -> list[str]:
+    """What a line is said to be: bare as a result has it, words and code of a measure's token."""
+    said = line.get("interpretation") or ""
+    token = _TOKEN.fullmatch(said)
+    return [said] if token is None else [token[1], token[2]]
 
 
 def relation(rule: CriticalValue, line: Mapping[str, Any]) -> Kinship | None:
@@ -237,10 +272,10 @@ def _numbered(line: Mapping[str, Any]) -> bool:
 def _above_reference(rule: CriticalValue, line: Mapping[str, Any]) -> Verdict | None:
     if words_of(line.get("text") or "")[:1] in [words_of(word) for word in rule.positive]:
         return "critical"
-    said = line.get("interpretation")
-    if said in _ABOVE:
+    said = _interpretations(line)
+    if not _ABOVE.isdisjoint(said):
         return "critical"
-    if said in _NORMAL:
+    if not _NORMAL.isdisjoint(said):
         return None
     quantity = line.get("value")
     if not quantity:

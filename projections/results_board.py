@@ -90,7 +90,7 @@ def board(
         for row in _of_patient(summary, rules, at, zone, centre, directory):
             found[row.group].append(row)
     for line in waiting:
-        if line.received.results or line.received.result_status is not None:
+        if line.received.result_status is not None or unmatched_verdicts(line, rules):
             found["unmatched"].append(_unmatched(line, rules))
     for rows in found.values():
         rows.sort(key=lambda row: row.order)
@@ -180,7 +180,10 @@ def _unmatched(line: InboxLine, rules: Rules) -> ResultRow:
 
 
 def unmatched_verdicts(line: InboxLine, rules: Rules) -> set[str]:
-    """What the centre-wide critical values say of a document that is nobody's yet."""
+    """What the centre-wide critical values say of a document that is nobody's yet.
+
+    Of its results, and of the measures of a summary that were news when it was written.
+    """
     return {
         verdict
         for each in line.received.results

@@ -282,10 +282,10 @@ def test_numbers_keep_their_digits() -> None:
             {
                 "resourceType": "Observation",
                 "status": "final",
-                "code": coded("2823-3", "Potassium", "http://loinc.org"),
+                "code": coded("29463-7", "Poids", "http://loinc.org"),
                 "subject": {"reference": PATIENT},
                 "effectiveDateTime": "2024-03-01",
-                "valueQuantity": {"value": "DIGITS", "unit": "mmol/L"},
+                "valueQuantity": {"value": "DIGITS", "unit": "kg"},
             }
         )
     )
@@ -300,9 +300,9 @@ def test_a_measure_with_a_comparator_is_listed_not_taken_as_a_number() -> None:
     below = {
         "resourceType": "Observation",
         "status": "final",
-        "code": coded("1988-5", "CRP", "http://loinc.org"),
+        "code": coded("29463-7", "Poids", "http://loinc.org"),
         "subject": {"reference": PATIENT},
-        "valueQuantity": {"value": 5, "comparator": "<", "unit": "mg/L"},
+        "valueQuantity": {"value": 5, "comparator": "<", "unit": "kg"},
     }
     planned = plan(raw(collection(below)))
     assert [(one.path, one.type) for one in planned.unmapped] == [

@@ -121,8 +121,9 @@ def test_a_report_that_is_not_final_is_partial(sent: str, kept: str) -> None:
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
 def test_a_report_taken_back_is_listed_and_its_values_stand_alone(status: str) -> None:
     planned = accepted(raw(collection(report(1, status=status), potassium())))
-    (measure,) = (one.payload for one in planned.entries)
-    assert isinstance(measure, ObservationRecorded)
+    (alone,) = (one.payload for one in planned.entries)
+    assert isinstance(alone, ResultReceived)
+    assert (alone.title, len(alone.lines)) == ("test 2823-3", 1)
     assert "Bundle.entry[1].resource" in [one.path for one in planned.document.unmapped]
     assert any("n'est pas repris" in one for one in planned.document.warnings)
 

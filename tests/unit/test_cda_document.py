@@ -524,3 +524,62 @@ def test_many_references_to_one_long_text_stay_small() -> None:
     document = read_bytes(raw.encode())
     assert len(document.entries) == 2_000
     assert max(len(one.concept.text) for one in payloads(document, HistoryRecorded)) <= 1_000
+
+
+# A critical value of a summary
+
+_CREATININE = '<value xsi:type="PQ" value="118" unit="umol/L"/>'
+_CODE = 'code="14682-9" displayName="Créatinine [Moles/Volume] Sérum/Plasma"'
+_DAY = "20260917081500+0200"
+_AS_POTASSIUM = ((_CODE, 'code="2823-3" displayName="Potassium"'),)
+
+
+def of_vsm(*turned: tuple[str, str]) -> ReadDocument:
+    """The summary of the fixtures (written on 5 October 2026), with other words in it."""
+    text = (INBOX / "vsm.xml").read_text()
+    for old, new in turned:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return read_bytes(text.encode())
+
+
+def quantity(value: str, unit: str = "mmol/L") -> tuple[str, str]:
+    return _CREATININE, f'<value xsi:type="PQ" value="{value}" unit="{unit}"/>'
+
+
+def test_a_critical_value_of_a_summary_that_was_news_is_a_result() -> None:
+    document = of_vsm(*_AS_POTASSIUM, quantity("7.6"))
+    (result,) = document.reports
+    assert (result.status, result.title) == ("final", "Potassium")
+    assert [line.value for line in result.lines] == [
+        Quantity(value="7.6", unit="mmol/L", code="mmol/L")
+    ]
+    assert result.sampled_at == "2026-09-17T08:15:00+02:00"
+    assert payloads(document, ObservationRecorded) == []
+    assert document.unmapped == of_vsm().unmapped
+
+
+@pytest.mark.parametrize(
+    ("turned", "told"),
+    [
+        ((quantity("7.6"), (_DAY, "20260806")), 1),  # sixty days before the summary
+        ((quantity("7.6"), (_DAY, "20260805")), 0),
+        ((quantity("4.1"),), 0),
+        ((quantity("30", "mg/dL"),), 0),
+    ],
+)
+def test_other_values_of_a_summary_stay_measures(
+    turned: tuple[tuple[str, str], ...], told: int
+) -> None:
+    document = of_vsm(*_AS_POTASSIUM, *turned)
+    assert len(document.reports) == told
+    assert len(payloads(document, ObservationRecorded)) == 1 - told
+
+
+def test_a_bound_that_is_critical_is_no_part_left_over() -> None:
+    above = '<value xsi:type="IVL_PQ"><low value="7.5" unit="mmol/L" inclusive="false"/></value>'
+    document = of_vsm(*_AS_POTASSIUM, (_CREATININE, above))
+    (result,) = document.reports
+    assert [(line.comparator, line.value and line.value.value) for line in result.lines] == [
+        (">", "7.5")
+    ]

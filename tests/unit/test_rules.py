@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.handover import MOST_READ_BACKS
 from releve.domain.aggregates.patient.loinc_families import family_of
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_past
-from releve.domain.events import Source
-from releve.domain.values import Coding, Concept, Loinc, Quantity, ResultLine
+from releve.domain.aggregates.patient.severity import IllnessSeveritySet
+from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.events import Author, Role, Source
+from releve.domain.values import Coding, Component, Concept, Loinc, Quantity, ResultLine
 from releve.projections import rule_release
 from releve.projections.critical_values import alarms, in_unit, judge, relation, verdicts
 from releve.projections.patient_summary import fold_all
@@ -286,6 +289,14 @@ POTASSIUM = Concept(text="Potassium", codings=(Coding(code="2823-3"),))
 CREATININE = Concept(text="Créatinine", codings=(Coding(code="14682-9"),))
 
 
+EHR = Source(channel="fhir", system="EHR")
+
+
+def measured(value: str, unit: str = "mmol/L") -> ObservationRecorded:
+    said = Quantity(value=value, unit=unit)
+    return ObservationRecorded(code=POTASSIUM, value=said, category="laboratory")
+
+
 def received(concept: Concept, value: str, unit: str, **more: Any) -> ResultReceived:
     said = ResultLine(code=concept, value=Quantity(value=value, unit=unit))
     return ResultReceived(status="final", lines=(said,), **more)
@@ -327,15 +338,72 @@ class TestAlarms:
         assert is_past(came) is not bool(found)
         assert len(self.of(stream)) == found
 
-    def test_ring_for_an_imported_measure_that_nobody_has_accepted(self) -> None:
+    def test_ring_for_an_imported_measure_until_somebody_said_how_ill_the_patient_is(self) -> None:
         stream = Stream()
-        payload = ObservationRecorded(
-            code=POTASSIUM, value=Quantity(value="6.4", unit="mmol/L"), category="laboratory"
-        )
-        stream.add(payload)
-        assert self.of(stream) == []
-        stream.add(payload, source=Source(channel="fhir", system="EHR"))
+        came = stream.add(measured("6.4"), source=EHR)
         assert self.of(stream) == [("critical", "Kaliémie")]
+        stream.add(EntryValidated(verdict="accepted"), target=came.event_id)
+        assert self.of(stream) == [("critical", "Kaliémie")]
+        stream.add(IllnessSeveritySet(severity="stable"), occurred_at="2026-11-09")
+        assert self.of(stream) == [("critical", "Kaliémie")]
+        judged = stream.add(IllnessSeveritySet(severity="unstable", reason="kaliémie"))
+        assert self.of(stream) == []
+        stream.add(EntryMarkedInError(), target=judged.event_id, reason="autre patient")
+        assert self.of(stream) == [("critical", "Kaliémie")]
+
+    def test_ring_for_an_imported_measure_that_waits_whatever_was_said_of_the_patient(self) -> None:
+        stream = Stream()
+        came = stream.add(measured("6.4"), source=EHR)
+        stream.add(IllnessSeveritySet(severity="stable"))
+        assert self.of(stream) == [("critical", "Kaliémie")]
+        stream.add(EntryValidated(verdict="refused"), target=came.event_id, reason="autre patient")
+        assert self.of(stream) == []
+
+    @pytest.mark.parametrize("role", ["nurse", "doctor"])
+    def test_ring_for_a_critical_measure_written_here(self, role: Role) -> None:
+        stream = Stream()
+        stream.add(IllnessSeveritySet(severity="stable"))
+        stream.add(measured("6.4"), author=Author(role=role, name="Claude Exemple"))
+        assert self.of(stream) == [("critical", "Kaliémie")]
+        stream.add(IllnessSeveritySet(severity="watcher", reason="kaliémie"))
+        assert self.of(stream) == []
+
+    @pytest.mark.parametrize(("role", "found"), [("nurse", "not-comparable"), ("doctor", None)])
+    def test_a_measure_that_cannot_be_compared_is_for_a_doctor_to_read(
+        self, role: Role, found: str | None
+    ) -> None:
+        stream = Stream()
+        stream.add(measured("30", "mg/dL"), author=Author(role=role, name="Claude Exemple"))
+        assert self.of(stream) == ([(found, "Kaliémie")] if found else [])
+
+    def test_a_measure_that_cannot_be_compared_was_read_by_who_accepted_it(self) -> None:
+        stream = Stream()
+        came = stream.add(measured("30", "mg/dL"), source=EHR)
+        assert self.of(stream) == [("not-comparable", "Kaliémie")]
+        stream.add(EntryValidated(verdict="accepted"), target=came.event_id)
+        assert self.of(stream) == []
+
+    def test_ring_for_a_part_of_a_measure_and_for_what_its_laboratory_flags(self) -> None:
+        stream = Stream()
+        part = Component(code=POTASSIUM, value=Quantity(value="6.4", unit="mmol/L"))
+        panel = ObservationRecorded(code=Concept(text="Ionogramme"), components=(part,))
+        stream.add(panel, source=EHR)
+        assert self.of(stream) == [("critical", "Kaliémie")]
+        flagged = ObservationRecorded(
+            code=Concept(text="Albumine"),
+            value=Quantity(value="12", unit="g/L"),
+            interpretation="Critical low [http://terminology.hl7.org/CodeSystem/v3|LL]",
+        )
+        stream.add(flagged, source=EHR)
+        assert self.of(stream) == [
+            ("critical", "Kaliémie"),
+            ("critical", "Signalé critique par le laboratoire"),
+        ]
+
+    def test_do_not_ring_for_a_measure_that_was_old_when_it_came_in(self) -> None:
+        stream = Stream()
+        stream.add(measured("6.4"), source=EHR, occurred_at="2019-02-03")
+        assert self.of(stream) == []
 
     def test_none_with_a_release_that_has_no_critical_values(self) -> None:
         stream = Stream()
