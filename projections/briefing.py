@@ -43,6 +43,7 @@ from releve.projections.ranking import (
 )
 from releve.projections.rule_release import Rules, Signal
 from releve.projections.since_last_stay import own_news
+from releve.projections.slot_presence import presence_of, sourced
 from releve.projections.summary_corrections import item_of
 from releve.projections.summary_record import day_of
 from releve.projections.vocabulary import CHILD
@@ -71,13 +72,14 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
     """The 30-second card of one patient: at most ``rules.card.words`` words, every line sourced.
 
     Sections that do not fit are shortened from the least urgent end and what is left out is
-    counted under ``more``. Severity, allergies, a critical value, the one-liner and the first
-    action always stay.
+    counted under ``more``, each line once. Severity, allergies, the one-liner and the first action
+    always stay; so does every critical value and every if/then that was met, beyond the budget
+    where they alone exceed it.
     """
     limits = rules.card
     summary = ranked.summary
     items = sorted(summary.open_items, key=lambda item: urgency(view, item))
-    allergies = _presence(summary, "allergies", view)
+    allergies = presence_of(summary, "allergies", view.zone, view.day)
     vigilance = [line for line in summary.slot("vigilance") if line.current]
     coming = summary.appointments_between(view.day, view.last_day)
     card: Card = {
@@ -88,8 +90,8 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
         "identity": _identity(summary, view),
         "death": _death(summary),
         "allergies": allergies,
-        "treatments": _presence(summary, "medications", view),
-        "problems": _presence(summary, "problems", view),
+        "treatments": presence_of(summary, "medications", view.zone, view.day),
+        "problems": presence_of(summary, "problems", view.zone, view.day),
         "severity": _severity(summary, view),
         "alarms": [_alarm(alarm) for alarm in ranked.alarms],
         "one_liner": _one_liner(summary, view, rules),
@@ -104,7 +106,7 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
         "questions": _questions(summary, view),
         "opinions": _opinions(summary),
         "changes": _treatment_changes(summary, view, limits.treatment_days),
-        "vigilance": [_sourced(line, text=line.text, expired=line.is_past("until", view.day))
+        "vigilance": [sourced(line, text=line.text, expired=line.is_past("until", view.day))
                       for line in vigilance],
         "to_validate": min(len(summary.to_validate), TO_VALIDATE),
         "unvalidated": _unvalidated(summary),
@@ -119,7 +121,7 @@ def build_card(ranked: Ranked, view: Viewpoint, directory: Directory, rules: Rul
         "as_of": summary.recorded_at.isoformat() if summary.recorded_at else None,
         "more": {},
     }  # fmt: skip
-    card["contingencies"].sort(key=lambda each: not each["met"])
+    card["contingencies"].sort(key=lambda each: (not each["met"], not each["by"]))
     allergies["more"] = max(0, len(allergies["lines"]) - limits.allergies)
     del allergies["lines"][limits.allergies :]
     fit(card, rules.card)
@@ -156,18 +158,6 @@ _WHY: Mapping[Signal, str] = {
 }
 
 
-def _sourced(line: Line, **said: Any) -> dict[str, Any]:
-    """What every line carries: since when, by whom, from where."""
-    return {
-        **said,
-        "as_of": line.as_of,
-        "author": line.source_author,
-        "role": line.role,
-        "source": line.source_words,
-        "entry": str(line.entry_id),
-    }
-
-
 def _identity(summary: PatientSummary, view: Viewpoint) -> dict[str, Any]:
     who = summary.identity
     birth_date = who.birth_date if who else None
@@ -191,13 +181,13 @@ def _death(summary: PatientSummary) -> dict[str, Any] | None:
     line = summary.death
     if line is None:
         return None
-    return _sourced(line, date=line.detail["date"], text=wording.on(line.detail["date"], line.zone))
+    return sourced(line, date=line.detail["date"], text=wording.on(line.detail["date"], line.zone))
 
 
 def _alarm(alarm: Alarm) -> dict[str, Any]:
     """A value that nobody has read and that is critical, or cannot be compared."""
     said = {} if alarm.line.topic != _RESULT else {"status": alarm.line.detail["status"]}
-    return _sourced(
+    return sourced(
         alarm.line,
         text=alarm.text,
         label=alarm.label,
@@ -227,7 +217,7 @@ def _results(ranked: Ranked, view: Viewpoint, rules: Rules) -> list[dict[str, An
             continue
         untold = to_tell(result, summary, rules)
         value = ", ".join(dict.fromkeys(alarm.text for alarm in untold)) or result.title
-        said = _sourced(
+        said = sourced(
             result.received,
             text=f"{value} : {result.to_say}" if untold or state == "to-inform" else result.title,
             state=state,
@@ -279,7 +269,7 @@ def _pending(
 def _awaited(result: Result, view: Viewpoint) -> dict[str, Any]:
     """An order whose item is not known here."""
     due = result.line.detail["expected_by"]
-    return _sourced(
+    return sourced(
         result.line,
         kind="result",
         due=due,
@@ -293,7 +283,7 @@ def _awaited(result: Result, view: Viewpoint) -> dict[str, Any]:
 def _questions(summary: PatientSummary, view: Viewpoint) -> list[dict[str, Any]]:
     """Questions that nobody has answered, the reader's first."""
     found = [
-        _sourced(
+        sourced(
             each.line,
             text=each.line.detail["text"],
             to=each.line.detail["to_name"],
@@ -311,7 +301,7 @@ def _opinions(summary: PatientSummary) -> list[dict[str, Any]]:
         challenge = summary.challenge_of(line) if line.current else None
         if challenge is not None:
             about = wording.concept_text(line.concept) or line.text
-            found.append(_sourced(challenge, text=challenge.detail["text"], about=about))
+            found.append(sourced(challenge, text=challenge.detail["text"], about=about))
     return found
 
 
@@ -319,7 +309,7 @@ def _unvalidated(summary: PatientSummary) -> list[dict[str, Any]]:
     """Imported lines that no doctor has accepted: allergies, treatments and problems first."""
     found = sorted(summary.to_validate[:TO_VALIDATE], key=lambda line: _FIRST.get(line.slot, 3))
     return [
-        _sourced(line, text=(line.current and wording.concept_text(line.concept)) or line.text)
+        sourced(line, text=(line.current and wording.concept_text(line.concept)) or line.text)
         for line in found
     ]
 
@@ -350,7 +340,7 @@ def _treatment_changes(summary: PatientSummary, view: Viewpoint, days: int) -> l
         if day is not None and day >= first:
             mark = " (à valider)" if line.validation == "to-validate" else ""
             said = changed or line
-            found.append((said, _sourced(said, text=text + mark, validation=line.validation)))
+            found.append((said, sourced(said, text=text + mark, validation=line.validation)))
     found.sort(key=lambda each: -each[0].version)
     return [each for _, each in found]
 
@@ -363,7 +353,7 @@ def _appointment(line: Line, view: Viewpoint) -> dict[str, Any]:
     moment = first_instant(line.detail["starts_at"], line.zone)
     local = moment.astimezone(zone_of(view.zone)) if moment else None
     mode = line.detail.get("mode", "cabinet")
-    return _sourced(
+    return sourced(
         line,
         starts_at=line.detail["starts_at"],
         day=day_of(line).isoformat(),
@@ -381,53 +371,12 @@ def _next(summary: PatientSummary, view: Viewpoint) -> dict[str, Any] | None:
     return _appointment(line, view) | {"text": wording.on(line.detail["starts_at"], view.zone)}
 
 
-def _presence(summary: PatientSummary, slot: str, view: Viewpoint) -> dict[str, Any]:
-    state, asked_on, parts, absence = summary.presence(slot)
-    known = [line for line in summary.slot(slot) if line.current] if state == "known" else []
-    texts = {
-        "known": "",
-        "none": f"{wording.ABSENCE[slot]} (demandé {wording.on(asked_on, view.zone)})",
-        "not-asked": _NOT_ASKED[slot],
-    }
-    shown = known if slot == "allergies" else []
-    return {
-        "state": state,
-        "asked_on": asked_on,
-        "text": texts[state],
-        "asked": _asked_day(asked_on, view),
-        "lines": [
-            _sourced(
-                line,
-                text=wording.concept_text(line.concept) or line.text,
-                validation=line.validation,
-            )
-            for line in shown
-        ],
-        "parts": [_sourced(line, text=wording.absence_text(line.detail)) for line in parts],
-        "absence": _sourced(absence, text=texts["none"]) if absence else None,
-    }
-
-
-def _asked_day(asked_on: str | None, view: Viewpoint) -> str:
-    """``19/11``, with its year where that is another than the briefing's."""
-    day = french(asked_on, view.zone)
-    this_year = f"/{view.day.year}"
-    return day.removesuffix(this_year) if day.count("/") == 2 else day
-
-
-_NOT_ASKED: Mapping[str, str] = {
-    "allergies": "Allergies : non demandées",
-    "medications": "Traitements : non demandés",
-    "problems": "Problèmes : non demandés",
-}
-
-
 def _severity(summary: PatientSummary, view: Viewpoint) -> dict[str, Any] | None:
     line = summary.severity
     if line is None:
         return None
     level = line.detail["severity"]
-    return _sourced(
+    return sourced(
         line,
         level=level,
         label=wording.SEVERITY[level],
@@ -449,14 +398,14 @@ def _one_liner(summary: PatientSummary, view: Viewpoint, rules: Rules) -> dict[s
     greyed = said.date() < view.day - timedelta(days=rules.stale_days[level])
     newer = spoken.older_than
     older = f"écrit avant : {clipped(newer.text, 6)}" if newer else None
-    return _sourced(spoken.line, text=text, older_than=older, greyed=greyed)
+    return sourced(spoken.line, text=text, older_than=older, greyed=greyed)
 
 
 def _action(
     item: Item, summary: PatientSummary, view: Viewpoint, directory: Directory
 ) -> dict[str, Any]:
     due = due_day(item)
-    return _sourced(
+    return sourced(
         item.line,
         text=item.line.detail["text"],
         kind=item.kind,
@@ -490,7 +439,7 @@ def owner_of(item: Item) -> Owner:
 def _contingency(line: Line, summary: PatientSummary, view: Viewpoint) -> dict[str, Any]:
     fired = [each for each in summary.firing if each.contingency == line.entry_id]
     older = summary.older_measures_of(line)
-    return _sourced(
+    return sourced(
         line,
         condition=line.detail["condition"],
         action=line.detail["action"],
@@ -509,7 +458,7 @@ def _handover(summary: PatientSummary) -> dict[str, Any] | None:
     latest = summary.handover
     if latest is None:
         return None
-    return _sourced(
+    return sourced(
         latest.line,
         read_back_requested=bool(latest.line.detail.get("read_back_requested")),
         read_back=bool([line for line in latest.read_backs if line.current]),
@@ -520,4 +469,4 @@ def _contact(summary: PatientSummary) -> dict[str, Any] | None:
     line = summary.last_contact
     if line is None:
         return None
-    return _sourced(line, text=f"{french(line.as_of, line.zone)}, {line.author}")
+    return sourced(line, text=f"{french(line.as_of, line.zone)}, {line.author}")

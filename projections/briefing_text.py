@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from releve.projections.dates import french
 from releve.projections.rule_release import Rules
 from releve.projections.since_last_stay import weight
+from releve.projections.slot_presence import is_imported_none, substance
 from releve.projections.vocabulary import BORN, INS_STATUS
 
 Card = dict[str, Any]
@@ -66,13 +67,6 @@ def allergy_badge(card: Card) -> str:
     return f"Allergies : {names}" + (f" +{allergies['more']}" if allergies["more"] else "")
 
 
-def substance(line: Mapping[str, Any]) -> str:
-    """A substance, with what is said of an imported one that nobody has accepted."""
-    return (
-        f"{line['text']} (à valider)" if line.get("validation") == "to-validate" else line["text"]
-    )
-
-
 def short_badge(card: Card) -> str:
     """The badge of a row: the same three states in as few words as will do.
 
@@ -86,6 +80,8 @@ def short_badge(card: Card) -> str:
         return f"Allergies : {', '.join(shown)}" + (f" +{more}" if more > 0 else "")
     if allergies["state"] == "none":
         asked = allergies.get("asked")  # a card kept by an older release has none
+        if is_imported_none(allergies):
+            return f"Aucune allergie, à valider ({asked})"
         return f"Aucune allergie ({asked})" if asked else str(allergies["text"])
     return str(allergies["text"])
 
@@ -133,9 +129,15 @@ def card_lines(card: Card) -> list[Sourced]:
     ]
     if unasked:
         lines.append((f"Non demandés : {', '.join(unasked)}", None))
+    lines += [
+        (card[name]["text"], card[name]["absence"])
+        for name in ("treatments", "problems")
+        if is_imported_none(card[name])
+    ]
     lines += [(alarm_line(line), line) for line in card.get("alarms", ())]
     if card["more"].get("alarms"):
-        lines.append((f"+{card['more']['alarms']} valeurs à lire", None))
+        plural = "s" * (card["more"]["alarms"] > 1)
+        lines.append((f"+{card['more']['alarms']} valeur{plural} à lire", None))
     severity = card["severity"]
     if severity:
         reason = f" : {severity['reason']}" if severity["reason"] else ""
@@ -163,7 +165,29 @@ def card_lines(card: Card) -> list[Sourced]:
     if card.get("next_appointment"):
         following = card["next_appointment"]
         lines.append((f"Prochain rendez-vous {following['text']}", following))
+    left = left_out(card)
+    if left:
+        lines.append((", ".join(f"+{said}" for said in left), None))
     return lines
+
+
+def left_out(card: Card) -> list[str]:
+    """What the card counts and does not hold, in words: ``["2 actions", "1 consigne"]``.
+
+    Values to read and lines "à valider" are counted where they stand.
+    """
+    return [
+        f"{count} {word}{'s' * (count > 1 and not word.endswith('s'))}"
+        for name, word in _LEFT_OUT.items()
+        if (count := card["more"].get(name, 0))
+    ]
+
+
+_LEFT_OUT: Mapping[str, str] = {
+    "actions": "action", "contingencies": "consigne", "results": "résultat",
+    "pending": "attendu", "questions": "question", "opinions": "avis", "changes": "traitement",
+    "vigilance": "vigilance",
+}  # fmt: skip
 
 
 def _results(card: Card) -> list[Sourced]:
@@ -499,6 +523,7 @@ def row_json(card: Card) -> dict[str, Any]:
         "contingencies": card["contingencies"],
         "pending": card["pending"],
         "changes": card["changes"],
+        "more": card["more"],
         **{
             name: card[name]
             for name in (
@@ -506,7 +531,9 @@ def row_json(card: Card) -> dict[str, Any]:
                 "results",
                 "questions",
                 "opinions",
+                "vigilance",
                 "to_validate",
+                "unvalidated",
                 "appointments",
                 "since",
                 "new",

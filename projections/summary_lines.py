@@ -282,6 +282,11 @@ class Presence(NamedTuple):
     """"None known" that was said of a part only (food, drug)."""
     absence: Line | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether "none" is another system's word that no doctor has accepted: nobody asked here."""
+        return self.absence is not None and self.absence.validation == "to-validate"
+
 
 class Spoken(NamedTuple):
     """The one-liner in force, and what arrived after it was written."""

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from releve.domain.aggregates.patient import Patient, fold
 from releve.domain.aggregates.patient.contingencies import ContingencyActivated
-from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.aggregates.patient.validation import EntryValidated, awaiting_validation
 from releve.domain.errors import NotFound
 from releve.domain.events import Event
 from releve.projections import wording
@@ -70,6 +70,8 @@ class TimelineEntry(NamedTuple):
     """Whether it was written well after it happened ("saisie tardive")."""
     version: int
     channel: str
+    waits: bool = False
+    """Whether it is an imported line that no doctor has accepted or refused ("à valider")."""
 
     def to_json(self) -> dict[str, Any]:
         """The entry of the contract's object."""
@@ -88,6 +90,7 @@ class TimelineEntry(NamedTuple):
             "late": self.late,
             "version": self.version,
             "source": self.channel,
+            "validation": "to-validate" if self.waits else "",
         }
 
 
@@ -114,7 +117,11 @@ class Replay(NamedTuple):
                 slot.name: [line_json(line) for line in summary.slot(slot.name)] for slot in SLOTS
             },
             "absences": {
-                name: {"state": presence.state, "asked_on": presence.asked_on}
+                name: {
+                    "state": presence.state,
+                    "asked_on": presence.asked_on,
+                    "validation": presence.absence.validation if presence.absence else "",
+                }
                 for name in ("allergies", "medications", "problems")
                 for presence in (summary.presence(name),)
             },
@@ -244,7 +251,13 @@ def entries_of(events: Sequence[Event]) -> list[TimelineEntry]:
             status[target] = event.payload.verdict
         elif event.topic in _STATUS:
             status[target] = _STATUS[event.topic]
-    return [_entry(event, status.get(event.event_id, "current"), record) for event in events]
+    waiting = {event.event_id for event in awaiting_validation(record)}
+    return [
+        _entry(event, status.get(event.event_id, "current"), record)._replace(
+            waits=event.event_id in waiting
+        )
+        for event in events
+    ]
 
 
 def line_json(line: Line) -> dict[str, Any]:

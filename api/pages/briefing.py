@@ -22,13 +22,14 @@ from releve.api.problems import refuse
 from releve.api.reading import alarms_now
 from releve.domain.commands import COMMANDS
 from releve.projections.briefing import Card
-from releve.projections.briefing_text import SINCE, alarm_line, around_sections, substance
+from releve.projections.briefing_text import SINCE, alarm_line, around_sections, left_out
 from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.editions import Edition
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import plain_name
 from releve.projections.rule_release import CURRENT, Rules, load_rules
+from releve.projections.slot_presence import badge_of, is_imported_none
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -243,6 +244,7 @@ class _Shown:
         birth_name = card["identity"]["birth_name"].upper()
         for lines in (
             card["actions"], card["contingencies"], card["changes"], card.get("unvalidated", ()),
+            card["pending"],
         ):  # fmt: skip
             for line in lines:
                 line["as_of_text"] = views.day_and_hour(line["as_of"], zone)
@@ -257,6 +259,7 @@ class _Shown:
             "death": None,
             "to_validate": 0,
             "unvalidated": [],
+            "next_appointment": None,
             **card,
             "alarms": [
                 {
@@ -267,13 +270,22 @@ class _Shown:
                 }
                 for line in card.get("alarms", ())
             ],
-            "more": {"actions": 0, "contingencies": 0, **card["more"]},
+            "left_out": left_out(card),
+            "unsaid": card["more"].get("alarms", 0),
+            "awaited": [
+                line
+                for line in card["pending"]
+                if line["entry"] not in {action["entry"] for action in card["actions"]}
+            ],
             "href": f"/patients/{patient}",
             "birth_name": birth_name if birth_name and not name.startswith(birth_name) else "",
             "namesake": plain_name(name) in self.names,
-            "allergy_text": ", ".join(substance(line) for line in card["allergies"]["lines"])
-            + (f" +{card['allergies']['more']}" if card["allergies"].get("more") else ""),
-            "allergy_asked": views.day_and_hour(card["allergies"]["asked_on"], zone),
+            "allergy": badge_of(card["allergies"], zone),
+            "imported_none": [
+                card[slot]["text"]
+                for slot in ("treatments", "problems")
+                if is_imported_none(card[slot])
+            ],
             "unasked": [
                 word
                 for slot, word in (("treatments", "traitements"), ("problems", "problèmes"))

@@ -135,7 +135,7 @@ def _slots(summary: PatientSummary) -> list[dict[str, Any]]:
             found.append(
                 {
                     "title": slot.title,
-                    "lines": [views.line_view(line) for line in lines[:20]],
+                    "lines": [views.line_view(line, waits=line.waits) for line in lines[:20]],
                     "more": len(lines[20:]),
                 }
             )

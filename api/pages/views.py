@@ -29,6 +29,7 @@ from releve.projections.directory import Directory
 from releve.projections.patient_summary import SLOTS, Item, Line, PatientSummary
 from releve.projections.ranking import due_day
 from releve.projections.records import plain_name
+from releve.projections.slot_presence import badge_of, presence_of
 from releve.projections.summary_lines import Spoken
 from releve.projections.timeline import TimelineEntry
 from releve.projections.vocabulary import BORN, CHILD
@@ -207,16 +208,8 @@ def _attending(line: Line, directory: Directory) -> str:
 
 
 def allergy(summary: PatientSummary, at: Moment) -> dict[str, Any]:
-    """The badge: known with its substances, none and when it was asked, or not asked."""
-    presence = summary.presence("allergies")
-    known = [line for line in summary.slot("allergies") if line.current]
-    names = [wording.concept_text(line.concept) or line.text for line in known]
-    text = ", ".join(names[:4]) + (f" +{len(names) - 4}" if len(names) > 4 else "")
-    return {
-        "state": presence.state,
-        "text": text,
-        "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",
-    }
+    """The badge of every page that shows a summary: the one of the briefing's cards."""
+    return badge_of(presence_of(summary, "allergies", at.zone, at.day), at.zone)
 
 
 def boxes(summary: PatientSummary, at: Moment, *, whole: bool = False) -> list[dict[str, Any]]:
@@ -241,10 +234,13 @@ def boxes(summary: PatientSummary, at: Moment, *, whole: bool = False) -> list[d
                                    past=state_word(line) + ", à valider" * line.waits)
                          for line in lines if not line.current],
                 "none_text": wording.ABSENCE.get(name, ""),
+                "none_waits": presence.waits,
                 "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",
                 "asked_by": presence.absence.source_author if presence.absence else "",
+                "asked_through": presence.absence.source_words if presence.absence else "",
                 "parts": [
-                    line_view(line, wording.absence_text(line.detail)) for line in presence.parts
+                    line_view(line, wording.absence_text(line.detail), waits=line.waits)
+                    for line in presence.parts
                 ],
             }
         )  # fmt: skip
@@ -471,4 +467,5 @@ def entry_view(entry: TimelineEntry, zone: str) -> dict[str, Any]:
         "position": entry.position,
         "struck": entry.status == "in-error",
         "status": " · ".join(part for part in (status, late, entry.reason or "") if part),
+        "waits": entry.waits,
     }

@@ -230,8 +230,11 @@ def _warnings(
     summary: PatientSummary, items: list[dict[str, Any]], at: views.Moment, directory: Directory
 ) -> list[str]:
     found = []
-    if summary.allergy_state == "not-asked":
+    allergies = summary.presence("allergies")
+    if allergies.state == "not-asked":
         found.append("Les allergies n’ont pas été demandées.")
+    elif allergies.waits:
+        found.append("« Aucune allergie » est importé, à valider : à demander.")
     late = [item for item in items if item["late"]]
     if late:
         found.append(f"{len(late)} point{'s' if len(late) > 1 else ''} en retard.")
