@@ -417,7 +417,10 @@ def _done(request: Request, granted: Granted, act: Act, submitted: Submission) -
             )  # fmt: skip
         except ReleveError as error:
             names = {"referent.name": "referent_name", "referent.phone": "referent_phone"}
-            form.refused(problem_for(error), names)
+            problem = problem_for(error)
+            shown = (*act.fields(around), *(each for group in act.rows for each in group.fields))
+            labels = {each.name: each.label for each in shown}
+            form.refused(problem, names, labels if problem.code == "missing-field" else None)
         else:
             return see("/coordination", fait=act.said)
     return _page(request, granted, act, around, form, status=422)

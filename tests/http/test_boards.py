@@ -264,6 +264,9 @@ def test_the_team_hours_and_places_change_from_plain_forms(web: Web) -> None:
     board = office.get("/coordination").text
     assert "Labo Nord : silencieux" in board
     day = {"first_day": "2027-03-02", "last_day": "2027-03-02", "reason": "Travaux"}
+    empty = submit(office, "/coordination/fermeture", **{**day, "reason": ""})
+    assert empty.status_code == 422
+    assert "Pourquoi : ce champ est obligatoire." in empty.text
     assert submit(office, "/coordination/fermeture", **day).status_code == 303
     place = {"site_name": "EHPAD du Test", "kind": "ehpad"}
     assert submit(office, "/coordination/lieu", **place).status_code == 303
