@@ -295,6 +295,8 @@ WHAT = {
     "page.chronology": "dossier rejoué à un moment",
     "api.handovers": "tableau des transmissions, par l’API",
     "api.coordination": "coordination, par l’API",
+    "api.open-items-board": "points ouverts du centre, par l’API",
+    "api.own-patients": "transmissions du séjour, par l’API",
     "page.audit": "structure du dossier (audit)", "page.deadlines": "échéances",
     "arrived": "ce que d’autres ont écrit entre-temps",
     "api.patient": "identité et synthèse, par l’API", "api.summary": "synthèse, par l’API",

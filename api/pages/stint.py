@@ -8,18 +8,16 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from releve.api.boards import handover_written, written_about_by
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, may, services_of
 from releve.api.pages import views
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
-from releve.api.reading import patient_at
 from releve.projections.patient_summary import PatientSummary
-from releve.projections.records import plain_name
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
-_RANK = {"unstable": 0, "watcher": 1, None: 2, "stable": 3}
 
 Mine = Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
 Listing = Annotated[Granted, Depends(Guard(Action.READ_OWN_PATIENTS, "stint"))]
@@ -44,16 +42,7 @@ def handovers(request: Request, granted: Listing) -> Response:
     at = moment(request, principal)
 
     def produce() -> tuple[dict[str, Any], int]:
-        position, everybody = services.records.summaries(line.centre)
-        began = services.reader.known_at(line.starts_at)
-        seen = [
-            each
-            for each in everybody.values()
-            if each.position > began
-            and wrote_about(patient_at(services, each.patient).summary, line.stint)
-        ]
-        seen.sort(key=lambda each: (_RANK[views.severity_of(each)], plain_name(
-            each.full_name())))  # fmt: skip
+        seen, position = written_about_by(services, line)
         rows = [_row(each, line.stint, at) for each in seen]
         return {
             "doctor": line.practitioner_name,
@@ -75,31 +64,13 @@ def handovers(request: Request, granted: Listing) -> Response:
     return clinical_page(request, principal, "handovers.html", disclosed, here="transmissions")
 
 
-def wrote_about(summary: PatientSummary, stint: UUID) -> bool:
-    """Say whether a stint wrote something on a record, as far as its whole summary tells."""
-    lines = [
-        *summary.lines,
-        *summary.absences,
-        *summary.encounters,
-        *summary.severities,
-        *summary.contingencies,
-        *(item.line for item in summary.items),
-        *(note.line for note in summary.notes),
-        *(amendment for note in summary.notes for amendment in note.amendments),
-        *(each.line for each in summary.handovers),
-        *(answer for each in summary.handovers for answer in each.read_backs),
-    ]
-    return any(line.stint == stint for line in lines)
-
-
 def _row(summary: PatientSummary, stint: UUID, at: views.Moment) -> dict[str, Any]:
     spoken = summary.one_liner()
-    written = any(each.line.stint == stint and not each.line.wrong for each in summary.handovers)
     return {
         **views.traits(summary, at),
         "severity": views.severity_of(summary),
         "allergy": views.allergy(summary, at),
         "one_liner": spoken.text if spoken else "",
         "open": len(summary.open_items),
-        "written": written,
+        "written": handover_written(summary, stint),
     }

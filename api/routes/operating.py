@@ -294,6 +294,11 @@ _READINGS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "/api/v1/centres/{centre}": ("Le centre, qui y est en poste, qui répond sinon", {}),
     "/api/v1/centres/{centre}/results": ("Résultats du centre qui ne sont pas terminés", {}),
+    "/api/v1/centres/{centre}/open-items": (
+        "Points ouverts du centre, dans l'ordre du tableau ; sans leurs mots pour l'accueil",
+        {},
+    ),
+    "/api/v1/stints/{stint}/patients": ("Les patients d'un séjour, et qui n'a pas de relais", {}),
     "/api/v1/centres/{centre}/handovers": ("Les transmissions, de séjour en séjour", {}),
     "/api/v1/centres/{centre}/coordination": ("La rotation, sans contenu clinique", {}),
     "/api/v1/questions": ("Questions qui attendent la réponse de qui demande", {}),

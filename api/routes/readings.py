@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
@@ -14,18 +14,30 @@ from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, services_of
 from releve.api.pages.views import Moment, is_greyed
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
-from releve.api.reading import patient_at
+from releve.api.reading import patient_at, rules_of
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json, moment_of
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.patient.questions import open_questions_to
 from releve.domain.requests import fold
 from releve.projections import wording
 from releve.projections.briefing import owner_label
+from releve.projections.critical_values import alarms
 from releve.projections.patient_summary import SLOTS, PatientSummary
+from releve.projections.summary_courses import standing
 from releve.projections.summary_lines import Spoken
-from releve.projections.timeline import entries_of, item_json, line_json, replay
+from releve.projections.summary_record import day_of
+from releve.projections.timeline import (
+    entries_of,
+    item_json,
+    line_json,
+    question_json,
+    replay,
+)
 from releve.security.ledger.notes import Checkpoint, parse_note
 from releve.security.policy import Action
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
 
 router = APIRouter(prefix="/api/v1", dependencies=[AtPosition])
 
@@ -73,8 +85,63 @@ def summary(request: Request, granted: Reading) -> Response:
             "slots": {slot.name: [line_json(line) for line in found.slot(slot.name)]
                       for slot in SLOTS},
             "open_items": [item_json(item) for item in found.open_items],
+            **_course(found, services_of(request), _now(request, granted)),
         },
     )  # fmt: skip
+
+
+def _course(found: PatientSummary, services: Services, at: Moment) -> dict[str, Any]:
+    """What the patient's page says besides its slots: what rings, what is planned, who was told."""
+    handover = found.handover
+    attending = found.medecin_traitant
+    return {
+        "alarms": [
+            {
+                "entry": str(alarm.entry),
+                "label": alarm.label,
+                "text": alarm.text,
+                "critical": alarm.critical,
+                "as_of": alarm.as_of,
+                "author": alarm.line.source_author,
+                "validation": alarm.line.validation,
+            }
+            for alarm in alarms(found, rules_of(services.directory.load()))
+        ],
+        "contingencies": [
+            {
+                **line_json(line),
+                "expired": line.is_past("valid_until", at.day),
+                "met": [
+                    {
+                        "entry": str(fired.observation),
+                        "text": fired.text,
+                        "as_of": fired.as_of,
+                        "compared": fired.matched,
+                    }
+                    for fired in found.firing
+                    if fired.contingency == line.entry_id
+                ],
+            }
+            for line in found.contingencies
+            if line.current
+        ],
+        "ald": [line_json(line) for line in found.ald_in_force],
+        "handover": {
+            **line_json(handover.line),
+            "read_backs": [line_json(each) for each in standing(handover.read_backs)],
+        }
+        if handover
+        else None,
+        "offers": [
+            {"item": str(item.line.entry_id), "text": item.line.detail["text"], **line_json(offer)}
+            for item in found.open_items
+            if (offer := item.offer) is not None
+        ],
+        "questions": [question_json(each) for each in found.open_questions],
+        "appointments": [line_json(line) for line in found.booked if day_of(line) >= at.day],
+        "contact_details": line_json(found.contact_details) if found.contact_details else None,
+        "medecin_traitant": line_json(attending) if attending else None,
+    }
 
 
 def _now(request: Request, granted: Granted) -> Moment:
@@ -97,11 +164,29 @@ def _overview(found: PatientSummary, at: Moment) -> dict[str, Any]:
         "severity": line_json(severity) if severity else None,
         "death": line_json(found.death) if found.death else None,
         "one_liner": _one_liner(found, spoken, at) if spoken else None,
-        "presence": {
-            name: {"state": presence.state, "asked_on": presence.asked_on}
-            for name in wording.ABSENCE
-            for presence in (found.presence(name),)
-        },
+        "presence": {name: _presence(found, name) for name in wording.ABSENCE},
+    }
+
+
+def _presence(found: PatientSummary, name: str) -> dict[str, Any]:
+    """One of three states, who said so, and whether a doctor still has to accept it.
+
+    ``validation`` is ``to-validate`` for "none known" that another system said and nobody accepted,
+    and for a slot of which nothing but such lines is known.
+    """
+    told = found.presence(name)
+    said = told.absence
+    validation = said.validation if said else ""
+    if told.state == "known" and all(
+        line.validation == "to-validate" for line in found.slot(name) if line.current
+    ):
+        validation = "to-validate"
+    return {
+        "state": told.state,
+        "asked_on": told.asked_on,
+        "validation": validation,
+        "said": line_json(said) if said else None,
+        "parts": [line_json(line) for line in told.parts],
     }
 
 
