@@ -17,9 +17,11 @@ import msgspec
 
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.events import Event, Source
+from releve.projections import summary_contingencies as contingencies
 from releve.projections import summary_corrections as corrections
 from releve.projections import summary_results as results
 from releve.projections import wording
+from releve.projections.summary_contingencies import then_judged
 from releve.projections.summary_corrections import place, weigh
 from releve.projections.summary_courses import (
     ACCEPTED,
@@ -260,7 +262,7 @@ def _observation(summary: PatientSummary, line: Line) -> None:
     placed = place(summary, line)
     weigh(summary, line.target)
     if placed.current:
-        results.fire(summary, placed, [placed.detail])
+        contingencies.fire(summary, placed, [placed.detail])
 
 
 def _lines(summary: PatientSummary, line: Line) -> None:
@@ -270,7 +272,7 @@ def _lines(summary: PatientSummary, line: Line) -> None:
 
 def _item(summary: PatientSummary, line: Line) -> None:
     summary.items.append(Item(line=line))
-    results.cancel(summary, line.entry_id)
+    results.awaited_again(summary)
 
 
 def _item_step(name: str) -> Callable[[PatientSummary, Line], None]:
@@ -315,15 +317,9 @@ def _contingency(summary: PatientSummary, line: Line) -> None:
     bound(summary, "contingencies", 12, only_past=True)
 
 
-def _withdrawn(summary: PatientSummary, line: Line) -> None:
-    corrections.revise(summary, line)
-    corrections.void(summary, line.target)
-
-
 def _severity(summary: PatientSummary, line: Line) -> None:
     summary.severities.append(line)
     bound(summary, "severities", _SEVERITIES, keep=summary.severity)
-    results.answer(summary, line)
 
 
 def _handover(summary: PatientSummary, line: Line) -> None:
@@ -428,21 +424,18 @@ def _bound_told(summary: PatientSummary, topic: str) -> None:
 
 
 def _corrected(summary: PatientSummary, line: Line) -> None:
-    results.recall(summary, line.target)
     corrections.mark(summary, line, wrong=True)
     results.corrected(summary, line.target)
     _identify(summary)
 
 
 def _reinstated(summary: PatientSummary, line: Line) -> None:
-    results.recall(summary, line.target)
     corrections.mark(summary, line, wrong=False)
     results.corrected(summary, line.target)
     _identify(summary)
 
 
 def _validated(summary: PatientSummary, line: Line) -> None:
-    results.recall(summary, line.target)
     corrections.validated(summary, line)
     results.corrected(summary, line.target)
 
@@ -477,7 +470,7 @@ _HANDLERS: Mapping[str, Callable[[PatientSummary, Line], None]] = {
     "patient.appointment-noticed": _appointment,
     "patient.note-signed": _note,
     "patient.note-amended": _amended,
-    "patient.observation-recorded": _observation,
+    "patient.observation-recorded": then_judged(_observation),
     "patient.problem-recorded": _lines,
     "patient.problem-revised": corrections.revise,
     "patient.allergy-recorded": _lines,
@@ -495,10 +488,10 @@ _HANDLERS: Mapping[str, Callable[[PatientSummary, Line], None]] = {
     "patient.vigilance-point-lifted": corrections.revise,
     "patient.document-attached": _lines,
     "patient.investigation-ordered": results.ordered,
-    "patient.result-received": results.received,
-    "patient.result-reviewed": results.reviewed,
+    "patient.result-received": then_judged(results.received),
+    "patient.result-reviewed": then_judged(results.reviewed),
     "patient.contact-attempted": _contact,
-    "patient.informed": results.informed,
+    "patient.informed": then_judged(results.informed),
     "patient.item-opened": _item,
     "patient.item-revised": corrections.revise,
     "patient.item-closed": _item_step("closings"),
@@ -506,19 +499,19 @@ _HANDLERS: Mapping[str, Callable[[PatientSummary, Line], None]] = {
     "patient.item-offered": _item_step("steps"),
     "patient.item-accepted": _item_step("steps"),
     "patient.item-declined": _item_step("steps"),
-    "patient.contingency-set": _contingency,
-    "patient.contingency-activated": results.activated,
-    "patient.contingency-withdrawn": _withdrawn,
-    "patient.illness-severity-set": _severity,
-    "patient.handover-written": _handover,
+    "patient.contingency-set": then_judged(_contingency, anew=True),
+    "patient.contingency-activated": then_judged(contingencies.activated),
+    "patient.contingency-withdrawn": then_judged(corrections.revise),
+    "patient.illness-severity-set": then_judged(_severity),
+    "patient.handover-written": then_judged(_handover),
     "patient.handover-read-back": _read_back,
     "patient.question-asked": _asked,
     "patient.question-answered": _answered,
     "patient.opinion-recorded": _opinion,
     "patient.summary-reviewed": _told,
     "patient.ald-status-changed": _ald,
-    "patient.entry-validated": _validated,
-    "patient.entry-marked-in-error": _corrected,
-    "patient.entry-reinstated": _reinstated,
+    "patient.entry-validated": then_judged(_validated, anew=True),
+    "patient.entry-marked-in-error": then_judged(_corrected, anew=True),
+    "patient.entry-reinstated": then_judged(_reinstated, anew=True),
 }
 """One place for every patient topic; a test compares it with the registry."""

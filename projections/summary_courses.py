@@ -322,22 +322,31 @@ class Fired(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     It is answered once a clinician has said how ill the patient is, afterwards and about a moment
     that is not before the measure, or has reviewed the result itself. An ``old`` one was measured
-    before the contingency was written: it is listed and does not ring.
+    before the contingency was said, and nobody has yet to read it: it is listed and does not ring.
     """
 
     contingency: UUID
     observation: UUID
     text: str
     as_of: str
-    position: int
+    version: int
+    """Version of the record with which the measure came in."""
     matched: bool
     happened_by: datetime
     """The latest moment at which it may have been measured."""
-    old: bool = False
+    before: bool = False
+    """Measured before the contingency was said, or history when it came in."""
+    unread: bool = False
+    """A doctor has yet to read it: it rings whenever it was measured."""
     answers: tuple[UUID, ...] = ()
     """What answered it; an answer declared an error lets it ring again."""
     void: tuple[UUID, ...] = ()
     """Which of the two entries does not stand: it counts for nothing meanwhile."""
+
+    @property
+    def old(self) -> bool:
+        """Whether it is listed beside its contingency and does not ring."""
+        return self.before and not self.unread
 
     @property
     def answered(self) -> bool:

@@ -68,9 +68,6 @@ class PatientSummary(msgspec.Struct, kw_only=True):
     handovers: list[Handover] = []
     items: list[Item] = []
     results: list[Result] = []
-    past_results: list[Result] = []
-    """Some that were done before the last few, by hardly more than their names: what is said of one
-    of them, or taken back, brings it among the others again."""
     contingencies: list[Line] = []
     severities: list[Line] = []
     fired: list[Fired] = []
@@ -301,7 +298,7 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
     @property
     def older_measures(self) -> list[Fired]:
-        """Measures past a threshold, taken before it was set and heard of after; not yet judged."""
+        """Measures past a threshold, taken before it was set and not to be read; not yet judged."""
         return [fired for fired in self.fired if fired.old and not (fired.answered or fired.void)]
 
     def older_measures_of(self, contingency: Line) -> list[Fired]:
@@ -356,6 +353,8 @@ class PatientSummary(msgspec.Struct, kw_only=True):
         if any(line.slot == name and line.current for line in self.lines):
             return Presence("known", parts=parts)
         whole = [line for line in said if not line.detail.get("part")]
+        # What a doctor asked or accepted is not made doubtful by a later import.
+        whole = [line for line in whole if line.validation != "to-validate"] or whole
         if whole:
             asked = whole[-1].detail.get("asked_on") or whole[-1].as_of
             return Presence("none", asked, parts, whole[-1])

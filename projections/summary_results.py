@@ -6,15 +6,11 @@ correction is to be read again and the reader of the version before can be told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from releve.domain.aggregates.patient.contingencies import ContingencySet, answers
-from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.result_agreement import differences, value_text
 from releve.domain.aggregates.patient.results import (
     CONFIRMED_WITHIN,
@@ -25,16 +21,15 @@ from releve.domain.aggregates.patient.results import (
     agreement,
     linked,
 )
-from releve.domain.events import Payload
-from releve.domain.values import ResultLine
-from releve.projections.past_results import named_only, spelled_out
 from releve.projections.result_grouping import kin, last_of_each, names_in, order_in, regrouped
+from releve.projections.summary_contingencies import fire
 from releve.projections.summary_corrections import place, read, weigh_result, with_cancellation
-from releve.projections.summary_courses import Fired, Result, Settling
+from releve.projections.summary_courses import Result, Settling
 from releve.projections.summary_lines import Line
+from releve.projections.summary_recall import without
 from releve.projections.summary_record import PatientSummary
 
-_VERSIONS, _SETTLED, _WHOLE, _PAST, _FIRED = 6, 8, 2, 12, 6
+_VERSIONS, _SETTLED, _WHOLE = 6, 8, 2
 
 
 def ordered(summary: PatientSummary, line: Line) -> None:
@@ -54,13 +49,9 @@ def received(summary: PatientSummary, line: Line) -> None:
             ),
         )
     summary.results.append(Result(versions=(line,)))
-    in_force = True
     if line.target is not None or order_in(line) is not None:
-        recall(summary, line.target, order_in(line))
         regroup(summary, line.entry_id)
-        in_force = any(each.entry_id == line.entry_id for each in summary.results)
-    if in_force:
-        fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
+    fire(summary, msgspec.structs.replace(line, as_of=as_of), said)
     settle(summary)
 
 
@@ -79,25 +70,6 @@ def regroup(summary: PatientSummary, entry: UUID) -> None:
     summary.results = [*others[:at], *made, *others[at:]]
     for result in made:
         weigh_result(summary, result)
-
-
-def recall(summary: PatientSummary, *entries: UUID | None) -> None:
-    """Bring back what was done long ago and is spoken of again, or ended with what is."""
-    if not summary.past_results:
-        return
-    known = {entry for entry in entries if entry is not None}
-    touched = set(known)
-    for one in (*summary.results, *summary.past_results):
-        if known & names_in(one):
-            touched |= {each.entry_id for each in one.versions}
-    back = [
-        one
-        for one in summary.past_results
-        if known & names_in(one) or (one.settled_by is not None and one.settled_by.by in touched)
-    ]
-    if back:
-        summary.past_results = [one for one in summary.past_results if one not in back]
-        summary.results = [*map(spelled_out, back), *summary.results]
 
 
 def _with_few_lines(result: Result) -> Result:
@@ -123,24 +95,16 @@ def corrected(summary: PatientSummary, entry: UUID | None) -> None:
 
 def reviewed(summary: PatientSummary, line: Line) -> None:
     """A doctor read a version; what it had set off has been judged."""
-    recall(summary, line.target, order_in(line))
     _step(summary, line, "reviews")
     if order_in(line) is not None:
         regroup(summary, line.entry_id)
     read(summary, line)
-    summary.fired = [
-        msgspec.structs.replace(fired, answers=(*fired.answers, line.entry_id)[-3:])
-        if fired.observation == line.target
-        else fired
-        for fired in summary.fired
-    ]
     settle(summary)
     _forget_settled(summary)
 
 
 def informed(summary: PatientSummary, line: Line) -> None:
     """The patient was told."""
-    recall(summary, line.target)
     _step(summary, line, "informings")
     settle(summary)
     _forget_settled(summary)
@@ -283,21 +247,33 @@ def awaited_again(summary: PatientSummary) -> None:
 def _forget_settled(summary: PatientSummary) -> None:
     """Keep the last few results that are done; of all but two of them, not every line.
 
-    What a call or a partial may yet be compared with keeps its lines, and so do these.
+    What a later word takes back, or a call or a partial may yet be compared with, keeps its lines.
     """
-    settled = [each for each in summary.results if each.settled]
+    recalled = frozenset(summary.recalled)
+    settled = [
+        each for each in summary.results if each.settled and recalled.isdisjoint(_told_of(each))
+    ]
     gone = settled[: max(0, len(settled) - _SETTLED)]
     old = settled[len(gone) : max(len(gone), len(settled) - _WHOLE)]
-    for result in old:
-        if any("lines" in each.detail for each in result.versions) and not (
-            _is_recent(summary, result)
-            or any(_compared(result, other) for other in summary.results)
-        ):
-            thin = msgspec.structs.replace(result, versions=tuple(map(_headed, result.versions)))
-            summary.results[summary.results.index(result)] = thin
-    if gone:
-        summary.results = [each for each in summary.results if each not in gone]
-        summary.past_results = [*summary.past_results, *map(named_only, gone)][-_PAST:]
+    thin = {
+        id(result)
+        for result in old
+        if any("lines" in each.detail for each in result.versions)
+        and not _is_recent(summary, result)
+        and not any(_compared(result, other) for other in summary.results)
+    }
+    summary.results = [
+        msgspec.structs.replace(each, versions=tuple(map(_headed, each.versions)))
+        if id(each) in thin
+        else each
+        for each in without(summary.results, gone)
+    ]
+
+
+def _told_of(result: Result) -> set[UUID]:
+    """Every entry that a result speaks of, and the result that settled it."""
+    by = result.settled_by
+    return names_in(result) | ({by.by} if by is not None else set())
 
 
 def _is_recent(summary: PatientSummary, result: Result) -> bool:
@@ -318,100 +294,3 @@ def _headed(line: Line) -> Line:
     """A version without its lines: the newest values of each code stand in their slot."""
     kept = {name: value for name, value in line.detail.items() if name != "lines"}
     return msgspec.structs.replace(line, detail=kept)
-
-
-# Thresholds of if… then
-
-
-def fire(summary: PatientSummary, line: Line, measures: Iterable[Mapping[str, Any]]) -> None:
-    """Note which contingencies in force the measures meet, or cannot be compared with."""
-    waiting = [c for c in summary.contingencies if c.current and c.detail.get("threshold")]
-    if not waiting:
-        return
-    said = [(measure, _payload(line, measure)) for measure in measures]
-    for contingency in waiting:
-        asked = msgspec.convert(contingency.detail, ContingencySet)
-        for measure, payload in said:
-            match = answers(asked, payload)  # the record's own word on it, so that they agree
-            if match in ("met", "unit-error"):
-                _fired(summary, contingency, line, measure, match == "met")
-    old = sorted(summary.older_measures, key=lambda fired: fired.happened_by)
-    _forget(summary, old)
-
-
-def _payload(line: Line, measure: Mapping[str, Any]) -> Payload:
-    if line.topic == "patient.observation-recorded":
-        return msgspec.convert(measure, ObservationRecorded)
-    return ResultReceived(status="final", lines=(msgspec.convert(measure, ResultLine),))
-
-
-def _fired(
-    summary: PatientSummary, contingency: Line, line: Line, measure: Mapping[str, Any], met: bool
-) -> None:
-    happened = line.moment.latest
-    summary.fired.append(
-        Fired(
-            contingency=contingency.entry_id,
-            observation=line.entry_id,
-            text=_said(line, measure),
-            as_of=line.as_of,
-            position=line.position,
-            matched=met,
-            happened_by=happened,
-            old=happened < contingency.moment.earliest,
-        )
-    )
-
-
-def _said(line: Line, measure: Mapping[str, Any]) -> str:
-    from releve.projections.wording import observation_text, result_line_text
-
-    said = observation_text if line.topic == "patient.observation-recorded" else result_line_text
-    return said(measure, line.zone)
-
-
-def activated(summary: PatientSummary, line: Line) -> None:
-    """The record itself says that a measure met a threshold; mostly the fold knew already."""
-    by = UUID(line.detail["by"])
-    contingency = next((c for c in summary.contingencies if c.entry_id == line.target), None)
-    if contingency is None or any(
-        fired.contingency == line.target and fired.observation == by and fired.matched
-        for fired in summary.fired
-    ):
-        return
-    measure = summary.entry(by)
-    of = measure or line
-    happened = of.moment.latest
-    summary.fired.append(
-        Fired(
-            contingency=contingency.entry_id,
-            observation=by,
-            text=measure.text if measure is not None else contingency.detail["condition"],
-            as_of=of.as_of,
-            position=line.position,
-            matched=True,
-            happened_by=happened,
-            old=happened < contingency.moment.earliest,
-        )
-    )
-
-
-def answer(summary: PatientSummary, line: Line) -> None:
-    """A clinician has judged the patient after a measure: it no longer rings.
-
-    Judging how the patient was before the measure answers nothing.
-    """
-    at = line.moment.latest
-    summary.fired = [
-        msgspec.structs.replace(fired, answers=(*fired.answers, line.entry_id)[-3:])
-        if fired.happened_by <= at
-        else fired
-        for fired in summary.fired
-    ]
-    _forget(summary, [fired for fired in summary.fired if fired.answered])
-
-
-def _forget(summary: PatientSummary, oldest_first: list[Fired]) -> None:
-    gone = oldest_first[: max(0, len(oldest_first) - _FIRED)]
-    if gone:
-        summary.fired = [fired for fired in summary.fired if fired not in gone]

@@ -38,12 +38,12 @@ def consequences(
 ) -> tuple[Fact, ...]:
     """What ``facts`` of one decision bring about, whatever the command.
 
-    A measure that meets an if/then activates it. A correction, or the refusal of an imported line,
-    never leaves an order or a result that waits without an open item, nor an item that waits for
-    nothing.
+    A measure that meets an if/then activates it, whichever of them came first. A correction, or the
+    refusal of an imported line, never leaves an order or a result that waits without an open item,
+    nor an item that waits for nothing.
     ``happened`` is when, for facts that do not say it themselves.
     """
-    found = list(activated(patient, facts, ctx, happened=happened))
+    after = patient
     gone: list[UUID] = []
     back: list[UUID] = []
     for fact in facts:
@@ -59,6 +59,8 @@ def consequences(
     if gone or back:
         # All of them at once: of two refused results of one order, neither is the other's stand-in.
         after = replace(patient, in_error=patient.in_error.union(gone).difference(back))
+    found = list(activated(patient, after, facts, ctx, happened=happened))
+    if after is not patient:
         found += _kept_in_step(patient, after, {*gone, *back}, ctx)
     return tuple(found)
 

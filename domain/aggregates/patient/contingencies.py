@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
 
@@ -11,14 +12,18 @@ import msgspec
 
 from releve.domain.aggregates.deciding import RELEVE, Context, Fact, refuse
 from releve.domain.aggregates.patient.analyte_labels import telling, words_of
+from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.loinc_families import kinship
 from releve.domain.aggregates.patient.observations import (
+    HISTORY_AFTER,
     ObservationRecorded,
     loincs_of,
     tells_the_past,
 )
-from releve.domain.aggregates.patient.record import Fold, Patient, file
-from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
+from releve.domain.aggregates.patient.record import IMPORT_CHANNELS, Fold, Patient, file
+from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_unread
+from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.clinical_time import Moment, moment
 from releve.domain.commands import SetContingency, WithdrawContingency
 from releve.domain.events import Event, Payload
 from releve.domain.exact_numbers import number_of
@@ -169,6 +174,17 @@ def _names(condition: str, label: str) -> bool:
     return False
 
 
+def is_after(said: Moment, taken: Moment, *, known: bool) -> bool:
+    """Whether a measure counts as taken after an if/then was said.
+
+    One that comes in later does unless it surely was before; one that the record had already
+    (``known``), and its author could know, only where it surely was after.
+    """
+    if known:
+        return taken.earliest > said.latest
+    return taken.latest >= said.earliest
+
+
 class Activation(NamedTuple):
     """An if/then that a measure met."""
 
@@ -188,14 +204,74 @@ def activations(patient: Patient) -> Iterator[Activation]:
 
 
 def unread_activations(patient: Patient) -> Iterator[Activation]:
-    """Those whose measure no doctor has read since; withdrawing the if/then ends them too."""
-    read = {e.envelope.target for e in patient.standing(patient.told(ResultReviewed))}
-    return (each for each in activations(patient) if each.measure.event_id not in read)
+    """Those that ring: no doctor has read the measure since, nor surely before it was written.
+
+    Withdrawing the if/then ends them too.
+    """
+    for each in activations(patient):
+        if _is_read(patient, each.measure):
+            continue
+        if awaits_reading(patient, each.measure) or _after(each.contingency, each.measure):
+            yield each
 
 
 def has_activated(patient: Patient, measure: UUID) -> bool:
     """True while that measure stands and met a current if/then."""
     return any(each.measure.event_id == measure for each in activations(patient))
+
+
+def awaits_reading(patient: Patient, measure: Event) -> bool:
+    """True for a result that nobody has read, or another system's measure that nobody accepted.
+
+    Not for what was history when it came in.
+    """
+    if not patient.stands(measure):
+        return False
+    if isinstance(measure.payload, ResultReceived):
+        return is_unread(patient, measure)
+    envelope = measure.envelope
+    return (
+        envelope.source.channel in IMPORT_CHANNELS
+        and not tells_the_past(envelope.occurred_at, envelope.zone, measure.recorded_at)
+        and not any(True for _ in about(patient, EntryValidated, measure.event_id))
+        and not _is_read(patient, measure)
+    )
+
+
+def _is_read(patient: Patient, measure: Event) -> bool:
+    return any(True for _ in about(patient, ResultReviewed, measure.event_id))
+
+
+def _after(contingency: Event, measure: Event) -> bool:
+    return is_after(
+        _moment(contingency),
+        _moment(measure),
+        known=measure.originator_version < contingency.originator_version,
+    )
+
+
+def _moment(event: Event) -> Moment:
+    sampled = event.payload.sampled_at if isinstance(event.payload, ResultReceived) else None
+    envelope = event.envelope
+    return moment(sampled or envelope.occurred_at, envelope.zone, event.recorded_at)
+
+
+def _measures(patient: Patient, now: datetime) -> Iterator[tuple[Event, bool]]:
+    """Measures and results to be judged anew, and whether each is yet to be read.
+
+    All that is unread, and of what needs no reading the last 60 days; what was read has been
+    judged.
+    """
+    for event in (*patient.observations, *patient.told(ResultReceived)):
+        is_result = isinstance(event.payload, ResultReceived)
+        lately = now - _moment(event).latest <= HISTORY_AFTER
+        if not (is_result or lately or event.envelope.source.channel in IMPORT_CHANNELS):
+            continue
+        if _is_read(patient, event) or not patient.stands(event):
+            continue
+        unread = awaits_reading(patient, event)
+        if unread or (lately and not is_result):
+            yield event, unread
 
 
 # Decisions
@@ -248,33 +324,103 @@ def find_contingency(patient: Patient, contingency: UUID, field: str) -> Event:
 
 
 def activated(
-    patient: Patient, facts: Sequence[Fact], ctx: Context, *, happened: str | None
+    patient: Patient, after: Patient, facts: Sequence[Fact], ctx: Context, *, happened: str | None
 ) -> tuple[Fact, ...]:
-    """One activation for each current if/then that a measure among ``facts`` meets.
+    """One activation for each measure that meets an if/then in force because of ``facts``.
 
-    By the rule itself, whatever door the measure came through; what tells the past meets none.
-    ``happened`` is when, for facts that do not say it themselves.
+    By the rule itself, whatever came: a measure, through whatever door; an if/then, beside what is
+    unread; a correction that gives one of them back, or a reading back as one to be made.
+    ``after`` is the record once its corrections count; ``happened`` is when, for facts that do not
+    say it themselves. What tells the past meets none.
     """
-    waiting = [
-        (event.event_id, event.payload)
+    found = [
+        *_by_measures(patient, facts, ctx, happened),
+        *_by_if_thens(after, facts, ctx, happened),
+    ]
+    if after is not patient:
+        found += _given_back(patient, after, ctx.now)
+    return tuple(
+        Fact(
+            ContingencyActivated(by=measure),
+            occurred_at=ctx.now.isoformat(timespec="seconds"),
+            target=contingency,
+            author=RELEVE,
+        )
+        for contingency, measure in found
+    )
+
+
+_Met = tuple[UUID, UUID]
+"""An if/then and the measure that meets it."""
+
+
+def _by_measures(
+    patient: Patient, facts: Sequence[Fact], ctx: Context, happened: str | None
+) -> Iterator[_Met]:
+    """What meets an if/then because it comes in: it is unread, or was not surely taken before."""
+    waiting = _waiting(patient)
+    for place, fact in enumerate(facts if waiting else ()):
+        is_result = isinstance(fact.payload, ResultReceived)
+        if not is_result and not isinstance(fact.payload, ObservationRecorded):
+            continue
+        if _tells_the_past(fact, ctx, happened):
+            continue
+        taken = _when(fact, ctx, happened)
+        unread = is_result or (fact.source or ctx.source).channel in IMPORT_CHANNELS
+        for event, said in waiting:
+            timely = unread or is_after(_moment(event), taken, known=False)
+            if timely and answers(said, fact.payload) == "met":
+                yield event.event_id, ctx.event_id(place)
+
+
+def _by_if_thens(
+    patient: Patient, facts: Sequence[Fact], ctx: Context, happened: str | None
+) -> Iterator[_Met]:
+    """What meets an if/then because that is written now: unread, or surely taken since it was said.
+
+    What its author had measured in the same consultation was before them.
+    """
+    for place, fact in enumerate(facts):
+        if not isinstance(fact.payload, ContingencySet) or fact.payload.threshold is None:
+            continue
+        said = _when(fact, ctx, happened)
+        for event, unread in _measures(patient, ctx.now):
+            timely = unread or is_after(said, _moment(event), known=True)
+            if timely and answers(fact.payload, event.payload) == "met":
+                yield ctx.event_id(place), event.event_id
+
+
+def _given_back(patient: Patient, after: Patient, now: datetime) -> Iterator[_Met]:
+    """What meets an if/then because a correction gave one of them back, or took a reading away."""
+    waiting = _waiting(after)
+    if not waiting:
+        return
+    told = {
+        (event.envelope.target, event.payload.by)
+        for event in patient.told(ContingencyActivated)
+        if isinstance(event.payload, ContingencyActivated)
+    }
+    for measure, unread in _measures(after, now):
+        anew = unread and not awaits_reading(patient, measure)
+        for event, said in waiting:
+            if (event.event_id, measure.event_id) in told and not anew:
+                continue
+            if (unread or _after(event, measure)) and answers(said, measure.payload) == "met":
+                yield event.event_id, measure.event_id
+
+
+def _waiting(patient: Patient) -> list[tuple[Event, ContingencySet]]:
+    return [
+        (event, event.payload)
         for event in current_contingencies(patient)
         if isinstance(event.payload, ContingencySet) and event.payload.threshold is not None
     ]
-    found = []
-    for place, fact in enumerate(facts if waiting else ()):
-        if _tells_the_past(fact, ctx, happened):
-            continue
-        for contingency, said in waiting:
-            if answers(said, fact.payload) == "met":
-                found.append(
-                    Fact(
-                        ContingencyActivated(by=ctx.event_id(place)),
-                        occurred_at=ctx.now.isoformat(timespec="seconds"),
-                        target=contingency,
-                        author=RELEVE,
-                    )
-                )
-    return tuple(found)
+
+
+def _when(fact: Fact, ctx: Context, happened: str | None) -> Moment:
+    sampled = fact.payload.sampled_at if isinstance(fact.payload, ResultReceived) else None
+    told = sampled or fact.occurred_at or happened
+    return moment(told or ctx.now.isoformat(), ctx.zone, ctx.now)
 
 
 def _tells_the_past(fact: Fact, ctx: Context, happened: str | None) -> bool:
