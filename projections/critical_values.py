@@ -28,7 +28,7 @@ from releve.projections.summary_record import PatientSummary
 Verdict = Literal["critical", "not-comparable"]
 _ABOVE = frozenset({"H", "HH", "HU", "A", "AA", ">", "POS"})
 _NORMAL = frozenset({"N", "L", "LL", "LU", "NEG"})
-_MEASURE = "patient.observation-recorded"
+MEASURE = "patient.observation-recorded"
 _VOID = frozenset({"cancelled", "entered-in-error"})
 _LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
 _TOKEN = re.compile(r"(.*?) ?\[[^\[\]|\s]*\|([^\[\]|]+)\]", re.DOTALL)
@@ -64,7 +64,7 @@ def alarms(summary: PatientSummary, rules: Rules) -> list[Alarm]:
         return []
     found = [alarm for result in summary.results for alarm in of_result(result, summary, rules)]
     for line in summary.slot("results"):
-        if line.current and line.ordinal is None and line.topic == _MEASURE:
+        if line.current and line.ordinal is None and line.topic == MEASURE:
             found += _of_measure(line, summary, rules)
     found.sort(key=lambda each: (not each.critical, each.line.version))
     return found
@@ -80,7 +80,7 @@ def of_result(result: Result, summary: PatientSummary, rules: Rules) -> list[Ala
 
 def _of_measure(line: Line, summary: PatientSummary, rules: Rules) -> list[Alarm]:
     waits = line.validation == "to-validate"
-    if not waits and _ill_since(line, summary):
+    if not waits and is_judged(line, summary):
         return []
     ringing = _judged(line, [line.detail, *line.detail.get("components", ())], summary, rules)
     # Whoever accepted or wrote a value that cannot be compared has read it; "critical" is more
@@ -89,7 +89,7 @@ def _of_measure(line: Line, summary: PatientSummary, rules: Rules) -> list[Alarm
     return [each for each in ringing if each.critical or not seen]
 
 
-def _ill_since(line: Line, summary: PatientSummary) -> bool:
+def is_judged(line: Line, summary: PatientSummary) -> bool:
     """Whether somebody said since how ill the patient is, at a moment not before the measure."""
     taken = line.moment.latest
     return any(
@@ -150,7 +150,7 @@ def verdicts(
 
 
 def _text(received: Line, line: Mapping[str, Any]) -> str:
-    if received.topic == _MEASURE:
+    if received.topic == MEASURE:
         return wording.observation_text(line, received.zone)
     return wording.result_line_text(line, received.zone)
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from releve.projections.critical_values import Alarm, alarms, to_tell
+from releve.projections.critical_values import MEASURE, Alarm, alarms, is_judged, to_tell
 from releve.projections.dates import first_instant, last_day, zone_of
 from releve.projections.directory_entries import StintLine
 from releve.projections.patient_summary import Item, Line, PatientSummary, Result
@@ -91,7 +91,12 @@ def extract(summary: PatientSummary) -> PatientSummary:
     keep += [
         line
         for line in summary.slot("results")
-        if line.current and (line.detail["code"] in codes or line.validation == "to-validate")
+        if line.current
+        and (
+            line.detail["code"] in codes
+            or line.validation == "to-validate"
+            or (line.topic == MEASURE and not is_judged(line, summary))
+        )
     ]
     waiting = summary.to_validate[:TO_VALIDATE]
     keep += [line for line in waiting if line.ordinal is None and line in summary.lines
@@ -120,6 +125,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
         handovers=[handover] if handover else [],
         items=[*_lately_closed(summary), *summary.open_items],
         results=[each for each in summary.results if not each.settled or each.previous_review],
+        past_results=[],
         contingencies=[line for line in summary.contingencies if line.current],
         severities=[severity] if severity else [],
         fired=[*summary.firing, *summary.older_measures],

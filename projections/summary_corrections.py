@@ -15,6 +15,7 @@ import msgspec
 from releve.domain.aggregates.deciding import RELEVE
 from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.domain.aggregates.patient.problems import ACTIVE
+from releve.domain.clinical_time import Recency
 from releve.projections.summary_courses import Handover, Item, Question, Result
 from releve.projections.summary_lines import RESULT, VALIDATED, Line, Note, State
 from releve.projections.summary_recall import forgettable
@@ -44,8 +45,7 @@ def settled(line: Line) -> Line:
     """The line as its first words, its standing revisions and its corrections make it."""
     base = line.detail if line.first is None else line.first
     changes = [each for each in line.revisions if each.topic in _MERGED and not each.wrong]
-    if line.topic != _ITEM:  # what is to be done is as it was said last
-        changes.sort(key=lambda each: each.recency)
+    changes.sort(key=lambda each: _place_in(line, each))
     detail = base
     for change in changes:
         detail = _MERGED[change.topic](detail, change)
@@ -169,7 +169,6 @@ _SETTLED: Final[Mapping[str, Callable[[Line], tuple[str, State]]]] = {
 
 
 _ITEM: Final = "patient.item-opened"
-_OBSERVATION: Final = "patient.observation-recorded"
 
 
 def _merge(detail: Detail, change: Line) -> Detail:
@@ -227,7 +226,7 @@ def place(summary: PatientSummary, line: Line) -> Line:
     """Put a line in its slot; of measures of one code, the newest few are kept."""
     placed = settled(line)
     summary.lines.append(placed)
-    if placed.slot in ("vital-signs", "results") or line.topic == _OBSERVATION:
+    if placed.slot in ("vital-signs", "results") or line.topic == "patient.observation-recorded":
         _newest_of_its_code(summary, placed)
     else:
         _forget_old(summary, placed.slot)
@@ -240,15 +239,15 @@ def _newest_of_its_code(summary: PatientSummary, line: Line) -> None:
         for other in summary.lines
         if other.slot == line.slot and other.detail.get("code") == line.detail["code"]
     )
-    same = [other for other in forgettable(summary, measured) if not is_unread(other)]
+    same = [other for other in forgettable(summary, measured) if not _is_unread(other)]
     if len(same) > _PER_CODE:
         # The oldest measure goes, which may be the late one that has just come.
         _forget(summary.lines, min(same, key=lambda one: (_is_shown(one), one.recency)))
 
 
-def is_unread(line: Line) -> bool:
+def _is_unread(line: Line) -> bool:
     """Whether it is a measure that came in from elsewhere, as news, and nobody has judged."""
-    if line.ordinal is not None or line.topic != _OBSERVATION:
+    if line.ordinal is not None or line.topic != "patient.observation-recorded":
         return False
     return (
         line.current and line.waits and not tells_the_past(line.as_of, line.zone, line.recorded_at)
@@ -357,7 +356,7 @@ def revise(summary: PatientSummary, revision: Line) -> None:
     target = revision.target
 
     def revised(line: Line) -> Line:
-        return _beside(line, revision) if line.entry_id == target else line
+        return _beside(summary, line, revision) if line.entry_id == target else line
 
     for name in ("lines", "contingencies", "attending"):
         held: list[Line] = getattr(summary, name)
@@ -370,20 +369,51 @@ def revise(summary: PatientSummary, revision: Line) -> None:
         _forget_old(summary, slot)
 
 
-def _beside(line: Line, revision: Line) -> Line:
+def _beside(summary: PatientSummary, line: Line, revision: Line) -> Line:
     first = line.first
     if first is None and revision.topic in _MERGED:
         first = line.detail
-    revisions = (*line.revisions, revision)
-    if len(revisions) > _REVISIONS:
-        oldest, revisions = revisions[0], revisions[1:]
-        if first is not None and oldest.topic in _MERGED and not oldest.wrong:
-            first = _MERGED[oldest.topic](first, oldest)
-        elif oldest.topic in _ENDING | {VALIDATED}:
-            revisions = (oldest, *revisions[1:])
+    revisions = _few_revisions(summary, line, (*line.revisions, revision))
     replaced = line.state == "superseded"
     line = settled(msgspec.structs.replace(line, first=first, revisions=revisions))
     return msgspec.structs.replace(line, state="superseded") if replaced else line
+
+
+def _few_revisions(
+    summary: PatientSummary, line: Line, revisions: tuple[Line, ...]
+) -> tuple[Line, ...]:
+    """``revisions`` without the first of many that change nothing any more.
+
+    A later word says the same fields again, and neither of both is taken back; so a dose that was
+    changed twenty times is the right one whatever is in error, or was told late.
+    """
+    kept = list(revisions)
+    for each in revisions[:-1]:
+        if len(kept) <= _REVISIONS:
+            break
+        if each.entry_id in summary.recalled or each.topic in _ENDING | {VALIDATED}:
+            continue
+        later = (
+            other
+            for other in revisions
+            if other.topic == each.topic and other.entry_id not in summary.recalled
+            and _place_in(line, other) > _place_in(line, each)
+        )  # fmt: skip
+        if each.topic not in _MERGED or any(_fields(other) >= _fields(each) for other in later):
+            kept.remove(each)
+    return tuple(kept)
+
+
+def _place_in(line: Line, change: Line) -> Recency:
+    """Where a change of a line stands among the others: what is to be done is as was said last."""
+    return (change.recorded_at, change.version) if line.topic == _ITEM else change.recency
+
+
+_ONE_FIELD: Final[Mapping[str, str]] = {"dose_text": "dose", "no_deadline": "due"}
+
+
+def _fields(change: Line) -> set[str]:
+    return {_ONE_FIELD.get(name, name) for name in change.detail}
 
 
 def validated(summary: PatientSummary, verdict: Line) -> None:
@@ -392,7 +422,8 @@ def validated(summary: PatientSummary, verdict: Line) -> None:
     _judge(summary, verdict)
     for index, result in enumerate(summary.results):
         versions = tuple(
-            _beside(each, verdict) if each.entry_id == target else each for each in result.versions
+            _beside(summary, each, verdict) if each.entry_id == target else each
+            for each in result.versions
         )
         if versions != result.versions:
             summary.results[index] = msgspec.structs.replace(result, versions=versions)
@@ -400,7 +431,7 @@ def validated(summary: PatientSummary, verdict: Line) -> None:
     if verdict.detail["verdict"] == "refused":
         void(summary, target)
     else:
-        unvoid(summary, target)
+        _unvoid(summary, target)
 
 
 def read(summary: PatientSummary, review: Line) -> None:
@@ -411,13 +442,8 @@ def read(summary: PatientSummary, review: Line) -> None:
 def _judge(summary: PatientSummary, said: Line) -> None:
     for held in (summary.lines, summary.absences):
         for index, line in enumerate(held):
-            if line.entry_id == said.target and (said.topic == VALIDATED or _is_read_alone(line)):
-                held[index] = _beside(line, said)
-
-
-def _is_read_alone(line: Line) -> bool:
-    """Whether a reading stands beside the line: what came from elsewhere, and any measure."""
-    return line.imported or line.topic == _OBSERVATION
+            if line.entry_id == said.target and (said.topic == VALIDATED or line.imported):
+                held[index] = _beside(summary, line, said)
 
 
 # In error, and reinstated
@@ -454,17 +480,17 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
     for entry in touched:
         weigh(summary, entry)
     for entry in refused:
-        (unvoid if wrong else void)(summary, entry)
+        (_unvoid if wrong else void)(summary, entry)
     if wrong:
         _revived(summary, target)
         void(summary, target)
         _unanswer(summary, target)
         summary.changes = [change for change in summary.changes if change.entry_id != target]
     else:
-        unvoid(summary, target)
+        _unvoid(summary, target)
     for contingency in summary.contingencies:
         if contingency.entry_id in touched:  # its withdrawal, perhaps
-            (unvoid if contingency.current else void)(summary, contingency.entry_id)
+            (_unvoid if contingency.current else void)(summary, contingency.entry_id)
 
 
 def _refuses(said: Line) -> bool:
@@ -594,8 +620,7 @@ def void(summary: PatientSummary, target: UUID | None) -> None:
     ]
 
 
-def unvoid(summary: PatientSummary, target: UUID | None) -> None:
-    """It stands again: what it had set off rings as before."""
+def _unvoid(summary: PatientSummary, target: UUID | None) -> None:
     summary.fired = [
         msgspec.structs.replace(fired, void=tuple(each for each in fired.void if each != target))
         for fired in summary.fired

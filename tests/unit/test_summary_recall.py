@@ -11,7 +11,11 @@ from releve.domain.aggregates.patient.contingencies import ContingencySet, Conti
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.encounters import NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.ins import InsStatusChanged
-from releve.domain.aggregates.patient.medications import MedicationStarted, MedicationStopped
+from releve.domain.aggregates.patient.medications import (
+    MedicationChanged,
+    MedicationStarted,
+    MedicationStopped,
+)
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.offers import ItemAccepted, ItemOffered
 from releve.domain.aggregates.patient.open_items import (
@@ -282,6 +286,47 @@ class TestMeasuresFromElsewhere:
         for _ in range(MANY):
             self.measured(stream, "6.8", "2019")
         assert len(summary_of(stream).slot("results")) == 3
+
+    def test_a_critical_one_written_here_is_on_the_card_until_somebody_judges_the_patient(
+        self,
+    ) -> None:
+        stream = person()
+        self.measured(stream, "6.8", "2026-11-16", Source())
+        assert new_card(stream)["tier"] == "T0"
+        said(stream, IllnessSeveritySet(severity="stable"))
+        assert new_card(stream)["tier"] != "T0"
+
+
+class TestManyChanges:
+    def test_a_dose_is_the_right_one_however_often_it_was_changed(self) -> None:
+        stream = person()
+        drug = said(stream, MedicationStarted(concept=Concept(text="Warfarine"), dose_text="2 mg"))
+        wrong = said(stream, MedicationChanged(frequency="deux fois par jour"), drug)
+        said(stream, MedicationChanged(dose_text="5 mg"), drug)
+        stream.add(
+            MedicationChanged(dose_text="3 mg"), target=drug.event_id, reason="écrit en retard",
+            occurred_at="2026-11-01",
+        )  # fmt: skip
+        for number in range(MANY):
+            said(stream, MedicationChanged(indication=f"motif {number}"), drug)
+        (line,) = summary_of(stream).slot("medications")
+        assert line.detail["dose_text"] == "5 mg"
+        assert line.detail["frequency"] == "deux fois par jour"
+        assert len(line.revisions) < MANY
+        said(stream, EntryMarkedInError(), wrong)
+        (line,) = folded_by_the_feed(stream).slot("medications")
+        assert "frequency" not in line.detail
+        assert line.detail["dose_text"] == "5 mg"
+
+    def test_the_last_day_of_an_item_in_error_gives_back_the_day_before_it(self) -> None:
+        stream = person()
+        item = opened(stream)
+        days = [f"2026-12-{day:02}" for day in range(1, 20)]
+        changes = [said(stream, ItemRevised(due=day), item) for day in days]
+        for change in changes[9:]:
+            said(stream, EntryMarkedInError(), change)
+        (held,) = folded_by_the_feed(stream).open_items
+        assert held.due == "2026-12-09"
 
 
 def test_a_partial_that_nobody_read_is_in_sight_though_its_item_was_closed() -> None:
