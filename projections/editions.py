@@ -42,6 +42,7 @@ from releve.projections.edition_frame import (
     intake_alarms,
     issued_head,
 )
+from releve.projections.overtaken_cards import is_overtaken
 from releve.projections.projected_rows import GENERATION
 from releve.projections.ranking import documents_to_validate
 from releve.projections.records import KEPT_S, CentreRecords
@@ -189,10 +190,11 @@ class Editions:
     def arrived(
         self, directory: Directory, edition: Edition, now: datetime, tiers: frozenset[str]
     ) -> list[Card]:
-        """Cards, made now, of patients who have reached one of ``tiers`` since the edition.
+        """Cards, made now, of patients whom the edition's own cards no longer tell safely.
 
-        In briefing order; what the edition already ranks there is in its own cards. They are shown
-        above an edition that is being read, and kept only in the next one.
+        In briefing order: who has reached one of ``tiers`` since, and whose kept card would mislead
+        (:func:`~releve.projections.overtaken_cards.is_overtaken`). They are shown instead of an
+        edition's own while it is being read, and kept only in the next one.
 
         Raises:
             KeyServiceDown: try again.
@@ -205,17 +207,14 @@ class Editions:
         rules = load_rules(self._in_force(directory))
         _, summaries = self._records.summaries(centre.centre)
         newer = [each for each in summaries.values() if each.position > edition.position]
-        known = {
-            card["patient"]: (card["tier"], [alarm["entry"] for alarm in card.get("alarms", ())])
-            for card in edition.opened()
-            if card is not None
-        }
+        known = {card["patient"]: card for card in edition.opened() if card is not None}
         found = []
         for each in rank(newer, view, rules):
-            if each.tier in tiers:
+            kept = known.get(str(each.summary.patient))
+            overtaken = is_overtaken(kept, each.summary, edition.position, view)
+            if overtaken or each.tier in tiers:
                 card = msgspec.json.decode(card_bytes(build_card(each, view, directory, rules)))
-                now_is = (card["tier"], [alarm["entry"] for alarm in card["alarms"]])
-                if known.get(card["patient"]) != now_is:
+                if overtaken or kept is None or _rings(kept) != _rings(card):
                     found.append(card)
         return found
 
@@ -437,6 +436,11 @@ class Editions:
             ):
                 return None
         return found
+
+
+def _rings(card: Card) -> tuple[str, list[str]]:
+    """How urgent a card is, and for which values."""
+    return card["tier"], [alarm["entry"] for alarm in card.get("alarms", ())]
 
 
 def _told(line: StintLine, edition: Edition) -> bool:

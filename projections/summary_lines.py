@@ -204,12 +204,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def concept(self) -> Mapping[str, Any] | None:
-        """The coded meaning as received: ``{"text", "codings": [...]}``."""
+        """The coded meaning as received: ``{"text", "codings": [...]}``; not an ALD's number."""
         said = self.detail
-        found: Mapping[str, Any] | None = (
+        found = (
             said.get("concept") or said.get("substance") or said.get("code") or said.get("vaccine")
         )
-        return found
+        return found if isinstance(found, Mapping) else None
 
     @property
     def clinical_status(self) -> str | None:
@@ -284,7 +284,7 @@ class Presence(NamedTuple):
 
     @property
     def waits(self) -> bool:
-        """Whether "none" is another system's word that no doctor has accepted: nobody asked here."""
+        """Whether "none" is another system's word alone: no doctor has asked, or accepted it."""
         return self.absence is not None and self.absence.validation == "to-validate"
 
 

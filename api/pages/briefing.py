@@ -17,7 +17,7 @@ from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment, see
-from releve.api.pages.since_edition import Became, changed_since, read_since, telephone
+from releve.api.pages.since_edition import Became, changed_since, read_since, stand_in, telephone
 from releve.api.problems import refuse
 from releve.api.reading import alarms_now
 from releve.domain.commands import COMMANDS
@@ -174,23 +174,24 @@ class _Shown:
         }
 
     def _cards(self) -> list[Card]:
-        """The edition's cards, below what has become critical since, which no reader waits for."""
+        """The edition's cards, below those made now where its own would mislead."""
         if self.edition is None:
             return []
         now = self.services.editions.arrived(
             self.directory, self.edition, self.at.now, READ_BACK_TIERS
         )
-        newer = {card["patient"] for card in now}
-        kept = [card for card in self.edition.opened() if card and card["patient"] not in newer]
-        for card in now:
-            card["fresh"] = True
+        kept = {card["patient"]: card for card in self.edition.opened() if card}
         rules = self.edition.rules
-        for card in kept:
+        for card in now:
+            patient = card["patient"]
+            live = self.summaries.get(UUID(patient))
+            stand_in(card, kept.pop(patient, None), live, rules, self.at)
+        for card in kept.values():
             card["read"] = read_since(
                 card, self.summaries.get(UUID(card["patient"])), rules, self.at
             )
         # An unread critical value comes before a patient who was known to be unstable.
-        return sorted([*now, *kept], key=lambda card: not _is_alarming(card))
+        return sorted([*now, *kept.values()], key=lambda card: not _is_alarming(card))
 
     def _beside(self, cards: list[Card], rules: Rules) -> list[dict[str, Any]]:
         """Today's appointments, visits, news of one's own patients, words to all."""

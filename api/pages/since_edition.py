@@ -54,6 +54,25 @@ def read_since(
     return found
 
 
+def stand_in(
+    card: Card, kept: Card | None, live: PatientSummary | None, rules: Rules, at: views.Moment
+) -> Card:
+    """A card made now, shown instead of the edition's own.
+
+    It keeps the place that the edition gave the patient, where that is nearer to the top, and says
+    what became of the values that the kept card rang for.
+    """
+    card["fresh"] = True
+    if kept is None:
+        return card
+    if kept["tier"] < card["tier"]:
+        before = f"dans l’édition : {', '.join(kept['why'])}"
+        card["tier"], card["why"] = kept["tier"], [*card["why"], before]
+    card["read"] = read_since(kept, live, rules, at)
+    card["alarms"] += [line for line in kept.get("alarms", ()) if line["entry"] in card["read"]]
+    return card
+
+
 def _became(line: Line | None) -> Became:
     """Of an entry by itself; one that the record's summary keeps no more is of no known end."""
     if line is not None:
