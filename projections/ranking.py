@@ -125,7 +125,6 @@ def extract(summary: PatientSummary) -> PatientSummary:
         handovers=[handover] if handover else [],
         items=[*_lately_closed(summary), *summary.open_items],
         results=[each for each in summary.results if not each.settled or each.previous_review],
-        past_results=[],
         contingencies=[line for line in summary.contingencies if line.current],
         severities=[severity] if severity else [],
         fired=[*summary.firing, *summary.older_measures],

@@ -25,11 +25,11 @@ from releve.domain.aggregates.patient.results import (
 )
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import COMMANDS, Command, ImportedEntry, ImportRecord
-from releve.domain.continuity import CommandContext, fold, propose
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Event, Payload, Source
+from releve.domain.requests import CommandContext, fold, propose
 from releve.domain.values import ResultLine, ResultStatus
-from releve.projections.patient_summary import PatientSummary, fold_all
+from releve.projections.patient_summary import PatientSummary, fold_all, reads_whole
 from support.given import AMONT, CENTRE, IDS, NOW, STREAM, SYSTEM, events, stint_of
 from support.result_standing import shown, told, waiting
 from support.results import NA, line
@@ -115,7 +115,8 @@ def histories(steps: list[Any]) -> Iterator[tuple[Patient, PatientSummary]]:
     """The record and its summary after each step that was not refused."""
     opened = events([Registered(birth_name="EXEMPLE")])
     record: Any = fold("patient", None, opened)
-    summary = fold_all(None, numbered(opened), STREAM)
+    stream = numbered(opened)
+    summary = fold_all(None, stream, STREAM)
     for place, step in enumerate(steps):
         command = commanded(step, record)
         if command is None:
@@ -135,8 +136,15 @@ def histories(steps: list[Any]) -> Iterator[tuple[Patient, PatientSummary]]:
         except (Invalid, Refused):
             continue
         record = fold("patient", record, made)
-        summary = fold_all(summary, numbered(made), STREAM)
+        summary = folded(summary, stream, numbered(made))
         yield record, summary
+
+
+def folded(summary: PatientSummary, stream: list[Event], made: list[Event]) -> PatientSummary:
+    """As the feed folds: from the beginning where something is spoken of that may be let go."""
+    stream += made
+    whole = reads_whole(summary, made)
+    return fold_all(None if whole else summary, stream if whole else made, STREAM)
 
 
 def numbered(made: Any) -> list[Event]:
