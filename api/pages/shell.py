@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from releve.api.disclosure import Disclosed
 from releve.api.gate import Principal, SignInNeeded, services_of, signed_in
-from releve.api.pages.typography import FrenchTypography, spaced
+from releve.api.pages.typography import FrenchTypography, glued, spaced
 from releve.api.pages.views import Moment
 from releve.api.problems import NOT_AVAILABLE, Problem, RequestRefused
 from releve.domain.aggregates.health_centre import NO_DOCTOR
@@ -150,6 +150,7 @@ def _templates() -> jinja2.Environment:
         extensions=[FrenchTypography],
     )
     environment.filters["fr"] = spaced
+    environment.filters["glued"] = glued
     environment.globals["static"] = asset_address
     environment.globals["severity_word"] = lambda level: wording.SEVERITY.get(
         level or "", "gravité non dite"

@@ -22,6 +22,7 @@ _BEFORE_WIDE = re.compile(r" (?=[:»])")
 _BEFORE_THIN = re.compile(r" (?=[;?!])")
 _AFTER = re.compile(r"« ")
 _APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
+_MEASURE = re.compile(r"(?<=[<>≤≥]) (?=\d)|(?<=\d) (?=[^\W\d_]+/|%|mm|g\b|kg\b|mg\b|h\b)")
 _TAG = re.compile(r"<(/?)([a-zA-Z!][\w!-]*)")
 _RAW: Final = frozenset({"textarea", "script", "style", "pre", "title"})
 """Elements whose content is not prose, or is what somebody typed."""
@@ -35,6 +36,11 @@ def spaced(text: str) -> str:
     text = _BEFORE_THIN.sub(THIN, text)
     text = _AFTER.sub(f"«{WIDE}", text)
     return _APOSTROPHE.sub("’", text)
+
+
+def glued(text: str) -> str:
+    """Clinical words in which no line ends between a sign, its number and its unit."""
+    return _MEASURE.sub(WIDE, text) if type(text) is str else text
 
 
 class FrenchTypography(Extension):

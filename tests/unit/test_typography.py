@@ -9,7 +9,7 @@ import jinja2
 import pytest
 
 from releve.api.pages.shell import _templates
-from releve.api.pages.typography import THIN, WIDE, FrenchTypography, spaced
+from releve.api.pages.typography import THIN, WIDE, FrenchTypography, glued, spaced
 
 
 def shown(source: str, **values: str) -> str:
@@ -22,6 +22,12 @@ def test_a_sentence_has_its_spaces_and_one_kind_of_apostrophe() -> None:
         f"Si besoin{WIDE}: «{WIDE}l’appeler{WIDE}»{THIN}; sinon{THIN}?"
     )
     assert spaced("à 8:30, 'x' et O'") == "à 8:30, 'x' et O'"
+
+
+def test_no_line_ends_between_a_sign_a_number_and_its_unit() -> None:
+    assert glued("CRP < 0,6 mg/L") == f"CRP <{WIDE}0,6{WIDE}mg/L"
+    assert glued("Saturation 94 % et 134 mmHg") == f"Saturation 94{WIDE}% et 134{WIDE}mmHg"
+    assert glued("lundi 8 h ou mardi 9 novembre") == f"lundi 8{WIDE}h ou mardi 9 novembre"
 
 
 @pytest.mark.parametrize(
