@@ -169,6 +169,7 @@ _SETTLED: Final[Mapping[str, Callable[[Line], tuple[str, State]]]] = {
 
 
 _ITEM: Final = "patient.item-opened"
+_OBSERVATION: Final = "patient.observation-recorded"
 
 
 def _merge(detail: Detail, change: Line) -> Detail:
@@ -226,7 +227,7 @@ def place(summary: PatientSummary, line: Line) -> Line:
     """Put a line in its slot; of measures of one code, the newest few are kept."""
     placed = settled(line)
     summary.lines.append(placed)
-    if placed.slot in ("vital-signs", "results") or line.topic == "patient.observation-recorded":
+    if placed.slot in ("vital-signs", "results") or line.topic == _OBSERVATION:
         _newest_of_its_code(summary, placed)
     else:
         _forget_old(summary, placed.slot)
@@ -239,15 +240,15 @@ def _newest_of_its_code(summary: PatientSummary, line: Line) -> None:
         for other in summary.lines
         if other.slot == line.slot and other.detail.get("code") == line.detail["code"]
     )
-    same = [other for other in forgettable(summary, measured) if not _is_unread(other)]
+    same = [other for other in forgettable(summary, measured) if not is_unread(other)]
     if len(same) > _PER_CODE:
         # The oldest measure goes, which may be the late one that has just come.
         _forget(summary.lines, min(same, key=lambda one: (_is_shown(one), one.recency)))
 
 
-def _is_unread(line: Line) -> bool:
+def is_unread(line: Line) -> bool:
     """Whether it is a measure that came in from elsewhere, as news, and nobody has judged."""
-    if line.ordinal is not None or line.topic != "patient.observation-recorded":
+    if line.ordinal is not None or line.topic != _OBSERVATION:
         return False
     return (
         line.current and line.waits and not tells_the_past(line.as_of, line.zone, line.recorded_at)
@@ -431,7 +432,7 @@ def validated(summary: PatientSummary, verdict: Line) -> None:
     if verdict.detail["verdict"] == "refused":
         void(summary, target)
     else:
-        _unvoid(summary, target)
+        unvoid(summary, target)
 
 
 def read(summary: PatientSummary, review: Line) -> None:
@@ -442,8 +443,13 @@ def read(summary: PatientSummary, review: Line) -> None:
 def _judge(summary: PatientSummary, said: Line) -> None:
     for held in (summary.lines, summary.absences):
         for index, line in enumerate(held):
-            if line.entry_id == said.target and (said.topic == VALIDATED or line.imported):
+            if line.entry_id == said.target and (said.topic == VALIDATED or _is_read_alone(line)):
                 held[index] = _beside(summary, line, said)
+
+
+def _is_read_alone(line: Line) -> bool:
+    """Whether a reading stands beside the line: what came from elsewhere, and any measure."""
+    return line.imported or line.topic == _OBSERVATION
 
 
 # In error, and reinstated
@@ -480,17 +486,17 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
     for entry in touched:
         weigh(summary, entry)
     for entry in refused:
-        (_unvoid if wrong else void)(summary, entry)
+        (unvoid if wrong else void)(summary, entry)
     if wrong:
         _revived(summary, target)
         void(summary, target)
         _unanswer(summary, target)
         summary.changes = [change for change in summary.changes if change.entry_id != target]
     else:
-        _unvoid(summary, target)
+        unvoid(summary, target)
     for contingency in summary.contingencies:
         if contingency.entry_id in touched:  # its withdrawal, perhaps
-            (_unvoid if contingency.current else void)(summary, contingency.entry_id)
+            (unvoid if contingency.current else void)(summary, contingency.entry_id)
 
 
 def _refuses(said: Line) -> bool:
@@ -620,7 +626,8 @@ def void(summary: PatientSummary, target: UUID | None) -> None:
     ]
 
 
-def _unvoid(summary: PatientSummary, target: UUID | None) -> None:
+def unvoid(summary: PatientSummary, target: UUID | None) -> None:
+    """It stands again: what it had set off rings as before."""
     summary.fired = [
         msgspec.structs.replace(fired, void=tuple(each for each in fired.void if each != target))
         for fired in summary.fired
