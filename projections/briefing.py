@@ -185,7 +185,7 @@ def _death(summary: PatientSummary) -> dict[str, Any] | None:
 
 
 def _alarm(alarm: Alarm) -> dict[str, Any]:
-    """A value that nobody has read and that is critical, or cannot be compared."""
+    """A value that nobody has judged and that is critical, or cannot be compared."""
     said = {} if alarm.line.topic != _RESULT else {"status": alarm.line.detail["status"]}
     return sourced(
         alarm.line,
@@ -194,6 +194,7 @@ def _alarm(alarm: Alarm) -> dict[str, Any]:
         critical=alarm.critical,
         status=wording.RESULT_STATUS.get(said.get("status", ""), ""),
         sampled=alarm.as_of,
+        **({"to_judge": True} if alarm.is_for_judging else {}),
     )
 
 

@@ -213,6 +213,8 @@ def _results(card: Card) -> list[Sourced]:
 def alarm_line(alarm: Mapping[str, Any]) -> str:
     """``CRITIQUE NON LU : Potassium 6,4 mmol/L (téléphoné)``."""
     head = "CRITIQUE NON LU" if alarm["critical"] else "NON COMPARABLE, À LIRE"
+    if alarm.get("to_judge"):
+        head = "CRITIQUE, GRAVITÉ À DIRE" if alarm["critical"] else "NON COMPARABLE, À JUGER"
     return f"{head} : {alarm['text']}" + (f" ({alarm['status']})" if alarm["status"] else "")
 
 

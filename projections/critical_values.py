@@ -36,7 +36,7 @@ _TOKEN = re.compile(r"(.*?) ?\[[^\[\]|\s]*\|([^\[\]|]+)\]", re.DOTALL)
 
 
 class Alarm(NamedTuple):
-    """A value that nobody has read yet and that is critical, or cannot be compared."""
+    """A value that nobody has judged yet and that is critical, or cannot be compared."""
 
     verdict: Verdict
     label: str
@@ -45,6 +45,14 @@ class Alarm(NamedTuple):
     entry: UUID
     as_of: str
     line: Line
+
+    @property
+    def is_for_judging(self) -> bool:
+        """Whether its words are known, as a measure's that was accepted or written here are.
+
+        It rings until somebody says how ill the patient is.
+        """
+        return self.line.topic == MEASURE and self.line.validation != "to-validate"
 
     @property
     def critical(self) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 from releve.api.entry_kinds import kind_of
 from releve.api.pages import views
 from releve.projections.briefing import Card
-from releve.projections.critical_values import alarms
+from releve.projections.critical_values import alarms, is_judged
 from releve.projections.dates import french_hour, zone_of
 from releve.projections.patient_summary import Line, PatientSummary, Result
 from releve.projections.ranking import Viewpoint, rank
@@ -46,11 +46,11 @@ def read_since(
         for line in live.lines
         if line.ordinal is None and str(line.entry_id) in kept
     }
-    found = {entry: _became(held.get(entry)) for entry in kept - still}
+    found = {entry: _became(held.get(entry), live) for entry in kept - still}
     for result in live.results:
         for line in result.versions:
             if str(line.entry_id) in found:
-                found[str(line.entry_id)] = _version_became(line, result, at)
+                found[str(line.entry_id)] = _version_became(line, result, live, at)
     return found
 
 
@@ -73,7 +73,7 @@ def stand_in(
     return card
 
 
-def _became(line: Line | None) -> Became:
+def _became(line: Line | None, live: PatientSummary) -> Became:
     """Of an entry by itself; one that the record's summary keeps no more is of no known end."""
     if line is not None:
         if line.wrong:
@@ -82,14 +82,16 @@ def _became(line: Line | None) -> Became:
             return Became("jugé depuis l’édition", judged=True)
         if line.state == "superseded":
             return Became("remplacé depuis par une autre version")
+        if is_judged(line, live):
+            return Became("jugé depuis l’édition", judged=True)
     return Became("ne sonne plus")
 
 
-def _version_became(line: Line, result: Result, at: views.Moment) -> Became:
+def _version_became(line: Line, result: Result, live: PatientSummary, at: views.Moment) -> Became:
     """Of one version of a result; a version before it that stands again does not replace it."""
     now = result.received
     if line.wrong or line.state == "refused":
-        return _became(line)
+        return _became(line, live)
     if now is not None and now.version > line.version:
         return Became("remplacé depuis par une autre version")
     if now is not None and now.entry_id == line.entry_id and result.review is not None:

@@ -11,8 +11,10 @@ from releve.api.pages.since_edition import Became, read_since
 from releve.api.pages.views import Moment
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.results import ResultReviewed
+from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.events import Event
+from releve.projections.briefing_text import alarm_line
 from support.briefing import ME, NEW, new_card, person
 from support.patient_events import Stream, summary_of
 from support.results import CDA, measure, phoned, result
@@ -44,6 +46,15 @@ def replaced(stream: Stream, came: Event) -> None:
 
 def refused(stream: Stream, came: Event) -> None:
     stream.add(EntryValidated(verdict="refused"), target=came.event_id, reason="autre patient")
+
+
+def accepted(stream: Stream, came: Event) -> None:
+    stream.add(EntryValidated(verdict="accepted"), target=came.event_id)
+
+
+def judged(stream: Stream, came: Event) -> None:
+    accepted(stream, came)
+    stream.add(IllnessSeveritySet(severity="unstable", reason="kaliémie"))
 
 
 def nothing(stream: Stream, came: Event) -> None:
@@ -83,6 +94,8 @@ def test_a_version_in_error_is_not_replaced_by_the_one_before_it() -> None:
     ("then", "said"),
     [
         (nothing, None),
+        (accepted, None),
+        (judged, Became("jugé depuis l’édition", judged=True)),
         (refused, Became("jugé depuis l’édition", judged=True)),
         (in_error, WRONG),
     ],
@@ -93,6 +106,31 @@ def test_a_measure_that_came_in_by_itself(
     stream = person()
     came = stream.add(measure("6.8"), source=CDA)
     assert became(stream, came, then) == said
+
+
+def test_a_critical_measure_written_here_asks_for_the_severity_and_ends_by_it() -> None:
+    stream = person()
+    came = stream.add(measure("6.8"))
+    kept = new_card(stream)
+    assert [alarm_line(line) for line in kept["alarms"]] == [
+        "CRITIQUE, GRAVITÉ À DIRE : Potassium 6,8 mmol/L"
+    ]
+    stream.add(IllnessSeveritySet(severity="stable"))
+    said = read_since(kept, summary_of(stream), NEW, AT)
+    assert said == {str(came.event_id): Became("jugé depuis l’édition", judged=True)}
+
+
+def test_an_accepted_critical_measure_says_no_more_that_nobody_read_it() -> None:
+    stream = person()
+    came = stream.add(measure("6.8"), source=CDA)
+    text = "Potassium 6,8 mmol/L"
+    assert [alarm_line(line) for line in new_card(stream)["alarms"]] == [
+        f"CRITIQUE NON LU : {text}"
+    ]
+    accepted(stream, came)
+    assert [alarm_line(line) for line in new_card(stream)["alarms"]] == [
+        f"CRITIQUE, GRAVITÉ À DIRE : {text}"
+    ]
 
 
 def test_what_the_summary_holds_no_more_is_not_called_judged() -> None:
