@@ -61,7 +61,7 @@ def viewpoint(
     stint: StintLine, zone: str, now: datetime, since: int, *, returning: bool = False
 ) -> Viewpoint:
     """The viewpoint of a stint at ``now``; before the stint begins, that of its first day."""
-    start = stint.starts_at.astimezone(zone_of(zone))
+    start = stint.as_stint().window[0].astimezone(zone_of(zone))
     end = stint.over_at.astimezone(zone_of(zone))
     today = now.astimezone(zone_of(zone)).date()
     day = max(start.date(), today)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 from uuid import UUID
 
@@ -293,7 +293,10 @@ def plan(stint: Stint | None, command: PlanStint, ctx: Context) -> tuple[Fact, .
 
 
 def start(stint: Stint, command: StartStint, ctx: Context) -> tuple[Fact, ...]:
-    """Once, not after the end, and only when the RPPS was checked."""
+    """Once, not after the end, and only when the RPPS was checked.
+
+    From three days before it was planned: from then on its doctor answers for what is open.
+    """
     if stint.started_at is not None or stint.ended_at is not None:
         raise refuse(
             "already-started",
@@ -309,8 +312,18 @@ def start(stint: Stint, command: StartStint, ctx: Context) -> tuple[Fact, ...]:
             "Vérifier le RPPS, puis ouvrir le séjour.",
             field="rpps_verified",
         )
-    _not_future(command, ctx)
+    if _not_future(command, ctx) < stint.planned.starts_at - _EARLY:
+        raise refuse(
+            "too-early",
+            "Ce séjour ne commence pas encore.",
+            "Il est prévu dans plus de trois jours ; son médecin répondrait dès maintenant des "
+            "points ouverts.",
+            "Vérifier que c'est le bon séjour, ou avancer d'abord son début prévu.",
+        )
     return (Fact(StintStarted(rpps_verified=True)),)
+
+
+_EARLY = timedelta(days=3)
 
 
 def end(stint: Stint, command: EndStint, ctx: Context) -> tuple[Fact, ...]:
