@@ -16,6 +16,8 @@ from releve.domain.aggregates.patient.results import (
     InvestigationOrdered,
     ResultReceived,
     ResultReviewed,
+    awaited_by,
+    items_of,
 )
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.events import Payload
@@ -27,6 +29,7 @@ from releve.projections.patient_summary import (
     reads_whole,
     to_bytes,
 )
+from releve.projections.summary_corrections import item_of as summary_item_of
 from support.given import STREAM, SYSTEM, Told, entry, events
 from support.result_standing import DAY, Standing, shown, told, waiting
 from support.results import CDA, NA, line, phoned, result
@@ -164,6 +167,20 @@ def test_two_versions_in_force_are_two_results() -> None:
     assert sorted(each.text for each in summary.slot("results")) == [
         "Potassium 6,1 mmol/L", "Potassium 6,4 mmol/L",
     ]  # fmt: skip
+
+
+def test_two_versions_in_force_share_the_items_of_their_result() -> None:
+    both = HISTORIES["a late partial was completed while the final one was out"]
+    record, summary = folded((*both, item_of(2)))
+    for name in (entry(2), entry(5)):
+        assert [item.event_id for item in items_of(record, name)] == [entry(7)]
+    # So that it stays open until both of them were read.
+    awaited = [event.event_id for event in awaited_by(record, item_of(2))]
+    assert awaited == [entry(2), entry(5)]
+    for one in summary.results:
+        item = summary_item_of(summary, one)
+        assert item is not None
+        assert item.line.entry_id == entry(7)
 
 
 def test_an_order_whose_result_answers_another_is_awaited_again() -> None:
