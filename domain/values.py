@@ -179,6 +179,22 @@ class OpeningSlot(msgspec.Struct, frozen=True, kw_only=True):
     closes: str
 
 
+DayPart = Literal["day", "morning", "afternoon", "hours"]
+"""How much of a day a doctor comes for; ``hours`` says from when to when."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One session of a recurring week, civil time of the centre; ``weekday`` 1 is Monday.
+
+    ``begins`` and ``ends`` (``HH:MM``) stand with ``hours`` alone.
+    """
+
+    weekday: int
+    part: DayPart = "day"
+    begins: str = ""
+    ends: str = ""
+
+
 class ExpectedSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A sender whose silence is a danger: silent for longer, it is shown and never a calm list."""
 

@@ -15,12 +15,14 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.values import Session
 from releve.projections import wording
 from releve.projections.dates import last_day, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.inbox import InboxLine, SourceState
 from releve.projections.open_items import BoardLine
 from releve.projections.patient_summary import Line, PatientSummary
+from releve.projections.rhythm import comes_on, rhythm
 
 WEEKS: Final = 8
 """Weeks that are looked ahead, this one included."""
@@ -44,6 +46,13 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     state: PostState
     rpps_verified: bool
+    rhythm: str = ""
+    """On which days of the week the doctor comes, in words; empty for every day."""
+    pattern: tuple[Session, ...] = ()
+
+    def covers(self, day: date) -> bool:
+        """Whether the doctor is expected at the centre on that day."""
+        return self.first <= day <= self.last and comes_on(self.pattern, day)
 
 
 class Week(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,9 +204,7 @@ def weeks(
             day for day in days
             if day.isoweekday() in open_days and not any(c.covers(day) for c in centre.closures)
         ]  # fmt: skip
-        uncovered = [
-            day for day in due if not any(post.first <= day <= post.last for post in planned)
-        ]
+        uncovered = [day for day in due if not any(post.covers(day) for post in planned)]
         gaps = [gap for gap in centre.gaps if any(gap.covers(day) for day in uncovered)]
         recorded = bool(uncovered) and all(
             any(gap.covers(day) for gap in gaps) for day in uncovered
@@ -230,6 +237,8 @@ def _post(line: StintLine, directory: Directory, centre: CentreEntry, at: dateti
         state=_state(line, at),
         rpps_verified=line.started_at is not None
         or (known is not None and known.verified_at is not None and not known.suspended),
+        rhythm=rhythm(line.pattern),
+        pattern=line.pattern,
     )
 
 

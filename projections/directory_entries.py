@@ -47,6 +47,7 @@ from releve.domain.values import (
     ExpectedSource,
     NamedPerson,
     OpeningSlot,
+    Session,
     StintMode,
     StintPeriod,
     time_zone,
@@ -178,6 +179,8 @@ class StintLine(msgspec.Struct, frozen=True, kw_only=True, tag="stint"):
     """How the doctor left, as last said."""
     watch: WatchKept | None = None
     """How the doctor took over."""
+    pattern: tuple[Session, ...] = ()
+    """On which days of the week the doctor comes, who is in post all along; empty for every day."""
 
     @property
     def over_at(self) -> datetime:
@@ -201,6 +204,7 @@ class StintLine(msgspec.Struct, frozen=True, kw_only=True, tag="stint"):
             started_at=self.started_at,
             ended_at=self.ended_at,
             cancelled=self.cancelled,
+            pattern=self.pattern,
         )
 
 
@@ -291,6 +295,7 @@ def _first(event: Event) -> DirectoryEntry:
                 ends_at=_instant(payload.ends_at, zone),
                 mode=payload.mode,
                 zone=zone,
+                pattern=payload.pattern,
             )
         case RulesReleaseActivated():
             return RulesEntry(
@@ -385,6 +390,7 @@ def _stint_after(entry: StintLine, event: Event) -> StintLine:
                 else entry.starts_at,
                 ends_at=_instant(payload.ends_at, zone) if payload.ends_at else entry.ends_at,
                 confirmed=entry.confirmed if payload.confirmed is None else payload.confirmed,
+                pattern=entry.pattern if payload.pattern is None else payload.pattern,
             )
         case StintCancelled():
             return replace(entry, cancelled=True)

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.ranking import Viewpoint
+from releve.projections.rhythm import rhythm
 
 REST: Final = "T5"
 _TO_ALL: Final = 3
@@ -43,7 +44,7 @@ def frame_of(
         "doctor": line.practitioner_name,
         "period": _period(line, centre.zone),
         "replaces": before.practitioner_name if before else "",
-        "colleagues": [each.practitioner_name for each in directory.overlapping(line.stint)],
+        "colleagues": [_colleague(each) for each in directory.overlapping(line.stint)],
         "returning": view.returning,
         "left": f"{left:%d/%m}" if left else "",
         "referent": f"{centre.referent.name} {centre.referent.phone}",
@@ -138,6 +139,13 @@ def counted_words(counts: dict[str, int]) -> str:
 
 
 def _period(line: StintLine, zone: str) -> str:
-    """``du lundi 23 novembre 2026 au samedi 28 novembre 2026``."""
+    """``du lundi 23 novembre 2026 au samedi 28 novembre 2026``, and on which days where told."""
     start, end = (moment.astimezone(zone_of(zone)) for moment in (line.starts_at, line.over_at))
-    return f"du {french_day(start.date())} au {french_day(end.date())}"
+    days = rhythm(line.pattern)
+    return f"du {french_day(start.date())} au {french_day(end.date())}" + (days and f", {days}")
+
+
+def _colleague(line: StintLine) -> str:
+    """A colleague's name, and on which days of the week they come, where that was said."""
+    days = rhythm(line.pattern)
+    return line.practitioner_name + (days and f" ({days})")

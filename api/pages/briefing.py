@@ -28,6 +28,7 @@ from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.editions import Edition
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import plain_name
+from releve.projections.rhythm import rhythm
 from releve.projections.rule_release import CURRENT, Rules, load_rules
 from releve.projections.slot_presence import badge_of, is_imported_none
 from releve.security.policy import Action
@@ -317,6 +318,8 @@ class _Shown:
     def _to_read(self, card: Card, line: Mapping[str, Any]) -> str:
         """Where a result is read, or told, by somebody who may; the lines to judge otherwise."""
         patient = f"/patients/{card['patient']}"
+        if line.get("to_judge"):
+            return f"{patient}#changer" if self.may_judge else ""
         if not line.get("status"):
             return f"{patient}/a-valider" if self.may_judge else ""
         act = "prevenu" if line.get("state") == "to-inform" else "relire"
@@ -394,7 +397,7 @@ class _Shown:
         before = self.directory.previous(self.line.stint)
         after = self.directory.successor(self.line.stint)
         colleagues = [
-            f"{each.practitioner_name} ({_presence_of(each.mode)})"
+            f"{each.practitioner_name} ({_presence_of(each)})"
             for each in self.directory.overlapping(self.line.stint)
         ]
         numbers: list[tuple[str, str]] = []
@@ -407,6 +410,7 @@ class _Shown:
             replaced = f"{'vous remplacez' if own else 'remplace'} {before.practitioner_name}"
         return {
             "own": own,
+            "rhythm": rhythm(self.line.pattern),
             "predecessor": before.practitioner_name if before else "",
             "successor": after.practitioner_name if after else "",
             "colleagues": ", ".join(colleagues),
@@ -454,8 +458,10 @@ _UNREAD: Final = "résultat critique non lu"
 _READ_SINCE: Final = "résultat critique, lu depuis l’édition"
 
 
-def _presence_of(mode: str) -> str:
-    return {
+def _presence_of(line: StintLine) -> str:
+    """``salarié, les lundis et mardis``."""
+    mode = {
         "volontaire": "volontaire", "salarie": "salarié", "remplacant": "remplaçant",
         "interne": "interne",
-    }.get(mode, mode)  # fmt: skip
+    }.get(line.mode, line.mode)  # fmt: skip
+    return ", ".join(part for part in (mode, rhythm(line.pattern)) if part)

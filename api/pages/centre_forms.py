@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
@@ -120,9 +121,51 @@ def _plan(form: Form, around: Around) -> dict[str, Any]:
         "mode": form.value("mode") or "volontaire",
         "starts_at": _moment(form, "starts_at", around),
         "ends_at": _moment(form, "ends_at", around),
+        "pattern": _pattern(form),
     }
     _warn_of_others(form, around, data["starts_at"], data["ends_at"], chosen)
     return data
+
+
+_WEEKDAYS = tuple((str(number), day) for number, day in enumerate(DAYS, 1))
+_PARTS: Final = (
+    ("day", "toute la journée"), ("morning", "le matin"), ("afternoon", "l’après-midi"),
+    ("hours", "de telle à telle heure"),
+)  # fmt: skip
+_RHYTHM: Final = Rows(
+    "pattern", "Jours de présence, si ce n’est pas toute la semaine ; les droits courent du début "
+    "à la fin",
+    (Field("weekday", "Jour", "select", width="w4", options=(("", "aucun"), *_WEEKDAYS)),
+     Field("part", "Quand", "select", width="w4", options=_PARTS),
+     Field("begins", "De", "time", width="w2"),
+     Field("ends", "À", "time", width="w2")), "Ajouter un jour",
+)  # fmt: skip
+
+
+def _pattern(form: Form) -> list[dict[str, Any]]:
+    """The days that were chosen; hours count where hours are meant."""
+    found = []
+    for number in form.rows("pattern"):
+        row = form.row("pattern", number)
+        day = row.get("weekday", "")
+        if day not in dict(_WEEKDAYS):
+            continue
+        session: dict[str, Any] = {"weekday": int(day)}
+        if row.get("part", "day") != "day":
+            session["part"] = row["part"]
+        if row.get("part") == "hours":
+            session |= {"begins": row.get("begins", ""), "ends": row.get("ends", "")}
+        found.append(session)
+    return found
+
+
+def _pattern_start(line: StintLine) -> dict[str, str]:
+    found = {}
+    for number, session in enumerate(line.pattern):
+        row = {"weekday": str(session.weekday), "part": session.part, "begins": session.begins,
+               "ends": session.ends}  # fmt: skip
+        found |= {f"pattern[{number}].{name}": value for name, value in row.items()}
+    return found
 
 
 SHARED: Final = "shared"
@@ -175,7 +218,7 @@ def _revise_start(around: Around) -> Mapping[str, str]:
         name: f"{each.astimezone(zone_of(around.zone)):%Y-%m-%dT%H:%M}"
         for name, each in local.items()
     }
-    return shown | ({"confirmed": "oui"} if line.confirmed else {})
+    return shown | _pattern_start(line) | ({"confirmed": "oui"} if line.confirmed else {})
 
 
 def _revise(form: Form, around: Around) -> dict[str, Any]:
@@ -186,12 +229,16 @@ def _revise(form: Form, around: Around) -> dict[str, Any]:
             data[name] = _moment(form, name, around)
     if bool(form.value("confirmed")) != bool(before.get("confirmed")):
         data["confirmed"] = bool(form.value("confirmed"))
+    pattern = _pattern(form)
+    sent = any(name.startswith("pattern[") for name in form.values)
+    if sent and around.stint and pattern != list(msgspec.to_builtins(around.stint.pattern)):
+        data["pattern"] = pattern
     if around.stint is not None and ("starts_at" in data or "ends_at" in data):
         starts = data.get("starts_at", around.stint.starts_at.isoformat())
         ends = data.get("ends_at", around.stint.ends_at.isoformat())
         _warn_of_others(form, around, starts, ends, str(around.stint.practitioner))
     if len(data) == 1 and not form.wrong:
-        form.general.append("Rien n’est changé : confirmer, ou changer une date.")
+        form.general.append("Rien n’est changé : confirmer, ou changer une date ou un jour.")
     return data
 
 
@@ -233,9 +280,6 @@ def _roster(form: Form, around: Around) -> dict[str, Any]:
         "on_call_chain": group("on_call_chain"),
         "coordinators": group("coordinators"),
     }
-
-
-_WEEKDAYS = tuple((str(number), day) for number, day in enumerate(DAYS, 1))
 
 
 def _policy_start(around: Around) -> Mapping[str, str]:
@@ -295,11 +339,13 @@ def _as_typed(*names: str) -> Callable[[Form, Around], dict[str, Any]]:
 PLAN = Act(
     "plan-stint", "Prévoir un séjour", "Le médecin lira la relève dès le troisième jour avant.",
     "Prévoir le séjour", "sejour-prevu", _plan_fields, _plan,
+    rows=(_RHYTHM,),
 )  # fmt: skip
 REVISE = Act(
     "revise-stint", "Confirmer ou modifier un séjour",
     "Les droits suivent ces dates : ils s’ouvrent et se ferment avec elles.",
     "Enregistrer", "sejour-modifie", _revise_fields, _revise, _revise_start,
+    (_RHYTHM,),
 )  # fmt: skip
 CANCEL = Act(
     "cancel-stint", "Annuler un séjour", "Un séjour annulé ne donne aucun droit.",

@@ -171,6 +171,7 @@ def _post(post: Post) -> dict[str, Any]:
         "stint": str(post.stint),
         "name": post.name,
         "period": f"{post.first:%d/%m} – {post.last:%d/%m}",
+        "rhythm": post.rhythm,
         "state": word,
         "tone": tone,
         "rpps": post.rpps_verified,

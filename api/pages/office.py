@@ -22,6 +22,7 @@ from releve.projections.dates import french, zone_of
 from releve.projections.directory import Directory, StintLine
 from releve.projections.open_items import BoardLine
 from releve.projections.records import open_items_of
+from releve.projections.rhythm import rhythm
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -101,9 +102,10 @@ def _stints(directory: Directory, centre: UUID, at: views.Moment) -> list[dict[s
 
 def _stint(line: StintLine, at: views.Moment) -> dict[str, Any]:
     first, last = (m.astimezone(zone_of(at.zone)) for m in (line.starts_at, line.over_at))
+    days = rhythm(line.pattern)
     return {
         "name": line.practitioner_name,
-        "period": f"du {first:%d/%m} au {last:%d/%m/%Y}",
+        "period": f"du {first:%d/%m} au {last:%d/%m/%Y}" + (days and f", {days}"),
         "now": line.active(at.now),
         "past": line.over_at <= at.now,
     }

@@ -12,6 +12,7 @@ from releve.api.gate import Granted, Guard, services_of
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.routes.bodies import AtPosition, as_json
 from releve.domain.aggregates.health_centre import NO_DOCTOR
+from releve.projections.rhythm import rhythm
 from releve.security.policy import Action
 
 router = APIRouter(prefix="/api/v1", dependencies=[AtPosition])
@@ -43,6 +44,8 @@ def centre(request: Request, granted: Reading) -> Response:
                 "practitioner": line.practitioner,
                 "name": line.practitioner_name,
                 "until": line.over_at.isoformat(),
+                "pattern": msgspec.to_builtins(line.pattern),
+                "rhythm": rhythm(line.pattern) or None,
                 "watch_taken": line.watch is not None,
             }
             for line in in_post

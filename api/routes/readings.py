@@ -133,7 +133,11 @@ def _course(found: PatientSummary, services: Services, at: Moment) -> dict[str, 
         if handover
         else None,
         "offers": [
-            {"item": str(item.line.entry_id), "text": item.line.detail["text"], **line_json(offer)}
+            {
+                "item": str(item.line.entry_id),
+                "text": item.line.detail["text"],
+                "offer": line_json(offer),
+            }
             for item in found.open_items
             if (offer := item.offer) is not None
         ],

@@ -16,6 +16,7 @@ from releve.domain.aggregates.deciding import (
     refuse,
 )
 from releve.domain.aggregates.folding import Folded
+from releve.domain.aggregates.session_pattern import read_pattern
 from releve.domain.commands import (
     CancelStint,
     CloseHandover,
@@ -31,6 +32,7 @@ from releve.domain.commands import (
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
+    Session,
     Sha256,
     StintMode,
     StintPeriod,
@@ -55,6 +57,8 @@ class StintPlanned(Payload, frozen=True, kw_only=True, omit_defaults=True):
     starts_at: str
     ends_at: str
     mode: StintMode = "volontaire"
+    pattern: tuple[Session, ...] = ()
+    """On which days of the week the doctor comes; empty for all along. It gives no right."""
 
 
 class StintStarted(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -104,6 +108,8 @@ class StintRevised(Payload, frozen=True, kw_only=True, omit_defaults=True):
     starts_at: str | None = None
     ends_at: str | None = None
     confirmed: bool | None = None
+    pattern: tuple[Session, ...] | None = None
+    """The rhythm from now on; empty for all along."""
 
 
 class StintCancelled(Payload, frozen=True, kw_only=True, omit_defaults=True):
@@ -154,6 +160,7 @@ class Stint(Folded):
     cancelled: bool = False
     handover: HandoverClosed | None = None
     watch: WatchTaken | None = None
+    pattern: tuple[Session, ...] = ()
     editions: list[UUID] = field(default_factory=list)
 
     @property
@@ -188,6 +195,7 @@ def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
                 ),
                 mode=payload.mode,
                 zone=event.envelope.zone,
+                pattern=payload.pattern,
             )
         if stint is None:
             continue
@@ -200,6 +208,8 @@ def fold(stint: Stint | None, events: Iterable[Event]) -> Stint | None:
                 stint.planned = _revised(stint.planned, payload)
                 if payload.confirmed is not None:
                     stint.confirmed = payload.confirmed
+                if payload.pattern is not None:
+                    stint.pattern = payload.pattern
             case StintCancelled():
                 stint.cancelled = True
             case HandoverClosed():
@@ -264,7 +274,7 @@ def decide(stint: Stint | None, command: Command, ctx: Context) -> tuple[Fact, .
 
 
 def plan(stint: Stint | None, command: PlanStint, ctx: Context) -> tuple[Fact, ...]:
-    """A period of 1 to 21 days, longer for a salaried doctor or trainee.
+    """A period of 1 to 21 days, longer for a salaried doctor or trainee, and the days they come.
 
     Two doctors may overlap; one doctor never overlaps themselves at the same centre.
     """
@@ -275,7 +285,9 @@ def plan(stint: Stint | None, command: PlanStint, ctx: Context) -> tuple[Fact, .
             "Un séjour ne se prévoit qu'une fois.",
             "Prévoir un autre séjour.",
         )
-    _apart(StintPeriod.read(command.starts_at, command.ends_at, command.mode), ctx)
+    period = StintPeriod.read(command.starts_at, command.ends_at, command.mode)
+    pattern = read_pattern(command.pattern, period)
+    _apart(period, ctx)
     return (
         Fact(
             StintPlanned(
@@ -287,6 +299,7 @@ def plan(stint: Stint | None, command: PlanStint, ctx: Context) -> tuple[Fact, .
                 starts_at=command.starts_at,
                 ends_at=command.ends_at,
                 mode=command.mode,
+                pattern=pattern,
             )
         ),
     )
@@ -427,10 +440,12 @@ def revise(stint: Stint, command: ReviseStint, ctx: Context) -> tuple[Fact, ...]
         )
     if period != planned:
         _apart(period, ctx)
+    pattern = read_pattern(stint.pattern if command.pattern is None else command.pattern, period)
     revised = StintRevised(
         starts_at=command.starts_at if period.starts_at != planned.starts_at else None,
         ends_at=command.ends_at if period.ends_at != planned.ends_at else None,
         confirmed=command.confirmed if command.confirmed != stint.confirmed else None,
+        pattern=pattern if pattern != stint.pattern else None,
     )
     return () if revised == StintRevised() else (Fact(revised, reason=reason),)
 

@@ -18,6 +18,7 @@ from releve.domain.values import (
     ExpectedSource,
     NamedPerson,
     OpeningSlot,
+    Session,
     StintMode,
 )
 
@@ -92,6 +93,8 @@ class PlanStint(Command, frozen=True, kw_only=True, omit_defaults=True):
     starts_at: str
     ends_at: str
     mode: StintMode = "volontaire"
+    pattern: tuple[Session, ...] = ()
+    """On which days of the week the doctor comes; empty for all along."""
 
 
 class StartStint(Command, frozen=True, kw_only=True, omit_defaults=True):
@@ -165,6 +168,8 @@ class ReviseStint(Command, frozen=True, kw_only=True, omit_defaults=True):
     starts_at: str | None = None
     ends_at: str | None = None
     confirmed: bool | None = None
+    pattern: tuple[Session, ...] | None = None
+    """The rhythm from now on; empty for all along."""
 
 
 class CancelStint(Command, frozen=True, kw_only=True, omit_defaults=True):

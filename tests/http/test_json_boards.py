@@ -90,6 +90,7 @@ def test_a_stints_list_says_who_lacks_a_handover(web: Web, machine: TestClient) 
 
 def test_a_summary_says_what_the_page_says(web: Web, machine: TestClient) -> None:
     _, page = a_record(machine, "SYNTHESEENTIERE")
+    write(machine, page, "write-handover", severity="unstable", summary="Hyperkaliémie")
     potassium = {"text": "Potassium",
                  "codings": [{"system": "http://loinc.org", "code": "2823-3"}]}  # fmt: skip
     unit = {"unit": "mmol/L", "code": "mmol/L"}
@@ -102,7 +103,6 @@ def test_a_summary_says_what_the_page_says(web: Web, machine: TestClient) -> Non
           read_back=True, lines=[value])  # fmt: skip
     write(machine, page, "change-ald-status", code="13", status="granted",
           starts="2024-01-02", ends="2027-01-02")  # fmt: skip
-    write(machine, page, "write-handover", severity="unstable", summary="Hyperkaliémie")
     item = write(machine, page, "open-item", kind="call", text="Rappeler la fille",
                  due="2026-11-24")[0]  # fmt: skip
     present = web.services.persona("present")

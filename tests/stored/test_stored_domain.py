@@ -62,14 +62,21 @@ def test_every_topic_and_schema_has_a_sample() -> None:
         for topic, payload in REGISTRY.items()
         for schema in range(1, payload.schema + 1)
     }
-    assert {path.stem for path in SAMPLES} == released
+    assert {_written(path) for path in SAMPLES} == released
+
+
+def _written(path: Path) -> str:
+    """``topic.schema`` of a sample; a field that a schema was given later has one of its own."""
+    return ".".join(path.stem.split(".")[:3])
 
 
 @pytest.mark.parametrize("topic", sorted(REGISTRY))
-def test_the_newest_sample_of_a_topic_shows_every_field(topic: str) -> None:
-    sample = read(Path(__file__).parent / "domain" / f"{topic}.{REGISTRY[topic].schema}.json")
+def test_the_newest_samples_of_a_topic_show_every_field(topic: str) -> None:
+    newest = f"{topic}.{REGISTRY[topic].schema}"
+    samples = [read(path) for path in SAMPLES if _written(path) == newest]
     # "No deadline" and a date exclude each other; schema 1 shows the other one.
-    shown = set(sample["payload"]) | ({"no_deadline"} if topic == "patient.item-opened" else set())
+    shown = {name for sample in samples for name in sample["payload"]}
+    shown |= {"no_deadline"} if topic == "patient.item-opened" else set()
     assert shown == set(REGISTRY[topic].__struct_fields__)
 
 

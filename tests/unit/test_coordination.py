@@ -13,7 +13,7 @@ from releve.domain.aggregates.patient.death import DeathRecorded
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.open_items import ItemClosed, ItemOpened
 from releve.domain.aggregates.patient.results import ContactAttempted
-from releve.domain.values import NamedPerson, OpeningSlot, Owner
+from releve.domain.values import NamedPerson, OpeningSlot, Owner, Session
 from releve.projections.coordination import Coordination, ald_ends, coordination, weeks
 from releve.projections.directory import CentreEntry, Directory, PractitionerEntry, StintLine
 from releve.projections.inbox import SourceState
@@ -48,6 +48,17 @@ MONDAY = datetime(2026, 11, 23, 7, tzinfo=UTC)
 
 
 class TestWeeks:
+    def test_a_day_on_which_nobodys_rhythm_falls_is_uncovered(self) -> None:
+        pattern = (Session(weekday=1), Session(weekday=2, part="morning"))
+        line = stint(1, MONDAY, pattern=pattern)
+        (week,) = weeks(Directory([line]), centre(), NOW, count=1)
+        assert [day.isoweekday() for day in week.uncovered] == [3, 4, 5]
+        assert not week.hole
+        assert week.posts[0].rhythm == "les lundis, les mardis matin"
+        other = stint(2, MONDAY)
+        (shared,) = weeks(Directory([line, other]), centre(), NOW, count=1)
+        assert shared.uncovered == ()
+
     def test_a_week_without_a_doctor_is_a_hole_until_somebody_is_planned(self) -> None:
         lines = [stint(1, MONDAY), stint(2, MONDAY + timedelta(weeks=2))]
         found = weeks(Directory([centre(), *lines]), centre(), NOW, 3)

@@ -33,7 +33,7 @@ from releve.domain.commands import (
     StartStint,
     TakeWatch,
 )
-from releve.domain.values import StintPeriod
+from releve.domain.values import Session, StintPeriod
 from support.given import AMONT, AVAL, CENTRE, COORDINATOR, SYSTEM, Told, given, named, stint_of
 
 PLANNED = StintPlanned(
@@ -322,3 +322,73 @@ def test_a_doctor_is_never_in_post_twice_at_one_centre() -> None:
     planned.when(longer, by=COORDINATOR, own_stints=(own,)).refused("own-stint-overlaps")
     said = ReviseStint(confirmed=True, reason="au téléphone")
     assert planned.when(said, by=COORDINATOR, own_stints=(own,)).events
+
+
+# The rhythm: on which days of the week the doctor comes
+
+MONDAYS, TUESDAYS = Session(weekday=1), Session(weekday=2, part="morning")
+
+
+def of_week(*pattern: Session, **more: Any) -> PlanStint:
+    return msgspec.structs.replace(plan(), pattern=pattern, **more)
+
+
+def test_a_half_time_doctor_comes_on_some_days_for_months() -> None:
+    half_time = of_week(TUESDAYS, MONDAYS, mode="salarie", ends_at="2027-06-30T18:00:00+02:00")
+    expected = msgspec.structs.replace(
+        PLANNED, pattern=(MONDAYS, TUESDAYS), mode="salarie", ends_at="2027-06-30T18:00:00+02:00"
+    )
+    given(kind="stint").when(half_time, by=COORDINATOR).then(expected)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "field"),
+    [
+        ((Session(weekday=0),), "pattern[0].weekday"),
+        ((MONDAYS, Session(weekday=8)), "pattern[1].weekday"),
+        ((Session(weekday=1, begins="08:00"),), "pattern[0].part"),
+        ((Session(weekday=1, part="hours", begins="8h", ends="12:00"),), "pattern[0].begins"),
+        ((Session(weekday=1, part="hours", begins="08:00"),), "pattern[0].ends"),
+        ((Session(weekday=1, part="hours", begins="12:00", ends="08:00"),), "pattern[0].ends"),
+        ((MONDAYS, Session(weekday=1, part="afternoon")), "pattern"),
+        ((MONDAYS, MONDAYS), "pattern"),
+        ((Session(weekday=7),), "pattern"),
+        (tuple(Session(weekday=1) for _ in range(22)), "pattern"),
+    ],
+    ids=["day-0", "day-8", "hours-of-a-day", "hour", "no-end", "backwards", "overlap", "twice",
+         "outside-the-period", "too-many"],
+)  # fmt: skip
+def test_a_rhythm_that_cannot_be_is_said(pattern: tuple[Session, ...], field: str) -> None:
+    given(kind="stint").when(of_week(*pattern), by=COORDINATOR).invalid(
+        "invalid-field", field=field
+    )
+
+
+def test_two_sessions_of_one_day_stand_side_by_side() -> None:
+    early = Session(weekday=1, part="hours", begins="08:00", ends="10:00")
+    late = Session(weekday=1, part="afternoon")
+    given(kind="stint").when(of_week(late, early), by=COORDINATOR).then(
+        msgspec.structs.replace(PLANNED, pattern=(early, late))
+    )
+
+
+def test_a_rhythm_changes_and_ends_and_what_is_left_out_stays() -> None:
+    record = given(msgspec.structs.replace(PLANNED, pattern=(MONDAYS,)), kind="stint")
+    record.when(ReviseStint(reason="temps partiel", pattern=(TUESDAYS,)), by=COORDINATOR).then(
+        StintRevised(pattern=(TUESDAYS,))
+    )
+    record.when(ReviseStint(reason="à plein temps", pattern=()), by=COORDINATOR).then(
+        StintRevised(pattern=())
+    )
+    record.when(ReviseStint(reason="rien", pattern=(MONDAYS,)), by=COORDINATOR).then()
+    record.when(ReviseStint(reason="confirmé", confirmed=True), by=COORDINATOR).then(
+        StintRevised(confirmed=True)
+    )
+
+
+def test_access_does_not_depend_on_the_rhythm() -> None:
+    record = given(msgspec.structs.replace(PLANNED, pattern=(MONDAYS,)), kind="stint")
+    stint = record.when(ReviseStint(reason="x", pattern=(TUESDAYS,)), by=COORDINATOR).state
+    assert isinstance(stint, Stint)
+    assert stint.pattern == (TUESDAYS,)
+    assert stint.active(datetime.fromisoformat("2026-11-26T10:00:00+01:00")), "a Thursday"
