@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from releve.api.document_words import short_line
+from releve.api.document_words import short_line, short_test
 from releve.api.entry_kinds import kind_of
 from releve.api.pages import views
 from releve.api.pages.act_data import offered_to
@@ -67,7 +67,11 @@ def open_results(summary: PatientSummary, at: Moment, rules: Rules) -> list[dict
                 result.title,
                 state=wording.RESULT_STATE[state],
                 tone=TONE[state],
-                critical=any(alarm.critical for alarm in of_result(result, summary, rules)),
+                critical=[
+                    short_test(alarm.text)
+                    for alarm in of_result(result, summary, rules)
+                    if alarm.critical
+                ],
                 values=[
                     short_line(
                         wording.result_line_text(each, at.zone), wording.concept_text(each["code"])

@@ -86,7 +86,7 @@ def test_a_critical_result_that_nobody_read_stands_first_and_says_so() -> None:
     stream.add(result("final", "6.4"))
     shown = record_views.open_results(summary_of(stream), AT, load_rules(CURRENT))
     assert [(each["critical"], each["values"]) for each in shown] == [
-        (True, ["Potassium 6,4 mmol/L"]), (False, ["Potassium 4,1 mmol/L"]),
+        (["Potassium 6,4 mmol/L"], ["Potassium 6,4 mmol/L"]), ([], ["Potassium 4,1 mmol/L"]),
     ]  # fmt: skip
 
 
