@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from releve.domain.aggregates.patient.contingencies import (
@@ -17,10 +18,13 @@ from releve.domain.aggregates.patient.contingencies import (
     matches,
     unread_activations,
 )
+from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.observations import LOINC, ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed
+from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import (
+    Command,
     ImportedEntry,
     ImportRecord,
     MarkEntryInError,
@@ -28,22 +32,27 @@ from releve.domain.commands import (
     ReceiveResult,
     RecordConsultation,
     RecordObservation,
+    ReinstateEntry,
     ReviewResult,
     SetContingency,
     WithdrawContingency,
     WriteHandover,
 )
-from releve.domain.events import Author
+from releve.domain.events import Author, Payload
 from releve.domain.values import Coding, Component, Concept, Quantity, ResultLine, Threshold
-from support.given import AVAL, SYSTEM, Told, entry, given
+from support.given import AVAL, SYSTEM, Given, Told, entry, given
 from support.ordered import REGISTERED, REVIEWED, imported
-from support.results import ABOVE, CDA, IF_THEN, NA, K, line, phoned, result
+from support.results import ABOVE, CDA, IF_THEN, NA, K, line, measure, phoned, result
 
 # If/then (scenario 24)
 
 
 def measured(value: str, unit: str = "mmol/L") -> RecordObservation:
     return RecordObservation(code=K, value=Quantity(value=value, unit=unit, code=unit))
+
+
+def marked(place: int) -> Told:
+    return Told(EntryMarkedInError(), target=entry(place), reason="x")
 
 
 def activations_in(events: Any) -> list[tuple[UUID | None, UUID, Author]]:
@@ -233,6 +242,98 @@ def test_what_an_if_then_fired_on_is_read_or_withdrawn() -> None:
     assert list(unread_activations(in_error.state)) == []
     plain = given(REGISTERED, measure)
     plain.when(ReviewResult(result=entry(2), verdict="normal")).refused("unknown-result")
+
+
+# Whichever came first
+
+SET = SetContingency(condition="K+ > 5,5", action="ECG", threshold=ABOVE)
+UNREAD: dict[str, tuple[list[Payload | Told], Command, tuple[int, int] | None]] = {
+    "it was there when the if/then is set": ([result(value="5.8")], SET, None),
+    "it came while the if/then was in error": (
+        [IF_THEN, marked(2), result(value="5.8")], ReinstateEntry(entry=entry(2), reason="x"),
+        (2, 4),
+    ),
+    "it came while the if/then was withdrawn": (
+        [IF_THEN, Told(ContingencyWithdrawn(), target=entry(2)), result(value="5.8")],
+        MarkEntryInError(entry=entry(3), reason="x"), (2, 4),
+    ),
+    "it was in error when the if/then was set": (
+        [result(value="5.8"), marked(2), IF_THEN], ReinstateEntry(entry=entry(2), reason="x"),
+        (4, 2),
+    ),
+    "it was refused when the if/then was set": (
+        [
+            Told(result(value="5.8"), source=CDA),
+            Told(EntryValidated(verdict="refused"), target=entry(2)), IF_THEN,
+        ],
+        MarkEntryInError(entry=entry(3), reason="x"), (4, 2),
+    ),
+    "it was read in error when the if/then was set": (
+        [result(value="5.8"), Told(REVIEWED, target=entry(2)), IF_THEN],
+        MarkEntryInError(entry=entry(3), reason="x"), (4, 2),
+    ),
+    "it was replaced in error when the if/then was set": (
+        [result(value="5.8"), Told(result("corrected", "4.1"), target=entry(2)), IF_THEN],
+        MarkEntryInError(entry=entry(3), reason="x"), (4, 2),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("history", UNREAD)
+def test_an_unread_value_activates_it_whichever_came_first(history: str) -> None:
+    told, asked, named = UNREAD[history]
+    answer = given(REGISTERED, *told).when(asked)
+    rule, by = (answer.events[0].event_id, entry(2)) if named is None else map(entry, named)
+    assert activations_in(answer.events) == [(rule, by, SYSTEM)]
+    assert [each.measure.event_id for each in unread_activations(answer.state)] == [by]
+
+
+def test_it_is_activated_once_until_its_value_is_to_be_read_anew() -> None:
+    rang = Told(ContingencyActivated(by=entry(3)), target=entry(2))
+    fired: list[Payload | Told] = [IF_THEN, result(value="5.8"), rang]
+    withdrawn = given(REGISTERED, *fired, Told(ContingencyWithdrawn(), target=entry(2)))
+    assert list(unread_activations(withdrawn.state)) == []
+    again = withdrawn.when(MarkEntryInError(entry=entry(5), reason="x"))
+    assert activations_in(again.events) == []
+    assert len(list(unread_activations(again.state))) == 1
+    read = given(REGISTERED, *fired, Told(REVIEWED, target=entry(3)))
+    unread = read.when(MarkEntryInError(entry=entry(5), reason="x"))
+    assert activations_in(unread.events) == [(entry(2), entry(3), SYSTEM)]
+
+
+def test_a_handover_that_writes_one_beside_an_unread_value_activates_it() -> None:
+    note = WriteHandover(severity="stable", summary="RAS", new_contingencies=(SET,))
+    answer = given(REGISTERED, result(value="5.8")).when(note)
+    rule = next(e.event_id for e in answer.events if isinstance(e.payload, ContingencySet))
+    assert activations_in(answer.events) == [(rule, entry(2), SYSTEM)]
+    takes = ReadBackHandover(handover=answer.events[-2].event_id, kind="takes")
+    Given("patient", answer.state).when(takes, by=AVAL).refused("read-back-required")
+
+
+LONG_AGO = "2026-04-02T09:00:00+02:00"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        measure("5.8"),
+        Told(measure("5.8"), at=LONG_AGO, source=CDA),
+        Told(result(value="5.8"), at=LONG_AGO),
+        result(value="5.8", sampled_at=LONG_AGO),
+        result(value="5.4"),
+    ],
+)
+def test_what_was_known_or_old_or_lower_activates_no_new_one(told: Payload | Told) -> None:
+    assert activations_in(given(REGISTERED, told).when(SET).events) == []
+
+
+def test_what_was_surely_measured_before_activates_it_only_while_it_is_to_be_read() -> None:
+    yesterday = "2026-11-22T18:00:00+01:00"
+    typed = msgspec.structs.replace(measured("5.8"), occurred_at=yesterday)
+    record = given(REGISTERED, IF_THEN)
+    assert activations_in(record.when(typed).events) == []
+    came = ReceiveResult(status="final", lines=(line("5.8"),), sampled_at=yesterday)
+    assert len(activations_in(record.when(came).events)) == 1
 
 
 # Taking over (scenario 22)
