@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
@@ -183,6 +184,44 @@ def test_an_order_in_error_is_no_longer_awaited_and_its_result_is_still_read() -
     (item,) = open_items(answer.state)
     assert isinstance(item.payload, ItemOpened)
     assert item.payload.follows == entry(4)
+
+
+def test_an_order_in_error_leaves_its_result_as_urgent_as_it_was() -> None:
+    registered, ordered, item = ORDERED
+    harmful = msgspec.structs.replace(ordered, harm_if_late=True)
+    answer = given(registered, harmful, item, result(order=entry(2))).when(
+        MarkEntryInError(entry=entry(2), reason="Autre patient")
+    )
+    (own,) = open_items(answer.state)
+    assert isinstance(own.payload, ItemOpened)
+    assert own.payload.harm_if_late
+    nobodys = given(registered, ordered, item, result(order=entry(2))).when(
+        MarkEntryInError(entry=entry(2), reason="Autre patient")
+    )
+    (own,) = open_items(nobodys.state)
+    assert isinstance(own.payload, ItemOpened)
+    assert not own.payload.harm_if_late
+
+
+def test_an_order_that_stands_again_has_its_own_item_and_no_other() -> None:
+    record = given(
+        *ORDERED,
+        result(order=entry(2)),
+        Told(EntryMarkedInError(), target=entry(2)),
+        Told(ItemClosed(outcome="not-needed", evidence="Demande ou résultat écarté"),
+             target=entry(3), author=SYSTEM),
+        Told(ItemOpened(kind="result", text="Lire le résultat : Ionogramme", follows=entry(4)),
+             author=SYSTEM),
+    )  # fmt: skip
+    assert items(record.state) == [entry(7)]
+    back = record.when(ReinstateEntry(entry=entry(2), reason="C'était bien elle"))
+    reinstated, reopened, closed = back.events
+    assert isinstance(reinstated.payload, EntryReinstated)
+    assert isinstance(reopened.payload, ItemReopened)
+    assert (reopened.envelope.target, reopened.envelope.reason) == (entry(3), "Demande rétablie")
+    assert closed.payload == ItemClosed(outcome="transferred", evidence="Demande rétablie")
+    assert closed.envelope.target == entry(7)
+    assert items(back.state) == [entry(3)]
 
 
 def test_an_item_is_closed_by_its_last_word() -> None:

@@ -22,6 +22,7 @@ from releve.domain.aggregates.patient.result_follow_up import Arrival, order_ite
 from releve.domain.aggregates.patient.results import (
     InvestigationOrdered,
     ResultReceived,
+    ResultReviewed,
     Stage,
     current_results,
     is_unread,
@@ -138,7 +139,9 @@ def _kept_in_step(
             if not same and not _given_up(after, matter, was, corrected):
                 yield _opened(after, key, matter, ctx)
         elif matter.waits:
-            if any(item.event_id in corrected for item in matter.open):
+            if key in corrected and matter.ordered:
+                yield from _given_back(key, matter)
+            elif any(item.event_id in corrected for item in matter.open):
                 yield from (
                     _closed(item, "transferred", "Point d'origine rétabli")
                     for item in matter.open
@@ -174,7 +177,35 @@ def _opened(patient: Patient, key: UUID, matter: _Matter, ctx: Context) -> Fact:
     received = matter.result
     if received is None or not isinstance(received.payload, ResultReceived):
         raise TypeError("what waits is an order or a result")
-    return own_item(Arrival(received.event_id, received.payload, None, None), ctx)
+    harm = _harmful(patient, received)
+    return own_item(Arrival(received.event_id, received.payload, None, None), ctx, harm=harm)
+
+
+def _harmful(patient: Patient, result: Event) -> bool:
+    """Whether an order that the result answers says so; one taken back says it all the same."""
+    told = [event.payload for event in versions_of(patient, result.event_id)]
+    for event in versions_of(patient, result.event_id):
+        told += [read.payload for read in about(patient, ResultReviewed, event.event_id)]
+    named = (each.order for each in told if isinstance(each, ResultReceived | ResultReviewed))
+    orders = (patient.entries[order].payload for order in named if order in patient.entries)
+    return any(isinstance(each, InvestigationOrdered) and each.harm_if_late for each in orders)
+
+
+def _given_back(order: UUID, matter: _Matter) -> Iterator[Fact]:
+    """The item of an order that stands again, in place of those that stood in for it meanwhile."""
+
+    def of_order(item: Event) -> bool:
+        return isinstance(item.payload, ItemOpened) and item.payload.follows == order
+
+    own = next((item for item in matter.items if of_order(item)), None)
+    meanwhile = [
+        item for item in matter.open if not of_order(item) and item.envelope.author == RELEVE
+    ]
+    if own is None or own in matter.open or not meanwhile:
+        return
+    yield Fact(ItemReopened(), target=own.event_id, reason="Demande rétablie", author=RELEVE)
+    for item in meanwhile:
+        yield _closed(item, "transferred", "Demande rétablie")
 
 
 def _stand_alike(one: _Matter, other: _Matter) -> bool:

@@ -298,8 +298,13 @@ def _old(arrival: Arrival, ctx: Context) -> bool:
     )
 
 
-def own_item(arrival: Arrival, ctx: Context, act: str = "Lire le résultat") -> Fact:
-    """The item that a result opens by itself: to read it today, or to do ``act``."""
+def own_item(
+    arrival: Arrival, ctx: Context, act: str = "Lire le résultat", *, harm: bool = False
+) -> Fact:
+    """The item that a result opens by itself: to read it today, or to do ``act``.
+
+    Late it does harm where ``harm`` says so, and always where it was phoned.
+    """
     told = arrival.payload
     title = told.title or next((line.code.text for line in told.lines), "") or "sans titre"
     return Fact(
@@ -307,7 +312,7 @@ def own_item(arrival: Arrival, ctx: Context, act: str = "Lire le résultat") -> 
             kind="result",
             text=f"{act} : {title}"[:400],
             due=ctx.today.isoformat(),
-            harm_if_late=told.status == "phoned",
+            harm_if_late=harm or told.status == "phoned",
             done_when="résultat définitif lu, patient prévenu",
             follows=arrival.id,
         ),
