@@ -114,7 +114,7 @@ def _plan(form: Form, around: Around) -> dict[str, Any]:
     names = dict(_doctors(around))
     if not chosen or chosen not in names:
         form.wrong["practitioner"] = "Choisir un médecin que le centre connaît."
-    data = {
+    data: dict[str, Any] = {
         "practitioner": chosen,
         "practitioner_name": names.get(chosen, ""),
         "centre": str(around.centre.centre),
@@ -160,7 +160,7 @@ def _pattern(form: Form) -> list[dict[str, Any]]:
 
 
 def _pattern_start(line: StintLine) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for number, session in enumerate(line.pattern):
         row = {"weekday": str(session.weekday), "part": session.part, "begins": session.begins,
                "ends": session.ends}  # fmt: skip

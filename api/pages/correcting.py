@@ -17,6 +17,7 @@ from releve.api.pages.shell import see
 from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
 from releve.api.reading import timeline_of
+from releve.domain.aggregates.patient.handover import left_by
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections.timeline import TimelineEntry
@@ -117,10 +118,16 @@ def _page(
         return refused.get(place) or Form(principal.session.form_token(), forms.new_key(), position)
 
     def content(record: Opened) -> dict[str, Any]:
-        found = _entry(timeline_of(services, granted.patient), wanted)
+        thread = timeline_of(services, granted.patient)
+        found = _entry(thread, wanted)
         stands = correctable(found)
+        left = left_by(services.continuity.patient(granted.patient), found.event_id)
+        kept = {event.event_id for event in left}
         return {
             "entry": views.entry_view(found, record.at.zone),
+            "left": [
+                views.entry_view(each, record.at.zone) for each in thread if each.event_id in kept
+            ],
             "is_note": stands and found.topic == NOTE,
             "amend_form": form("amend", Action.AMEND_NOTE, record.position)
             if stands and found.topic == NOTE

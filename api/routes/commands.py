@@ -16,7 +16,8 @@ from releve.api.gate import Granted, SignedIn, identifier, services_of
 from releve.api.homonyms import homonyms
 from releve.api.problems import NOT_AVAILABLE, Problem, RequestRefused
 from releve.api.routes.bodies import JsonBody, as_json, idempotency_key, if_match, seen_position
-from releve.domain.commands import Command, CommandSpec, RegisterPatient, Target
+from releve.domain.aggregates.patient.handover import left_by
+from releve.domain.commands import Command, CommandSpec, MarkEntryInError, RegisterPatient, Target
 
 router = APIRouter(prefix="/api/v1")
 
@@ -83,6 +84,13 @@ def _route(spec: CommandSpec, base: str) -> Callable[..., Response]:
         if granted.kind == "patient":
             beside = arrived_beside(services_of(request), granted, outcome, seen_position(request))
             content |= {"arrived": beside} if beside else {}
+        if isinstance(command, MarkEntryInError) and granted.principal.role not in DESK:
+            record = services_of(request).continuity.patient(outcome.stream)
+            left = [
+                {"entry": event.event_id, "topic": event.payload.topic}
+                for event in left_by(record, command.entry)
+            ]
+            content |= {"left": left} if left else {}
         if isinstance(command, RegisterPatient):
             same = homonyms(services_of(request), granted.centre, command, but=outcome.stream)
             content |= {"homonyms": same} if same else {}

@@ -223,6 +223,11 @@ _WRITTEN = {
         "version": {"type": ["integer", "null"]},
         "position": {"type": ["integer", "null"]},
         "arrived": _ARRIVED,
+        "left": {
+            "type": "array",
+            "description": "Ce qu'une transmission marquée erronée avait écrit et qui reste",
+            "items": {"type": "object"},
+        },
     },
 }
 _ANY_PROBLEM = {

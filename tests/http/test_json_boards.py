@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from releve.domain.aggregates.patient.allergies import AbsenceAsserted
 from support.inbox import imported
-from support.web import Web, registered, write
+from support.web import Web, key, registered, write
 
 pytestmark = pytest.mark.postgres
 
@@ -154,3 +154,36 @@ def test_an_imported_none_known_that_nobody_accepted_is_no_fact(
     write(machine, page, "assert-absence", slot="problems")
     typed = machine.get(f"/api/v1{page}").json()["presence"]["problems"]
     assert (typed["state"], typed["validation"], typed["said"]["source"]) == ("none", "", "ui")
+
+
+def test_a_handover_in_error_says_what_it_leaves(web: Web, machine: TestClient) -> None:
+    _, page = a_record(machine, "RELAISERRONE")
+    wrote = write(
+        machine, page, "write-handover", severity="unstable", summary="Dyspnée",
+        new_items=[{"kind": "call", "text": "Rappeler la fille", "due": "2026-11-24"}],
+    )  # fmt: skip
+    severity, item, handover = wrote
+    address = f"{page}/entrees/{handover}"
+    before = html.unescape(web.browser("present").get(address).text)
+    assert "ne retire ni la gravité" in before
+    assert "Rappeler la fille" in before
+    marked = machine.post(
+        f"/api/v1{page}/mark-entry-in-error",
+        json={"entry": handover, "reason": "Autre patient"}, headers=key(),
+    )  # fmt: skip
+    assert marked.status_code == 201, marked.text
+    assert marked.json()["left"] == [
+        {"entry": severity, "topic": "patient.illness-severity-set"},
+        {"entry": item, "topic": "patient.item-opened"},
+    ]
+    told = machine.get(f"/api/v1{page}/summary").json()
+    assert told["handover"] is None
+    assert told["severity"]["entry"] == severity
+    assert "Rappeler la fille" in html.unescape(web.browser("present").get(address).text)
+    write(machine, page, "close-item", item=item, outcome="done", evidence="Fait")
+    note = write(machine, page, "sign-note", one_liner="Va mieux")[0]
+    other = machine.post(
+        f"/api/v1{page}/mark-entry-in-error",
+        json={"entry": note, "reason": "Autre patient"}, headers=key(),
+    )  # fmt: skip
+    assert "left" not in other.json()

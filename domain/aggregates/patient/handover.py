@@ -250,3 +250,24 @@ def _same_stint(patient: Patient, ctx: Context) -> Event | None:
 
 def _not_receiver(why: str, do: str) -> Refused:
     return refuse("not-receiver", "La restitution n'est pas enregistrée.", why, do, field="kind")
+
+
+def left_by(patient: Patient, handover: UUID) -> list[Event]:
+    """What was written with a handover and does not go with it when that is marked in error.
+
+    The severity it said anew, items that are still open and if/thens in force: each is an entry of
+    its own, true or false by itself. Empty for an entry that is no handover.
+    """
+    written = patient.entries.get(handover)
+    if written is None or not isinstance(written.payload, HandoverWritten):
+        return []
+    closed = closed_items(patient)
+    return [
+        event
+        for event in patient.entries.values()
+        if event.event_id != handover
+        and event.envelope.command_id is not None
+        and event.envelope.command_id == written.envelope.command_id
+        and patient.stands(event)
+        and event.event_id not in closed
+    ]
