@@ -26,11 +26,12 @@ from releve.domain.values import ResultLine
 from releve.projections.summary_corrections import is_unread
 from releve.projections.summary_courses import Fired, standing
 from releve.projections.summary_lines import REVIEWED, Line
+from releve.projections.summary_recall import without
 from releve.projections.summary_record import PatientSummary
 from releve.projections.wording import observation_text, result_line_text
 
 _FIRED: Final = 6
-"""How many are kept that ring no more, and how many that are listed."""
+"""How many are kept of each contingency that ring no more, and how many that are listed."""
 _OBSERVATION: Final = "patient.observation-recorded"
 Handler = Callable[[PatientSummary, Line], None]
 
@@ -87,7 +88,7 @@ def activated(summary: PatientSummary, line: Line) -> None:
 def refresh(summary: PatientSummary) -> None:
     """Say again of all that was noted whether it stands, is unread and was answered.
 
-    What is no longer kept beside it stays as it was.
+    Where its measure is no longer kept, that stays as it was; it goes with its contingency.
     """
     if not summary.fired:
         return
@@ -115,19 +116,20 @@ def refresh(summary: PatientSummary) -> None:
             ),
             answers=_answers(
                 fired,
-                contingencies.get(fired.contingency),
+                contingencies[fired.contingency],
                 reviews.get(fired.observation, []),
                 summary.severities,
             ),
         )
         for fired in summary.fired
+        if fired.contingency in contingencies
     ]
     _forget(summary, [fired for fired in summary.fired if fired.answered])
     _forget(summary, sorted(summary.older_measures, key=lambda fired: fired.happened_by))
 
 
 def _answers(
-    fired: Fired, contingency: Line | None, reviews: list[Line], severities: list[Line]
+    fired: Fired, contingency: Line, reviews: list[Line], severities: list[Line]
 ) -> tuple[UUID, ...]:
     """Who read the measure, or said since how ill the patient is and not about a time before it.
 
@@ -136,19 +138,20 @@ def _answers(
     """
     said = {each.entry_id for each in (*reviews, *severities)}
     found = [each for each in fired.answers if each not in said]
-    after = 0 if contingency is None else contingency.version
-    read = standing(reviews)
-    found += [each.entry_id for each in read if not fired.before or each.version > after]
-    if contingency is not None:
-        known = fired.version < contingency.version
-        found += [
-            each.entry_id
-            for each in severities
-            if each.current
-            and each.moment.latest >= fired.happened_by
-            and each.version > max(fired.version, contingency.version)
-            and not (known and each.recorded_at <= contingency.recorded_at)
-        ]
+    found += [
+        each.entry_id
+        for each in standing(reviews)
+        if not fired.before or each.version > contingency.version
+    ]
+    known = fired.version < contingency.version
+    found += [
+        each.entry_id
+        for each in severities
+        if each.current
+        and each.moment.latest >= fired.happened_by
+        and each.version > max(fired.version, contingency.version)
+        and not (known and each.recorded_at <= contingency.recorded_at)
+    ]
     return tuple(found[-3:])
 
 
@@ -235,13 +238,11 @@ def _fired(
 
 
 def _forget(summary: PatientSummary, oldest_first: list[Fired]) -> None:
-    """Keep the last few, and whatever a later word takes back or gives back."""
+    """Keep the last few of each contingency, and whatever a later word takes or gives back."""
     recalled = set(summary.recalled)
-    free = [
-        fired
-        for fired in oldest_first
-        if recalled.isdisjoint((fired.contingency, fired.observation, *fired.answers))
-    ]
-    gone = free[: max(0, len(free) - _FIRED)]
-    if gone:
-        summary.fired = [fired for fired in summary.fired if fired not in gone]
+    free: dict[UUID, list[Fired]] = {}
+    for fired in oldest_first:
+        if recalled.isdisjoint((fired.contingency, fired.observation, *fired.answers)):
+            free.setdefault(fired.contingency, []).append(fired)
+    gone = [fired for few in free.values() for fired in few[: max(0, len(few) - _FIRED)]]
+    summary.fired = without(summary.fired, gone)

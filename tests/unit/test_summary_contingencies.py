@@ -235,9 +235,19 @@ def test_the_record_s_own_word_rings_for_a_measure_that_the_summary_let_go() -> 
     rule = stream.add(IF_THEN)
     in_error(stream, rule)
     high = stream.add(measure("5.8"))
-    for _ in range(4):
+    for _ in range(20):
         stream.add(measure("4.1"))
     back(stream, rule)
     assert summary_of(stream).firing == []
     said(stream, ContingencyActivated(by=high.event_id), rule)
     assert [fired.observation for fired in summary_of(stream).firing] == [high.event_id]
+
+
+def test_each_of_many_lists_what_was_measured_before_it() -> None:
+    stream = person()
+    rules = [stream.add(IF_THEN) for _ in range(9)]
+    stream.add(measure("5.8"), occurred_at=LAST_WEEK)
+    summary = summary_of(stream)
+    assert {fired.contingency for fired in summary.older_measures} == {
+        rule.event_id for rule in rules
+    }
