@@ -21,6 +21,7 @@ from releve.domain.exact_numbers import number_of
 from releve.projections import wording
 from releve.projections.dates import last_day
 from releve.projections.rule_release import CriticalValue, Rules
+from releve.projections.summary_corrections import is_judged
 from releve.projections.summary_courses import Result
 from releve.projections.summary_lines import Line
 from releve.projections.summary_record import PatientSummary
@@ -95,15 +96,6 @@ def _of_measure(line: Line, summary: PatientSummary, rules: Rules) -> list[Alarm
     # than words that are right.
     seen = not waits and (line.imported or line.role in DOCTORS)
     return [each for each in ringing if each.critical or not seen]
-
-
-def is_judged(line: Line, summary: PatientSummary) -> bool:
-    """Whether somebody said since how ill the patient is, at a moment not before the measure."""
-    taken = line.moment.latest
-    return any(
-        said.current and said.version > line.version and said.moment.latest >= taken
-        for said in summary.severities
-    )
 
 
 def to_tell(result: Result, summary: PatientSummary, rules: Rules) -> list[Alarm]:

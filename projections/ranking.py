@@ -13,11 +13,12 @@ from uuid import UUID
 
 import msgspec
 
-from releve.projections.critical_values import MEASURE, Alarm, alarms, is_judged, to_tell
+from releve.projections.critical_values import MEASURE, Alarm, alarms, to_tell
 from releve.projections.dates import first_instant, last_day, zone_of
 from releve.projections.directory_entries import StintLine
 from releve.projections.patient_summary import Item, Line, PatientSummary, Result
 from releve.projections.rule_release import Rules, Signal, Tier
+from releve.projections.summary_corrections import is_judged
 from releve.projections.summary_record import day_of, starts
 
 FAR: Final = 2**62

@@ -24,6 +24,8 @@ from releve.projections.summary_record import PatientSummary
 _REVISIONS: Final = 6
 _PER_CODE: Final = 3
 """Measures kept of one code."""
+_UNJUDGED: Final = 12
+"""Of a laboratory's measures, while nobody said since how ill the patient is: one may ring."""
 _KEPT: Final[Mapping[str, int]] = {"documents": 30, "medications": 20, "allergies": 12}
 """Lines that do not stand, kept for history; elsewhere 12. Of documents, all of them."""
 
@@ -241,9 +243,28 @@ def _newest_of_its_code(summary: PatientSummary, line: Line) -> None:
         if other.slot == line.slot and other.detail.get("code") == line.detail["code"]
     )
     same = [other for other in forgettable(summary, measured) if not is_unread(other)]
-    if len(same) > _PER_CODE:
-        # The oldest measure goes, which may be the late one that has just come.
-        _forget(summary.lines, min(same, key=lambda one: (_is_shown(one), one.recency)))
+    # The oldest measure goes, which may be the late one that has just come.
+    older = sorted(same, key=lambda one: (_is_shown(one), one.recency))[:-_PER_CODE]
+    done = [one for one in older if not _may_ring(summary, one)]
+    if done or len(same) > _UNJUDGED:
+        _forget(summary.lines, (done or older)[0])
+
+
+def _may_ring(summary: PatientSummary, line: Line) -> bool:
+    """Whether it is a measure that rings if it is critical, which no summary knows."""
+    if line.topic != _OBSERVATION or line.ordinal is not None or line.slot != "results":
+        return False
+    old = tells_the_past(line.as_of, line.zone, line.recorded_at)
+    return line.current and not old and not is_judged(line, summary)
+
+
+def is_judged(line: Line, summary: PatientSummary) -> bool:
+    """Whether somebody said since how ill the patient is, at a moment not before the measure."""
+    taken = line.moment.latest
+    return any(
+        said.current and said.version > line.version and said.moment.latest >= taken
+        for said in summary.severities
+    )
 
 
 def is_unread(line: Line) -> bool:

@@ -10,12 +10,13 @@ from uuid import UUID
 from releve.api.entry_kinds import kind_of
 from releve.api.pages import views
 from releve.projections.briefing import Card
-from releve.projections.critical_values import alarms, is_judged
+from releve.projections.critical_values import alarms
 from releve.projections.dates import french_hour, zone_of
 from releve.projections.patient_summary import Line, PatientSummary, Result
 from releve.projections.ranking import Viewpoint, rank
 from releve.projections.records import plain_name
 from releve.projections.rule_release import Rules
+from releve.projections.summary_corrections import is_judged
 
 NAMED: Final = 4
 """Changed records that the banner names; the rest is counted."""

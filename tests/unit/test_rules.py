@@ -368,6 +368,20 @@ class TestAlarms:
         stream.add(IllnessSeveritySet(severity="watcher", reason="kaliémie"))
         assert self.of(stream) == []
 
+    def test_newer_measures_of_the_same_silence_none_that_nobody_judged(self) -> None:
+        stream = Stream()
+        nurse = Author(role="nurse", name="Claude Exemple")
+        stream.add(measured("6.4"), author=nurse)
+        for _ in range(6):
+            stream.add(measured("4.1"), author=nurse)
+        assert self.of(stream) == [("critical", "Kaliémie")]
+        stream.add(IllnessSeveritySet(severity="stable"))
+        assert self.of(stream) == []
+        for _ in range(30):
+            stream.add(measured("4.1"), author=nurse)
+        summary = fold_all(None, stream.events, stream.id)
+        assert len(summary.slot("results")) == 12
+
     @pytest.mark.parametrize(("role", "found"), [("nurse", "not-comparable"), ("doctor", None)])
     def test_a_measure_that_cannot_be_compared_is_for_a_doctor_to_read(
         self, role: Role, found: str | None
