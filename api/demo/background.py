@@ -14,7 +14,7 @@ from releve.api.demo import people
 from releve.api.demo.acts import Entry
 from releve.api.demo.tables.acute import ACUTE
 from releve.api.demo.tables.chronic import CHRONIC
-from releve.api.demo.tables.drugs import DRUGS, conflict, forbidden
+from releve.api.demo.tables.drugs import DRUGS, conflict, forbidden, same_subgroup
 from releve.api.demo.tables.laboratory import ANALYTES, SHIFTS, Trend
 from releve.api.demo.tables.shapes import Condition, Who, band
 from releve.domain.commands import (
@@ -181,7 +181,7 @@ def acceptable(key: str, chart: Chart, day: date, beside: list[str]) -> bool:
     if chart.allergen is not None and chart.allergen[1] and forbidden(chart.allergen[1], drug.atc):
         return False
     held = [DRUGS[k].atc for k in chart.drugs] + [DRUGS[k].atc for k in beside]
-    if drug.atc in held or any(conflict(drug.atc, other) for other in held):
+    if any(same_subgroup(drug.atc, other) or conflict(drug.atc, other) for other in held):
         return False
     if drug.atc.startswith("M01A"):
         return 12 <= age < 75 and not {"rein", "coeur"} & {c.key for c in chart.conditions}

@@ -20,7 +20,7 @@ from releve.api.demo import authors, background, calendar, people
 from releve.api.demo.acts import INS_TEST, PARIS, Act, Sizes
 from releve.api.demo.generator import VISITS_PER_PATIENT_YEAR, history
 from releve.api.demo.tables import context, growth
-from releve.api.demo.tables.drugs import DRUGS, conflict, forbidden
+from releve.api.demo.tables.drugs import DRUGS, conflict, forbidden, same_subgroup
 from releve.api.demo.tables.laboratory import filtration
 from releve.api.demo.tables.shapes import Condition, Who, sayable
 from releve.api.demo.telling import Teller
@@ -218,6 +218,16 @@ def test_no_forbidden_pair_but_the_golden_one(demo: Demo) -> None:
         if conflict(one, other) and first <= last and begin <= end
     }
     assert pairs == {"centre-0/golden-avk-ains"}
+
+
+def test_nobody_takes_two_of_one_kind(demo: Demo) -> None:
+    twice = {
+        (label, one, other)
+        for label, patient in demo.patients.items()
+        for (one, first, end), (other, begin, last) in combinations(courses(patient), 2)
+        if same_subgroup(one, other) and first < last and begin < end
+    }
+    assert twice == set()
 
 
 def test_no_treatment_that_its_patient_is_allergic_to(demo: Demo) -> None:

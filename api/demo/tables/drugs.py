@@ -144,6 +144,15 @@ def conflict(first: str, second: str) -> str | None:
     return None
 
 
+def same_subgroup(first: str, second: str) -> bool:
+    """Whether two ATC codes are one treatment given twice: two statins, two ACE inhibitors.
+
+    Of antiplatelets (B01AC) two are given together.
+    """
+    alike = first if first.startswith("B01AC") else first[:5]
+    return second.startswith(alike)
+
+
 def forbidden(allergen: str, atc: str) -> bool:
     """Whether somebody allergic to ``allergen`` (an ATC code) must not be given ``atc``."""
     return any(atc.startswith(prefix) for prefix in CROSSED.get(allergen, (allergen,)))
