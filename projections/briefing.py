@@ -310,11 +310,17 @@ def _unvalidated(summary: PatientSummary) -> list[dict[str, Any]]:
     """Imported lines that no doctor has accepted: allergies, treatments and problems first."""
     found = sorted(summary.to_validate[:TO_VALIDATE], key=lambda line: _FIRST.get(line.slot, 3))
     return [
-        sourced(line, text=(line.current and wording.concept_text(line.concept)) or line.text)
+        # The concept of "none known" may be a bare code; its own words say what is none.
+        sourced(
+            line,
+            text=(line.current and line.topic != _ABSENCE and wording.concept_text(line.concept))
+            or line.text,
+        )
         for line in found
     ]
 
 
+_ABSENCE = "patient.absence-asserted"
 _FIRST: Mapping[str, int] = {"allergies": 0, "medications": 1, "problems": 2}
 
 

@@ -74,7 +74,8 @@ class TestWhatNobodyAccepted:
         page = declared_here(web, machine, "AUCUNE")
         (none, *_) = imported(
             web, UUID(page.rpartition("/")[2]),
-            AbsenceAsserted(slot="allergies", asked_on="2020-01-01"),
+            AbsenceAsserted(slot="allergies", asked_on="2020-01-01",
+                            concept=Concept(text="716186003")),
             AbsenceAsserted(slot="medications", asked_on="2020-01-01"),
             AbsenceAsserted(slot="procedures", asked_on="2020-01-01"),
         )  # fmt: skip
@@ -99,6 +100,7 @@ class TestWhatNobodyAccepted:
         of_card = card(web, doctor, "AUCUNE")
         assert badge(of_card) == amber
         assert "Aucun traitement connu, à valider (import CDA, demandé le 01/01/2020)" in of_card
+        assert "716186003" not in of_card
         said = row(web, machine, page)["allergies"]
         assert (said["state"], said["validation"], said["text"]) == ("none", "to-validate", NONE)
 

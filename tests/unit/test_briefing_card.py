@@ -47,6 +47,7 @@ from releve.projections.briefing_text import (
     counted,
     page,
     page_row,
+    short_badge,
 )
 from releve.projections.patient_summary import from_bytes, to_bytes
 from releve.projections.ranking import documents_to_validate
@@ -351,6 +352,49 @@ class TestMoreOnTheCard:
         assert "À valider : 1" in card_text(card)
         stream.add(EntryValidated(verdict="accepted"), target=line.event_id)
         assert allergy_badge(new_card(stream)) == "Allergies : Iode"
+
+    def test_an_imported_none_says_so_in_every_badge_until_a_doctor_accepts_it(self) -> None:
+        stream = person()
+        said = AbsenceAsserted(slot="allergies", asked_on="2020-01-01")
+        line = stream.add(said, source=CDA)
+        stream.add(AbsenceAsserted(slot="allergies", part="food"), source=CDA)
+        stream.add(AbsenceAsserted(slot="problems", asked_on="2020-01-01"), source=CDA)
+        card = new_card(stream)
+        assert allergy_badge(card) == (
+            "Aucune allergie connue, à valider (import CDA, demandé le 01/01/2020)"
+            " ; Aucune allergie alimentaire connue (à valider)"
+        )
+        assert short_badge(card) == "Aucune allergie, à valider (01/01/2020)"
+        no_problem = "Aucun problème connu, à valider (import CDA, demandé le 01/01/2020)"
+        assert no_problem in card_text(card)
+        stream.add(EntryValidated(verdict="accepted"), target=line.event_id)
+        assert short_badge(new_card(stream)) == "Aucune allergie (01/01/2020)"
+
+    def test_every_line_that_is_left_out_is_counted_once_in_words(self) -> None:
+        stream = person()
+        stream.add(result("final", "6.9"))
+        for number in range(6):
+            stream.add(ItemOpened(kind="result", text=f"Bilan {number}", due="2026-11-25"))
+            stream.add(ContingencySet(condition=f"signe {number}", action="appeler"))
+            stream.add(result("final", f"4.{number}"))
+        card = new_card(stream)
+        more = card["more"]
+        assert more["actions"] == 6 - len(card["actions"]) > 0
+        assert more["contingencies"] == 6 - len(card["contingencies"]) > 0
+        assert more["results"] == 6 - sum(not line["alarm"] for line in card["results"]) > 0
+        assert "pending" not in more, "each of them is an action, shown or counted there"
+        assert card_text(card)[-1] == (
+            f"+{more['actions']} actions, +{more['contingencies']} consignes,"
+            f" +{more['results']} résultats"
+        )
+
+    def test_values_that_cannot_be_compared_give_way_and_critical_ones_never(self) -> None:
+        stream = person()
+        for unit in ("mg", "mmol/L", "mmol/L", "g", "mmol/L"):
+            stream.add(phoned("6.9", unit))
+        card = new_card(stream)
+        assert [alarm["critical"] for alarm in card["alarms"]] == [True] * 3
+        assert "+2 valeurs à lire" in card_text(card)
 
     def test_an_imported_line_is_something_to_do_and_an_allergy_cannot_wait(self) -> None:
         stream = person()
