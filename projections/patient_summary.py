@@ -423,6 +423,11 @@ def _bound_told(summary: PatientSummary, topic: str) -> None:
     summary.told = without(summary.told, same[: max(0, len(same) - _TOLD)])
 
 
+def _reviewed(summary: PatientSummary, line: Line) -> None:
+    results.reviewed(summary, line)
+    contingencies.reviewed(summary, line)
+
+
 def _corrected(summary: PatientSummary, line: Line) -> None:
     corrections.mark(summary, line, wrong=True)
     results.corrected(summary, line.target)
@@ -489,7 +494,7 @@ _HANDLERS: Mapping[str, Callable[[PatientSummary, Line], None]] = {
     "patient.document-attached": _lines,
     "patient.investigation-ordered": results.ordered,
     "patient.result-received": then_judged(results.received),
-    "patient.result-reviewed": then_judged(results.reviewed),
+    "patient.result-reviewed": then_judged(_reviewed),
     "patient.contact-attempted": _contact,
     "patient.informed": then_judged(results.informed),
     "patient.item-opened": _item,

@@ -85,6 +85,16 @@ def activated(summary: PatientSummary, line: Line) -> None:
     summary.fired.append(_fired(contingency, measure or line, text, matched=True, by=by))
 
 
+def reviewed(summary: PatientSummary, review: Line) -> None:
+    """A doctor has read a measure, which may no longer be kept: what it set off was judged."""
+    summary.fired = [
+        msgspec.structs.replace(fired, answers=(*fired.answers, review.entry_id)[-3:])
+        if fired.observation == review.target
+        else fired
+        for fired in summary.fired
+    ]
+
+
 def refresh(summary: PatientSummary) -> None:
     """Say again of all that was noted whether it stands, is unread and was answered.
 

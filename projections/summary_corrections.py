@@ -451,9 +451,9 @@ def validated(summary: PatientSummary, verdict: Line) -> None:
             summary.results[index] = msgspec.structs.replace(result, versions=versions)
     weigh(summary, target)
     if verdict.detail["verdict"] == "refused":
-        void(summary, target)
+        _void(summary, target)
     else:
-        unvoid(summary, target)
+        _unvoid(summary, target)
 
 
 def read(summary: PatientSummary, review: Line) -> None:
@@ -485,7 +485,6 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
     if target is None:
         return
     touched = {target}
-    refused: list[UUID] = []
 
     def marked(other: Line) -> Line:
         if other.entry_id == target:
@@ -494,8 +493,6 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
             return settled(other)
         if any(each.entry_id == target for each in other.revisions):
             touched.add(other.entry_id)
-            if any(each.entry_id == target and _refuses(each) for each in other.revisions):
-                refused.append(other.entry_id)
             revisions = tuple(
                 msgspec.structs.replace(each, wrong=wrong) if each.entry_id == target else each
                 for each in other.revisions
@@ -506,22 +503,13 @@ def mark(summary: PatientSummary, line: Line, *, wrong: bool) -> None:
     _everywhere(summary, marked)
     for entry in touched:
         weigh(summary, entry)
-    for entry in refused:
-        (unvoid if wrong else void)(summary, entry)
     if wrong:
         _revived(summary, target)
-        void(summary, target)
+        _void(summary, target)
         _unanswer(summary, target)
         summary.changes = [change for change in summary.changes if change.entry_id != target]
     else:
-        unvoid(summary, target)
-    for contingency in summary.contingencies:
-        if contingency.entry_id in touched:  # its withdrawal, perhaps
-            (unvoid if contingency.current else void)(summary, contingency.entry_id)
-
-
-def _refuses(said: Line) -> bool:
-    return said.topic == VALIDATED and said.detail["verdict"] == "refused"
+        _unvoid(summary, target)
 
 
 def _everywhere(summary: PatientSummary, change: Callable[[Line], Line]) -> None:
@@ -635,8 +623,8 @@ def _revived(summary: PatientSummary, target: UUID) -> None:
     ]
 
 
-def void(summary: PatientSummary, target: UUID | None) -> None:
-    """A measure or a contingency does not stand: thresholds met through it ring no more."""
+def _void(summary: PatientSummary, target: UUID | None) -> None:
+    """A measure does not stand, kept here or not: thresholds met through it ring no more."""
     if target is None:
         return
     summary.fired = [
@@ -647,7 +635,7 @@ def void(summary: PatientSummary, target: UUID | None) -> None:
     ]
 
 
-def unvoid(summary: PatientSummary, target: UUID | None) -> None:
+def _unvoid(summary: PatientSummary, target: UUID | None) -> None:
     """It stands again: what it had set off rings as before."""
     summary.fired = [
         msgspec.structs.replace(fired, void=tuple(each for each in fired.void if each != target))

@@ -251,3 +251,17 @@ def test_each_of_many_lists_what_was_measured_before_it() -> None:
     assert {fired.contingency for fired in summary.older_measures} == {
         rule.event_id for rule in rules
     }
+
+
+def test_a_measure_that_the_summary_let_go_rings_until_it_is_read() -> None:
+    stream = person()
+    stream.add(IF_THEN)
+    high = stream.add(measure("5.8"))
+    for _ in range(20):
+        stream.add(measure("4.1"))
+    assert len(summary_of(stream).firing) == 1
+    review = said(stream, READ, high)
+    assert summary_of(stream).firing == []
+    in_error(stream, review)
+    assert [fired.observation for fired in summary_of(stream).firing] == [high.event_id]
+    assert len(folded_by_the_feed(stream).firing) == 1
