@@ -7,7 +7,7 @@ entry that it quotes; nothing else of that record.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
 from releve.api.gate import Granted, Principal, authorise
@@ -18,6 +18,10 @@ from releve.security.policy import Action, phase
 
 if TYPE_CHECKING:
     from releve.api.services import Services
+
+
+MINE_SHOWN: Final = 20
+"""Questions of one's own that are shown, the newest."""
 
 
 class Asked(NamedTuple):
@@ -46,6 +50,24 @@ def asked_of(services: Services, principal: Principal) -> tuple[list[Asked], int
                 found += _of_record(services, principal, summary, own)
     found.sort(key=lambda each: (each.question.line.recorded_at, each.question.line.entry_id))
     return found, position
+
+
+def asked_by(
+    services: Services, person: UUID, centre: UUID
+) -> tuple[list[tuple[Question, PatientSummary]], int]:
+    """What a person asked about a centre's patients, the newest first, and the position shown.
+
+    The caller may read the centre.
+    """
+    position, summaries = services.records.summaries(centre)
+    found = [
+        (question, summary)
+        for summary in summaries.values()
+        for question in summary.questions
+        if question.line.current and question.line.person == person
+    ]
+    found.sort(key=lambda each: each[0].line.recorded_at, reverse=True)
+    return found[:MINE_SHOWN], position
 
 
 def _centres(services: Services, principal: Principal) -> Iterable[UUID]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from releve.api.acting import perform
-from releve.api.asked import Asked, asked_of
+from releve.api.asked import Asked, asked_by, asked_of
 from releve.api.disclosure import Disclosed, read_clinical
 from releve.api.gate import Granted, Guard, Submission, authorise, services_of
 from releve.api.pages import forms, views
@@ -26,7 +26,6 @@ router = APIRouter(include_in_schema=False)
 
 SignedIn = Annotated[Granted, Depends(Guard(Action.USE_SERVICE))]
 Answering = Annotated[Granted, Depends(Guard(Action.ANSWER_QUESTION, "patient"))]
-MINE_SHOWN = 20
 _FIELD = "reponse"
 
 
@@ -115,17 +114,10 @@ def _mine(
         return None
 
     def produce() -> tuple[list[dict[str, Any]], int]:
-        position, summaries = services.records.summaries(principal.centre)
-        found = [
-            (question, summary)
-            for summary in summaries.values()
-            for question in summary.questions
-            if question.line.current and question.line.person == principal.person
-        ]
-        found.sort(key=lambda each: each[0].line.recorded_at, reverse=True)
+        found, position = asked_by(services, principal.person, principal.centre)
         return [
             {"who": views.traits(summary, at), **question_view(question, principal.person)}
-            for question, summary in found[:MINE_SHOWN]
+            for question, summary in found
         ], position
 
     return read_clinical(

@@ -306,7 +306,10 @@ _READINGS: dict[str, tuple[str, dict[str, str]]] = {
     "/api/v1/stints/{stint}/patients": ("Les patients d'un séjour, et qui n'a pas de relais", {}),
     "/api/v1/centres/{centre}/handovers": ("Les transmissions, de séjour en séjour", {}),
     "/api/v1/centres/{centre}/coordination": ("La rotation, sans contenu clinique", {}),
-    "/api/v1/questions": ("Questions qui attendent la réponse de qui demande", {}),
+    "/api/v1/questions": (
+        "Questions qui attendent la réponse de qui lit, et celles qu'il a posées",
+        {},
+    ),
     "/api/v1/inbox": ("Boîte d'arrivée : en-têtes et sources attendues, sans contenu", {}),
     "/api/v1/inbox/{document}": ("En-tête d'un document reçu, sans contenu", {}),
     "/api/v1/inbox/{document}/content": ("Ce que dit un document, à qui peut le lire", {}),

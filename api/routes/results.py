@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.asked import Asked, asked_of
-from releve.api.disclosure import read_clinical
-from releve.api.gate import Granted, Guard, services_of
+from releve.api.asked import Asked, asked_by, asked_of
+from releve.api.disclosure import Disclosed, read_clinical
+from releve.api.gate import Granted, Guard, Principal, authorise, services_of
 from releve.api.pages.views import Moment
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.reading import patient_at, results_board_of
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json
 from releve.domain.commands.follow_up import AnswerQuestion
-from releve.projections.patient_summary import Line, Result
+from releve.projections.patient_summary import Line, PatientSummary, Question, Result
 from releve.projections.results_board import ResultRow
 from releve.projections.timeline import line_json
 from releve.security.policy import Action
+
+if TYPE_CHECKING:
+    from releve.api.services import Services
 
 router = APIRouter(prefix="/api/v1", dependencies=[AtPosition])
 
@@ -82,22 +85,62 @@ def of_centre(request: Request, granted: OfCentre) -> Response:
 
 @router.get("/questions", response_model=None)
 def questions(request: Request, granted: Asking) -> Response:
-    """Questions that wait for the reader's answer in every record where they may still give it."""
+    """Questions that wait for the reader's answer, and what became of those they asked (``mine``).
+
+    The first are of every record where they may still answer; the others of the centre they read.
+    """
     services, principal = services_of(request), granted.principal
     if principal.role not in AnswerQuestion.roles:
         raise RequestRefused(NOT_AVAILABLE)
     asked, position = asked_of(services, principal)
-    if not asked:
+    mine = _mine(services, principal)
+    if not asked and mine is None:
         headers = {"Cache-Control": "no-store", "Releve-Position": str(position)}
-        empty = as_json({"questions": [], "position": position})
+        empty = as_json({"questions": [], "mine": [], "position": position})
         return Response(empty, 200, headers, media_type="application/json")
+    own = mine.content if mine else []
+    if not asked and mine is not None:
+        return clinical_json(
+            mine.mapped(lambda own: {"questions": [], "mine": own, "position": mine.position})
+        )
     disclosed = read_clinical(
         services, asked[0].granted,
         lambda: ({"questions": [_asked(each) for each in asked], "position": position}, position),
         what="api.questions",
         patients=lambda _: list(dict.fromkeys(each.summary.patient for each in asked)),
     )  # fmt: skip
-    return clinical_json(disclosed)
+    return clinical_json(disclosed.mapped(lambda found: {**found, "mine": own}))
+
+
+def _mine(services: Services, principal: Principal) -> Disclosed[list[dict[str, Any]]] | None:
+    """What the reader asked in the centre they look at; None where they may read it no more."""
+    try:
+        reading = authorise(services, principal, Action.READ_CLINICAL, "centre", principal.centre)
+    except RequestRefused:
+        return None
+
+    def produce() -> tuple[list[dict[str, Any]], int]:
+        found, position = asked_by(services, principal.person, principal.centre)
+        return [_own(question, summary) for question, summary in found], position
+
+    return read_clinical(
+        services, reading, produce, what="api.questions",
+        patients=lambda rows: list(dict.fromkeys(UUID(row["patient"]) for row in rows)),
+    )  # fmt: skip
+
+
+def _own(question: Question, summary: PatientSummary) -> dict[str, Any]:
+    line = question.line
+    return {
+        "question": str(line.entry_id),
+        "patient": str(summary.patient),
+        "name": summary.full_name(),
+        "to": line.detail["to_name"],
+        "asked_at": line.recorded_at.isoformat(),
+        "text": line.detail["text"],
+        "due": line.detail.get("due"),
+        "answer": _line(question.answer),
+    }
 
 
 def _asked(each: Asked) -> dict[str, Any]:

@@ -187,3 +187,24 @@ def test_a_handover_in_error_says_what_it_leaves(web: Web, machine: TestClient) 
         json={"entry": note, "reason": "Autre patient"}, headers=key(),
     )  # fmt: skip
     assert "left" not in other.json()
+
+
+def test_questions_of_ones_own_are_told_with_their_answers(web: Web, machine: TestClient) -> None:
+    patient, page = a_record(machine, "QUESTIONPOSEE")
+    present = web.services.persona("present")
+    colleague = web.services.persona("referent")
+    asked = write(machine, page, "ask-question", to=str(colleague.person),
+                  to_name=colleague.name, text="Faut-il un scanner ?")[0]  # fmt: skip
+    told = machine.get("/api/v1/questions").json()
+    (mine,) = [each for each in told["mine"] if each["question"] == asked]
+    assert (mine["patient"], mine["text"], mine["answer"]) == (
+        patient, "Faut-il un scanner ?", None,
+    )  # fmt: skip
+    referent = web.machine("referent")
+    (waiting,) = [each for each in referent.get("/api/v1/questions").json()["questions"]
+                  if each["question"] == asked]  # fmt: skip
+    assert waiting["asked_by"] == present.name
+    write(referent, page, "answer-question", question=asked, text="Oui, sans injection")
+    (mine,) = [each for each in machine.get("/api/v1/questions").json()["mine"]
+               if each["question"] == asked]  # fmt: skip
+    assert mine["answer"]["detail"]["text"] == "Oui, sans injection"
