@@ -133,8 +133,7 @@ _PARTS: Final = (
     ("hours", "de telle à telle heure"),
 )  # fmt: skip
 _RHYTHM: Final = Rows(
-    "pattern", "Jours de présence, si ce n’est pas toute la semaine ; les droits courent du début "
-    "à la fin",
+    "pattern", "Jours de présence, si ce n’est pas toute la semaine",
     (Field("weekday", "Jour", "select", width="w4", options=(("", "aucun"), *_WEEKDAYS)),
      Field("part", "Quand", "select", width="w4", options=_PARTS),
      Field("begins", "De", "time", width="w2"),
