@@ -15,6 +15,7 @@ from uuid import UUID
 from releve.api.delivering import undelivered
 from releve.api.inbox import FORMATS, KINDS, name_hint, original
 from releve.api.proposing import Proposal, proposals
+from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.events import Payload, Source
 from releve.domain.values import DocumentFormat, IdentityTraits, ResultLine
 from releve.fhir.received_document import ReadDocument, Unreadable, read_document
@@ -168,10 +169,14 @@ def content(services: Services, line: InboxLine) -> dict[str, Any]:
         "size": received.size,
         "sha256": received.sha256,
         "media_type": received.media_type,
-        "results": [result(each) for each in received.results],
+        "results": [result(each) for each in (received.results if read is None else read.results)],
         "result_status": received.result_status or "",
         "coded_lines": received.coded_lines,
-        "entries": [_entry_text(each.payload, zone) for each in read.entries] if read else [],
+        "entries": [
+            _entry_text(each.payload, zone)
+            for each in (read.entries if read else ())
+            if not isinstance(each.payload, ResultReceived)  # its lines are the results above
+        ],
         "text": read.text if read else "",
         "embedded": [each.media_type for each in read.embedded] if read else [],
         "unmapped": [{"path": each.path, "type": each.type} for each in received.unmapped],

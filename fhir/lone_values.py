@@ -17,7 +17,7 @@ from releve.projections import wording
 from releve.projections.critical_values import verdicts
 from releve.projections.dates import last_day
 from releve.projections.rule_release import load_rules
-from releve.projections.summary_corrections import VITAL_SIGNS
+from releve.projections.summary_standing import VITAL_SIGNS
 
 SUMMARIES: Final = frozenset({"60591-5", "34133-9", "18842-5", "18761-7"})
 """Kinds of document (LOINC) that tell what is known: patient and episode summary, discharge,

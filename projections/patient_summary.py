@@ -55,6 +55,7 @@ from releve.projections.summary_record import (
     starts,
     to_bytes,
 )
+from releve.projections.summary_standing import settled
 
 __all__ = [
     "FORMAT", "SLOTS", "Change", "Fired", "Handover", "Item", "ItemState", "Line", "Note",
@@ -252,7 +253,7 @@ def _amended(summary: PatientSummary, line: Line) -> None:
 
 def _absence(summary: PatientSummary, line: Line) -> None:
     placed = msgspec.structs.replace(line, slot=line.detail["slot"])
-    summary.absences.append(corrections.settled(placed))
+    summary.absences.append(settled(placed))
     weigh(summary, line.target)
     gone = [each for each in forgettable(summary, summary.absences) if not each.current]
     summary.absences = without(summary.absences, gone[: max(0, len(gone) - _TOLD)])

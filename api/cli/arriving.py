@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from releve.api.agenda import proposed
 from releve.api.inbox import receive, receive_phoned
 from releve.api.services import Services
+from releve.domain.codes import Loinc
 from releve.domain.commands import NoticeAppointment
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Source
@@ -22,7 +23,6 @@ from releve.domain.values import (
     Concept,
     ExactDecimal,
     IdentityTraits,
-    Loinc,
     PartialDate,
     Quantity,
     ResultLine,

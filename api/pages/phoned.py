@@ -24,10 +24,15 @@ from releve.api.pages.forms import Form
 from releve.api.pages.measures import BY_KEY, Measure, read_measure
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import problem_for
+from releve.domain.codes import Loinc
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import Invalid, ReleveError
 from releve.domain.events import Author
-from releve.domain.values import IdentityTraits, Loinc, ResultLine, UcumUnit
+from releve.domain.values import (
+    IdentityTraits,
+    ResultLine,
+    UcumUnit,
+)
 from releve.projections.dates import french
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import plain_name

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact, refuse
 from releve.domain.aggregates.folding import Folded
+from releve.domain.codes import Sha256
 from releve.domain.commands import ActivateRulesRelease, Command
 from releve.domain.events import Event, Payload
-from releve.domain.values import Sha256, words
+from releve.domain.values import words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 

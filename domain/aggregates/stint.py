@@ -17,6 +17,7 @@ from releve.domain.aggregates.deciding import (
 )
 from releve.domain.aggregates.folding import Folded
 from releve.domain.aggregates.session_pattern import read_pattern
+from releve.domain.codes import Sha256
 from releve.domain.commands import (
     CancelStint,
     CloseHandover,
@@ -33,7 +34,6 @@ from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Event, Payload
 from releve.domain.values import (
     Session,
-    Sha256,
     StintMode,
     StintPeriod,
     instant,

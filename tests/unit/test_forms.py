@@ -12,8 +12,9 @@ from releve.api.pages.forms import Form
 from releve.api.pages.measures import MEASURES, read_measure
 from releve.api.pages.typed_dates import AS_TYPED, day_typed, moment_typed
 from releve.api.problems import Problem, problem_for
+from releve.domain.codes import Loinc
 from releve.domain.errors import Invalid
-from releve.domain.values import UCUM_KNOWN, Loinc
+from releve.domain.values import UCUM_KNOWN
 
 
 class TestAMeasure:

@@ -4,7 +4,7 @@ import pytest
 
 from releve.domain.aggregates.patient.analyte_labels import words_of
 from releve.domain.aggregates.patient.loinc_families import FAMILIES, family_of, kinship, sisters
-from releve.domain.values import Loinc
+from releve.domain.codes import Loinc
 
 
 def test_each_code_has_its_check_digit_and_stands_in_one_family() -> None:

@@ -15,8 +15,15 @@ from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_past
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.validation import EntryValidated
+from releve.domain.codes import Loinc
 from releve.domain.events import Author, Role, Source
-from releve.domain.values import Coding, Component, Concept, Loinc, Quantity, ResultLine
+from releve.domain.values import (
+    Coding,
+    Component,
+    Concept,
+    Quantity,
+    ResultLine,
+)
 from releve.projections import rule_release
 from releve.projections.critical_values import alarms, in_unit, judge, relation, verdicts
 from releve.projections.patient_summary import fold_all

@@ -14,23 +14,17 @@ from hypothesis import strategies as st
 from stdnum import ean as stdnum_ean
 from stdnum.fr import nir as stdnum_nir
 
+from releve.domain.codes import Atc, Cim10, Cip13, Cis, Cisp2, Loinc, Sha256, written_codings
 from releve.domain.errors import Invalid
 from releve.domain.values import (
-    Atc,
-    Cim10,
-    Cip13,
-    Cis,
-    Cisp2,
     Coding,
     Dose,
     ExactDecimal,
     Finess,
-    Loinc,
     Nir,
     PartialDate,
     Quantity,
     Rpps,
-    Sha256,
     StintPeriod,
     UcumUnit,
     instant,
@@ -40,7 +34,6 @@ from releve.domain.values import (
     span,
     time_zone,
     words,
-    written_codings,
 )
 
 TEST_INS = "279035121518989"  # published by the ANS in its examples

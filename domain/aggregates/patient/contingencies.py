@@ -24,13 +24,13 @@ from releve.domain.aggregates.patient.record import IMPORT_CHANNELS, Fold, Patie
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_unread
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.clinical_time import Moment, moment
+from releve.domain.codes import Loinc
 from releve.domain.commands import SetContingency, WithdrawContingency
 from releve.domain.events import Event, Payload
 from releve.domain.exact_numbers import number_of
 from releve.domain.values import (
     Concept,
     ExactDecimal,
-    Loinc,
     Quantity,
     Threshold,
     UcumUnit,

@@ -6,10 +6,15 @@ from typing import ClassVar
 
 from releve.domain.aggregates.deciding import Context, Fact
 from releve.domain.aggregates.patient.record import Fold, Patient
+from releve.domain.codes import Loinc, Sha256
 from releve.domain.commands import AttachDocument, ReceiveDocument
 from releve.domain.errors import Invalid
 from releve.domain.events import Payload
-from releve.domain.values import Loinc, Sha256, Unmapped, readable, words
+from releve.domain.values import (
+    Unmapped,
+    readable,
+    words,
+)
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 

@@ -35,10 +35,11 @@ from releve.domain.aggregates.patient.results import (
     takes_up,
     version_among,
 )
+from releve.domain.codes import Sha256
 from releve.domain.commands import ImportedDocument, ImportedEntry, ImportRecord
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload, Source
-from releve.domain.values import Concept, Sha256
+from releve.domain.values import Concept
 
 IMPORTED = (
     ProblemRecorded,

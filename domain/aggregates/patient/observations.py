@@ -12,11 +12,17 @@ from releve.domain.aggregates.patient.plausible import RANGES
 from releve.domain.aggregates.patient.problems import read_concept
 from releve.domain.aggregates.patient.record import Fold, Patient, supersede
 from releve.domain.clinical_time import moment
+from releve.domain.codes import Loinc
 from releve.domain.commands import RecordObservation
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
 from releve.domain.exact_numbers import with_point
-from releve.domain.values import Component, Concept, Loinc, Quantity, measured
+from releve.domain.values import (
+    Component,
+    Concept,
+    Quantity,
+    measured,
+)
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 

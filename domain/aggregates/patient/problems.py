@@ -19,10 +19,14 @@ from releve.domain.aggregates.patient.entries import (
     standing_entry,
 )
 from releve.domain.aggregates.patient.record import Fold, Patient, file, supersede
+from releve.domain.codes import written_codings
 from releve.domain.commands import RecordProblem, ReviseProblem
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import Concept, words, written_codings
+from releve.domain.values import (
+    Concept,
+    words,
+)
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 

@@ -49,6 +49,7 @@ from releve.domain.aggregates.patient.results import (
     stage_of,
     stands_beside,
 )
+from releve.domain.codes import Loinc
 from releve.domain.commands import (
     CloseItem,
     InformPatient,
@@ -62,7 +63,6 @@ from releve.domain.events import Event
 from releve.domain.exact_numbers import line_with_point
 from releve.domain.values import (
     Concept,
-    Loinc,
     Owner,
     PartialDate,
     ResultLine,
