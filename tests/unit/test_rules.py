@@ -370,14 +370,14 @@ class TestAlarms:
     def test_ring_for_a_critical_measure_written_here(self, role: Role) -> None:
         stream = Stream()
         stream.add(IllnessSeveritySet(severity="stable"))
-        stream.add(measured("6.4"), author=Author(role=role, name="Claude Exemple"))
+        stream.add(measured("6.4"), author=Author(role=role, name="Camille Exemple"))
         assert self.of(stream) == [("critical", "Kaliémie")]
         stream.add(IllnessSeveritySet(severity="watcher", reason="kaliémie"))
         assert self.of(stream) == []
 
     def test_newer_measures_of_the_same_silence_none_that_nobody_judged(self) -> None:
         stream = Stream()
-        nurse = Author(role="nurse", name="Claude Exemple")
+        nurse = Author(role="nurse", name="Camille Exemple")
         stream.add(measured("6.4"), author=nurse)
         for _ in range(6):
             stream.add(measured("4.1"), author=nurse)
@@ -394,7 +394,7 @@ class TestAlarms:
         self, role: Role, found: str | None
     ) -> None:
         stream = Stream()
-        stream.add(measured("30", "mg/dL"), author=Author(role=role, name="Claude Exemple"))
+        stream.add(measured("30", "mg/dL"), author=Author(role=role, name="Camille Exemple"))
         assert self.of(stream) == ([(found, "Kaliémie")] if found else [])
 
     def test_a_measure_that_cannot_be_compared_was_read_by_who_accepted_it(self) -> None:
