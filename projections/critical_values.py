@@ -25,11 +25,11 @@ from releve.projections.summary_corrections import is_judged
 from releve.projections.summary_courses import Result
 from releve.projections.summary_lines import Line
 from releve.projections.summary_record import PatientSummary
+from releve.projections.summary_standing import OBSERVATION
 
 Verdict = Literal["critical", "not-comparable"]
 _ABOVE = frozenset({"H", "HH", "HU", "A", "AA", ">", "POS"})
 _NORMAL = frozenset({"N", "L", "LL", "LU", "NEG"})
-MEASURE = "patient.observation-recorded"
 _VOID = frozenset({"cancelled", "entered-in-error"})
 _LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
 _TOKEN = re.compile(r"(.*?) ?\[[^\[\]|\s]*\|([^\[\]|]+)\]", re.DOTALL)
@@ -53,7 +53,7 @@ class Alarm(NamedTuple):
 
         It rings until somebody says how ill the patient is.
         """
-        return self.line.topic == MEASURE and self.line.validation != "to-validate"
+        return self.line.topic == OBSERVATION and self.line.validation != "to-validate"
 
     @property
     def critical(self) -> bool:
@@ -73,7 +73,7 @@ def alarms(summary: PatientSummary, rules: Rules) -> list[Alarm]:
         return []
     found = [alarm for result in summary.results for alarm in of_result(result, summary, rules)]
     for line in summary.slot("results"):
-        if line.current and line.ordinal is None and line.topic == MEASURE:
+        if line.current and line.ordinal is None and line.topic == OBSERVATION:
             found += _of_measure(line, summary, rules)
     found.sort(key=lambda each: (not each.critical, each.line.version))
     return found
@@ -150,7 +150,7 @@ def verdicts(
 
 
 def _text(received: Line, line: Mapping[str, Any]) -> str:
-    if received.topic == MEASURE:
+    if received.topic == OBSERVATION:
         return wording.observation_text(line, received.zone)
     return wording.result_line_text(line, received.zone)
 

@@ -13,13 +13,14 @@ from uuid import UUID
 
 import msgspec
 
-from releve.projections.critical_values import MEASURE, Alarm, alarms, to_tell
+from releve.projections.critical_values import Alarm, alarms, to_tell
 from releve.projections.dates import first_instant, last_day, zone_of
 from releve.projections.directory_entries import StintLine
 from releve.projections.patient_summary import Item, Line, PatientSummary, Result
 from releve.projections.rule_release import Rules, Signal, Tier
 from releve.projections.summary_corrections import is_judged
 from releve.projections.summary_record import day_of, starts
+from releve.projections.summary_standing import OBSERVATION
 
 FAR: Final = 2**62
 _SEVERITY_RANK: Mapping[str, int] = {"unstable": 3, "watcher": 2, "stable": 1}
@@ -96,7 +97,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
         and (
             line.detail["code"] in codes
             or line.validation == "to-validate"
-            or (line.topic == MEASURE and not is_judged(line, summary))
+            or (line.topic == OBSERVATION and not is_judged(line, summary))
         )
     ]
     waiting = summary.to_validate[:TO_VALIDATE]

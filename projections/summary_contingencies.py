@@ -28,11 +28,11 @@ from releve.projections.summary_courses import Fired, standing
 from releve.projections.summary_lines import REVIEWED, Line
 from releve.projections.summary_recall import without
 from releve.projections.summary_record import PatientSummary
+from releve.projections.summary_standing import OBSERVATION
 from releve.projections.wording import observation_text, result_line_text
 
 _FIRED: Final = 6
 """How many are kept of each contingency that ring no more, and how many that are listed."""
-_OBSERVATION: Final = "patient.observation-recorded"
 Handler = Callable[[PatientSummary, Line], None]
 
 
@@ -112,7 +112,7 @@ def refresh(summary: PatientSummary) -> None:
         for review in result.reviews:
             reviews.setdefault(review.target or review.entry_id, []).append(review)
     for line in summary.lines:
-        if line.topic == _OBSERVATION:
+        if line.topic == OBSERVATION:
             stands[line.entry_id] = line.current
             reviews[line.entry_id] = [each for each in line.revisions if each.topic == REVIEWED]
     summary.fired = [
@@ -185,7 +185,7 @@ def _measures(summary: PatientSummary) -> Iterator[tuple[Line, list[dict[str, An
         if result.received is not None:
             yield sampled(result.received), result.lines
     for line in summary.lines:
-        if line.topic == _OBSERVATION and line.current:
+        if line.topic == OBSERVATION and line.current:
             yield line, [line.detail]
 
 
@@ -220,13 +220,13 @@ def _is_history(line: Line) -> bool:
 
 
 def _payload(line: Line, measure: Mapping[str, Any]) -> Payload:
-    if line.topic == _OBSERVATION:
+    if line.topic == OBSERVATION:
         return msgspec.convert(measure, ObservationRecorded)
     return ResultReceived(status="final", lines=(msgspec.convert(measure, ResultLine),))
 
 
 def _said(line: Line, measure: Mapping[str, Any]) -> str:
-    said = observation_text if line.topic == _OBSERVATION else result_line_text
+    said = observation_text if line.topic == OBSERVATION else result_line_text
     return said(measure, line.zone)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -94,7 +95,9 @@ def issue(request: Request, granted: Issuing) -> Response:
     return Response(answer.body, 201 if new else 200, answer.headers)
 
 
-def _disclosed(services: Services, granted: Granted, produce: Any) -> Disclosed[dict[str, Any]]:
+def _disclosed(
+    services: Services, granted: Granted, produce: Callable[[], tuple[dict[str, Any], int]]
+) -> Disclosed[dict[str, Any]]:
     return read_clinical(services, granted, produce, what="api.briefing", patients=_named)
 
 

@@ -4,8 +4,6 @@ if/then in force never stands silent beside an unread value that meets it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +19,6 @@ from releve.domain.aggregates.patient.contingencies import (
     current_contingencies,
     unread_activations,
 )
-from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, settled_by
 from releve.domain.aggregates.patient.validation import EntryValidated
@@ -38,15 +35,13 @@ from releve.domain.commands import (
     ValidateEntry,
     WithdrawContingency,
 )
-from releve.domain.errors import Invalid, Refused
-from releve.domain.events import Event, Payload, Source
-from releve.domain.requests import CommandContext, fold, propose
+from releve.domain.events import Event, Payload
 from releve.domain.values import Quantity
-from releve.projections.patient_summary import PatientSummary, fold_all, reads_whole
-from support.given import AMONT, CENTRE, IDS, NOW, STREAM, SYSTEM, events, stint_of
+from releve.projections.patient_summary import PatientSummary, fold_all
+from support.given import STREAM
+from support.histories import LABORATORY, histories
 from support.results import IF_THEN, K, line
 
-LABORATORY = Source(channel="hprim", system="Labo")
 YESTERDAY, LAST_WEEK, LAST_SPRING = "2026-11-23T18:00:00+01:00", "2026-11-17", "2026-04-02"
 TAKEN = [None, None, YESTERDAY, LAST_WEEK, LAST_SPRING]
 HIGH, LOW = "5.8", "4.1"
@@ -136,46 +131,6 @@ def commanded(step: Any, record: Patient) -> Command | None:
     return ValidateEntry(entry=entry, verdict="refused" if which % 2 else "accepted", reason="x")
 
 
-def histories(
-    steps: list[Any], stream: list[Event] | None = None
-) -> Iterator[tuple[Patient, PatientSummary]]:
-    """The record, and its summary as the feed folds it, after each step that was not refused.
-
-    ``stream`` is filled with every event.
-    """
-    stream = [] if stream is None else stream
-    stream += numbered(events([Registered(birth_name="EXEMPLE")]))
-    record: Any = fold("patient", None, stream)
-    summary = fold_all(None, stream, STREAM)
-    for place, step in enumerate(steps):
-        command = commanded(step, record)
-        if command is None:
-            continue
-        imported = isinstance(command, ImportRecord)
-        context = CommandContext(
-            author=SYSTEM if imported else AMONT,
-            now=NOW + timedelta(minutes=place),
-            key=str(place).encode(),
-            actor=b"a",
-            centre=CENTRE,
-            source=LABORATORY if imported else Source(),
-        )
-        stint = None if imported else stint_of(AMONT)
-        try:
-            made = numbered(propose(IDS, record, command, context, STREAM, author_stint=stint))
-        except (Invalid, Refused):
-            continue
-        record = fold("patient", record, made)
-        again = reads_whole(summary, made)
-        stream += made
-        summary = fold_all(None if again else summary, stream if again else made, STREAM)
-        yield record, summary
-
-
-def numbered(made: Any) -> list[Event]:
-    return [msgspec.structs.replace(event, position=event.originator_version) for event in made]
-
-
 def met(record: Patient) -> set[tuple[UUID, UUID]]:
     """Each if/then in force with each measure in force that meets it, by hand."""
     high = [
@@ -216,7 +171,7 @@ def is_read(
 @settings(max_examples=300)
 @over(STEPS)
 def test_no_unread_value_meets_an_if_then_in_silence(steps: list[Any]) -> None:
-    for record, summary in histories(steps):
+    for record, summary in histories(commanded, steps):
         rings = {(one.contingency, one.observation) for one in summary.firing}
         listed = {(one.contingency, one.observation) for one in summary.older_measures}
         assert {pair for pair in met(record) if is_unread(record, pair[1])} <= rings
@@ -239,7 +194,7 @@ def test_what_rings_is_the_same_whether_the_record_is_read_at_once_or_as_it_grow
     steps: list[Any],
 ) -> None:
     stream: list[Event] = []
-    told = [(record, summary) for record, summary in histories(steps, stream)]
+    told = [(record, summary) for record, summary in histories(commanded, steps, stream)]
     if told:
         assert shown(told[-1][1]) == shown(fold_all(None, stream, STREAM))
 

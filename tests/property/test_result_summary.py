@@ -6,8 +6,6 @@ shows as read though nobody read it is worse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -16,7 +14,6 @@ from hypothesis import settings
 from hypothesis import strategies as some
 
 from releve.domain.aggregates.patient import Patient
-from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.results import (
     Informed,
     InvestigationOrdered,
@@ -25,16 +22,12 @@ from releve.domain.aggregates.patient.results import (
 )
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import COMMANDS, Command, ImportedEntry, ImportRecord
-from releve.domain.errors import Invalid, Refused
-from releve.domain.events import Event, Payload, Source
-from releve.domain.requests import CommandContext, fold, propose
+from releve.domain.events import Payload
 from releve.domain.values import ResultLine, ResultStatus
-from releve.projections.patient_summary import PatientSummary, fold_all, reads_whole
-from support.given import AMONT, CENTRE, IDS, NOW, STREAM, SYSTEM, events, stint_of
+from support.histories import histories
 from support.result_standing import shown, told, waiting
 from support.results import NA, line
 
-HPRIM = Source(channel="hprim", system="Labo")
 STATUSES: list[ResultStatus] = ["phoned", "partial", "final", "corrected"]
 MEASURES: list[tuple[ResultLine, ...]] = [
     (line("6.4"),), (line("4.1"),), (line("140", code=NA),), (line("6.4"), line("140", code=NA)),
@@ -111,50 +104,10 @@ def named(record: Patient, which: int, *kinds: type[Payload], wrong: bool = Fals
     return str(found[-1 - which % len(found)].event_id) if found else None
 
 
-def histories(steps: list[Any]) -> Iterator[tuple[Patient, PatientSummary]]:
-    """The record and its summary after each step that was not refused."""
-    opened = events([Registered(birth_name="EXEMPLE")])
-    record: Any = fold("patient", None, opened)
-    stream = numbered(opened)
-    summary = fold_all(None, stream, STREAM)
-    for place, step in enumerate(steps):
-        command = commanded(step, record)
-        if command is None:
-            continue
-        imported = isinstance(command, ImportRecord)
-        context = CommandContext(
-            author=SYSTEM if imported else AMONT,
-            now=NOW + timedelta(minutes=place),
-            key=str(place).encode(),
-            actor=b"a",
-            centre=CENTRE,
-            source=HPRIM if imported else Source(),
-        )
-        stint = None if imported else stint_of(AMONT)
-        try:
-            made = propose(IDS, record, command, context, STREAM, author_stint=stint)
-        except (Invalid, Refused):
-            continue
-        record = fold("patient", record, made)
-        summary = folded(summary, stream, numbered(made))
-        yield record, summary
-
-
-def folded(summary: PatientSummary, stream: list[Event], made: list[Event]) -> PatientSummary:
-    """As the feed folds: from the beginning where something is spoken of that may be let go."""
-    stream += made
-    whole = reads_whole(summary, made)
-    return fold_all(None if whole else summary, stream if whole else made, STREAM)
-
-
-def numbered(made: Any) -> list[Event]:
-    return [msgspec.structs.replace(event, position=event.originator_version) for event in made]
-
-
 @settings(max_examples=150)
 @over(STEPS)
 def test_the_summary_says_of_each_result_what_the_record_says(steps: list[Any]) -> None:
-    for record, summary in histories(steps):
+    for record, summary in histories(commanded, steps):
         known, seen = told(record), shown(summary)
         assert waiting(seen) == waiting(known)
         assert seen.items() <= known.items()
