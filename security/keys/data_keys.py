@@ -344,7 +344,8 @@ class DataKeys:
             return
         with _database(self._pool) as cursor:
             wrapped = cursor.execute(_WRAPPED_BY, (scope.kek,)).fetchone()
-        if wrapped:
+        # Looked for again: another process may have founded it since, and its file comes first.
+        if wrapped and not self._wrapper.current_version(scope.kek):
             raise KeyServiceDown("la clé qui protège ces dossiers manque : la remettre en place")
 
 

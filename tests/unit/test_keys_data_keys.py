@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +48,20 @@ class CountedKeyFiles(KeyFiles):
         self.reached.set()
         self.gate.wait(20)
         return super().unwrap_many(records)
+
+
+class OvertakenKeyFiles(KeyFiles):
+    """The real key files of a process that another one overtakes between two of its steps."""
+
+    def __init__(self, directory: Path, meanwhile: Callable[[], object]) -> None:
+        super().__init__(directory)
+        self._meanwhile: list[Callable[[], object]] = [meanwhile]
+
+    def current_version(self, kek: UUID) -> int:
+        version = super().current_version(kek)
+        while self._meanwhile:
+            self._meanwhile.pop()()
+        return version
 
 
 @dataclass
@@ -130,6 +144,16 @@ class TestMaking:
                 threads.map(lambda _: house.process().create(stream, PATIENT, CENTRE), range(16))
             )
         assert len(set(keys)) == 1
+
+    def test_a_centre_key_founded_by_another_process_meanwhile_is_not_a_lost_one(
+        self, house: House
+    ) -> None:
+        stream = uuid4()
+        overtaken = OvertakenKeyFiles(
+            house.directory, lambda: house.process().create(stream, PATIENT, CENTRE)
+        )
+        made = DataKeys(house.database.service_pool, overtaken).create(stream, PATIENT, CENTRE)
+        assert made == house.process().get(stream)
 
     def test_a_lost_centre_key_is_not_replaced_while_records_need_it(self, house: House) -> None:
         house.process().create(uuid4(), PATIENT, CENTRE)
