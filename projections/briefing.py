@@ -46,6 +46,7 @@ from releve.projections.since_last_stay import own_news
 from releve.projections.slot_presence import presence_of, sourced
 from releve.projections.summary_corrections import item_of
 from releve.projections.summary_record import day_of
+from releve.projections.summary_staleness import is_old_line
 from releve.projections.vocabulary import CHILD
 
 __all__ = [
@@ -399,10 +400,7 @@ def _one_liner(summary: PatientSummary, view: Viewpoint, rules: Rules) -> dict[s
         return None
     limit = rules.card.one_liner_characters
     text = spoken.text if len(spoken.text) <= limit else spoken.text[: limit - 1].rstrip() + "…"
-    severity = summary.severity
-    level = severity.detail["severity"] if severity else "unknown"
-    said = first_instant(spoken.line.as_of, spoken.line.zone) or spoken.line.recorded_at
-    greyed = said.date() < view.day - timedelta(days=rules.stale_days[level])
+    greyed = is_old_line(summary, spoken, rules, view.day)
     newer = spoken.older_than
     older = f"écrit avant : {clipped(newer.text, 6)}" if newer else None
     return sourced(spoken.line, text=text, older_than=older, greyed=greyed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -101,6 +102,24 @@ def is_child(birth_date: str | None, day: date) -> bool:
         and born <= day
         and (day.year - born.year) * 12 + (day.month - born.month - (day.day < born.day)) < 15 * 12
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """From when and where something is read: the record's time, in the centre's zone."""
+
+    now: datetime
+    zone: str
+
+    @property
+    def day(self) -> date:
+        """The civil day."""
+        return self.now.astimezone(zone_of(self.zone)).date()
+
+    def long(self) -> str:
+        """``lundi 23 novembre 2026, 8 h 30``."""
+        local = self.now.astimezone(zone_of(self.zone))
+        return f"{french_day(local.date())}, {french_hour(local)}"
 
 
 _DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from releve.domain.aggregates.patient.open_items import Holder
+from releve.domain.values import Owner
 from releve.projections import wording
 from releve.projections.briefing import owner_label, owner_of
 from releve.projections.dates import first_instant, zone_of
@@ -109,6 +110,21 @@ def _offered_to(item: Item) -> str:
     if offer is None:
         return ""
     return str(offer.detail.get("to_name") or wording.owner_text(offer.detail["to"]))
+
+
+def is_offered_to(item: Item, person: UUID, role: str) -> bool:
+    """Whether an item is offered to that person, or to a role that they fill."""
+    offer = item.offer
+    if offer is None:
+        return False
+    to = offer.detail["to"]
+    if to.get("person"):
+        return UUID(to["person"]) == person
+    fills = {
+        "medecin_en_poste": ("doctor", "intern", "referent"), "referent": ("referent",),
+        "coordinator": ("coordinator",),
+    }  # fmt: skip
+    return role in fills[to.get("role", Owner().role)]
 
 
 def answerable_for(

@@ -1,18 +1,20 @@
-"""When a summary is to be read through again: with rotating doctors, nobody else remembers.
+"""When what a summary says is too old: with rotating doctors, nobody else remembers.
 
 CSP L1111-15 has the médecin traitant keep the synthesis and review it yearly; sooner for who is
-frail. The months and the age are policy and stand in the rules.
+frail. The months, the age, and the days after which the one line that says who somebody is fades,
+are policy and stand in the rules.
 """
 
 from __future__ import annotations
 
 import calendar
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
-from releve.projections.dates import last_day
+from releve.projections.dates import first_instant, last_day
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.rule_release import Rules
+from releve.projections.summary_lines import Spoken
 
 _USUAL, _FRAIL = 12, 3
 
@@ -52,6 +54,14 @@ def review_due(summary: PatientSummary, rules: Rules, day: date) -> ReviewDue | 
         named = last_day(reviewed.detail["next_review"], reviewed.zone)
         due = min(due, named) if named else due
     return ReviewDue(began if reviewed is not None else None, due, frail)
+
+
+def is_old_line(summary: PatientSummary, spoken: Spoken, rules: Rules, day: date) -> bool:
+    """Whether the one-liner is older on ``day`` than the patient's severity lets it be trusted."""
+    severity = summary.severity
+    level = severity.detail["severity"] if severity else "unknown"
+    said = first_instant(spoken.line.as_of, spoken.line.zone) or spoken.line.recorded_at
+    return said.date() < day - timedelta(days=rules.stale_days[level])
 
 
 def is_frail(summary: PatientSummary, rules: Rules, day: date) -> bool:

@@ -15,6 +15,7 @@ from releve.api.gate import Granted, services_of
 from releve.api.pages import views
 from releve.api.pages.shell import clinical_page, moment
 from releve.api.reading import patient_at
+from releve.projections.dates import Moment
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import PatientSummary
 
@@ -25,7 +26,7 @@ class Opened:
 
     summary: PatientSummary
     position: int
-    at: views.Moment
+    at: Moment
     directory: Directory
 
 

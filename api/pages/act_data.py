@@ -14,9 +14,7 @@ from releve.api.pages import forms, measures
 from releve.api.pages.acts import ANSWERERS, COLLEAGUES, Act, Field, Options
 from releve.api.pages.forms import Form
 from releve.api.pages.typed_dates import AS_TYPED, PARTIAL, day_typed, moment_typed
-from releve.api.pages.views import Moment
-from releve.domain.values import Owner
-from releve.projections.dates import french
+from releve.projections.dates import Moment, french
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import Item, PatientSummary, Result
 from releve.security.policy import QUESTIONS
@@ -344,18 +342,3 @@ def colleagues(directory: Directory, centre: UUID, at: Moment) -> list[tuple[UUI
     if here is not None and here.referent.person is not None:
         found.setdefault(here.referent.person, here.referent.name)
     return list(found.items())
-
-
-def offered_to(item: Item, person: UUID, role: str) -> bool:
-    """Whether an item is offered to that person, or to a role that they fill."""
-    offer = item.offer
-    if offer is None:
-        return False
-    to = offer.detail["to"]
-    if to.get("person"):
-        return UUID(to["person"]) == person
-    fills = {
-        "medecin_en_poste": ("doctor", "intern", "referent"), "referent": ("referent",),
-        "coordinator": ("coordinator",),
-    }  # fmt: skip
-    return role in fills[to.get("role", Owner().role)]

@@ -27,7 +27,7 @@ from releve.api.problems import RequestRefused, problem_for
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import Invalid, ReleveError
 from releve.fhir.day_list import DayListProblem, read_day_list
-from releve.projections.dates import french
+from releve.projections.dates import Moment, french
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -160,7 +160,7 @@ def _page(
     )
 
 
-def _said(row: Proposed, at: views.Moment) -> str:
+def _said(row: Proposed, at: Moment) -> str:
     """Who the agenda says it is for."""
     said = row.line.identity
     first = said.first_names[0] if said.first_names else ""

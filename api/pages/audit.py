@@ -21,7 +21,7 @@ from releve.api.pages.typed_dates import AS_TYPED, moment_typed
 from releve.api.proving import ProvenEvent, StreamProof, prove_stream
 from releve.domain.events import Event
 from releve.projections import wording
-from releve.projections.dates import first_instant, french_hour, zone_of
+from releve.projections.dates import Moment, first_instant, french_hour, zone_of
 from releve.projections.records import access_positions
 from releve.projections.timeline import TimelineEntry, entries_of
 from releve.security.errors import Tampered
@@ -178,7 +178,7 @@ def _readable(request: Request, patient: UUID, proof: StreamProof) -> list[Event
     return found
 
 
-def _unreadable(proven: ProvenEvent, at: views.Moment, limit: int | None) -> dict[str, Any]:
+def _unreadable(proven: ProvenEvent, at: Moment, limit: int | None) -> dict[str, Any]:
     recorded = views.day_and_hour(proven.recorded_at.isoformat(), at.zone)
     position = -1 if proven.position is None else proven.position
     return {
@@ -198,9 +198,7 @@ def _waits(proof: StreamProof) -> bool:
     return not proof.problems and not any(each.problem for each in proof.events)
 
 
-def _known(
-    request: Request, connu: str, position: str, at: views.Moment
-) -> tuple[int | None, str, str]:
+def _known(request: Request, connu: str, position: str, at: Moment) -> tuple[int | None, str, str]:
     """The last position known at the moment asked for, how that reads, and what is wrong with it.
 
     What cannot be read hides everything: the whole record must never pass for what was known then.
@@ -224,7 +222,7 @@ def _known(
 def _row(
     entry: TimelineEntry,
     proven: ProvenEvent,
-    at: views.Moment,
+    at: Moment,
     limit: int | None,
     until: datetime | None,
 ) -> dict[str, Any]:
@@ -249,7 +247,7 @@ def _row(
 
 
 def _accesses(
-    request: Request, patient: UUID, at: views.Moment, limit: int | None
+    request: Request, patient: UUID, at: Moment, limit: int | None
 ) -> list[dict[str, Any]]:
     """Who read this record, newest first."""
     services = services_of(request)

@@ -11,9 +11,8 @@ from uuid import UUID
 
 from releve.api.document_words import name_of_test
 from releve.api.pages import result_views, views
-from releve.api.pages.views import Moment
 from releve.projections import wording
-from releve.projections.dates import french
+from releve.projections.dates import Moment, french
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import PatientSummary, Result
 from releve.projections.timeline import TimelineEntry

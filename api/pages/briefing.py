@@ -17,7 +17,7 @@ from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment, see
-from releve.api.pages.since_edition import Became, changed_since, read_since, stand_in, telephone
+from releve.api.pages.since_edition import changed_since, stand_in, telephone
 from releve.api.problems import refuse
 from releve.api.reading import alarms_now
 from releve.domain.commands import COMMANDS
@@ -26,6 +26,7 @@ from releve.projections.briefing_text import SINCE, alarm_line, around_sections,
 from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.editions import Edition
+from releve.projections.ended_alarms import Became, ended_alarms
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import plain_name
 from releve.projections.rhythm import rhythm
@@ -188,7 +189,7 @@ class _Shown:
             live = self.summaries.get(UUID(patient))
             stand_in(card, kept.pop(patient, None), live, rules, self.at)
         for card in kept.values():
-            card["read"] = read_since(
+            card["read"] = ended_alarms(
                 card, self.summaries.get(UUID(card["patient"])), rules, self.at
             )
         # An unread critical value comes before a patient who was known to be unstable.

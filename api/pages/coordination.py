@@ -16,10 +16,9 @@ from releve.api.gate import Granted, Guard, may, services_of
 from releve.api.pages import views
 from releve.api.pages.handovers import STATES, age_text
 from releve.api.pages.shell import clinical_page, moment
-from releve.api.pages.views import Moment
 from releve.projections import wording
 from releve.projections.coordination import AldEnd, Post, Week
-from releve.projections.dates import french, french_day, french_hour
+from releve.projections.dates import Moment, french, french_day, french_hour
 from releve.projections.directory import CentreEntry
 from releve.projections.handover_board import MOST_RESTATED, unanswered
 from releve.projections.patient_summary import PatientSummary
@@ -73,7 +72,7 @@ def shown(request: Request, granted: Board, tout: int = 0) -> Response:
 
 def _content(
     found: Coordinating,
-    at: views.Moment,
+    at: Moment,
     limit: int | None,
     summaries: Mapping[UUID, PatientSummary],
 ) -> dict[str, Any]:
@@ -181,7 +180,7 @@ def _post(post: Post) -> dict[str, Any]:
     }
 
 
-def _centre(here: CentreEntry, at: views.Moment) -> dict[str, Any]:
+def _centre(here: CentreEntry, at: Moment) -> dict[str, Any]:
     """The team, the places, the hours and the closed days of a centre."""
     coming = [each for each in here.closures if each.last >= at.day]
     return {

@@ -29,6 +29,7 @@ from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
 from releve.api.reading import timeline_of
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
+from releve.projections.dates import Moment
 from releve.projections.patient_summary import PatientSummary, Result
 from releve.security.policy import Action
 
@@ -198,7 +199,7 @@ def _quoted(
     act: Act,
     summary: PatientSummary,
     entry: UUID,
-    at: views.Moment,
+    at: Moment,
 ) -> dict[str, Any]:
     """The entry as the summary or the thread has it; one of another kind is not available."""
     line = summary.entry(entry)

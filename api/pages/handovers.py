@@ -20,6 +20,7 @@ from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import problem_for
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
+from releve.projections.dates import Moment
 from releve.projections.handover_board import (
     MOST_RESTATED,
     Batch,
@@ -84,7 +85,7 @@ def _whos(
     request: Request,
     centre: UUID,
     patients: Iterable[UUID],
-    at: views.Moment,
+    at: Moment,
     *,
     clinical: bool = True,
 ) -> dict[str, dict[str, Any]]:
@@ -99,7 +100,7 @@ def _whos(
 
 
 def _row(
-    row: HandoverRow, batch: Batch, at: views.Moment, clinical: bool, *, mine: bool = False
+    row: HandoverRow, batch: Batch, at: Moment, clinical: bool, *, mine: bool = False
 ) -> dict[str, Any]:
     """One handover; its words and severity for clinicians alone."""
     own = mine and row.waiting
@@ -134,7 +135,7 @@ def _row(
     return shown
 
 
-def batch_view(batch: Batch, at: views.Moment, clinical: bool) -> dict[str, Any]:
+def batch_view(batch: Batch, at: Moment, clinical: bool) -> dict[str, Any]:
     """One batch: who to whom, how many in each state, overload, what is missing."""
     return {
         "doctor": batch.doctor,
@@ -323,7 +324,7 @@ def _taking(request: Request, granted: Granted, refused: Form | None) -> Respons
     )
 
 
-def _watch(watch: Any, at: views.Moment) -> dict[str, str]:
+def _watch(watch: Any, at: Moment) -> dict[str, str]:
     return {
         "at": views.day_and_hour(watch.at.isoformat(), at.zone),
         "first_action": watch.first_action,

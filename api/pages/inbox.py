@@ -36,17 +36,17 @@ from releve.api.gate import (
 )
 from releve.api.inbox import receive
 from releve.api.inbox_views import Sorting, content, patients_in, reread, senders
+from releve.api.originals import download, granted_document, send_original
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
-from releve.api.routes.inbox import download, known, send_original
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import Invalid, ReleveError
 from releve.domain.events import Author
 from releve.domain.values import IdentityTraits
 from releve.projections import wording
-from releve.projections.dates import french
+from releve.projections.dates import Moment, french
 from releve.projections.inbox import InboxLine
 from releve.projections.records import plain_name
 from releve.projections.vocabulary import BORN
@@ -195,7 +195,7 @@ def _list(request: Request, granted: Granted, refused: Form | None, status: int 
     )
 
 
-def _row(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
+def _row(found: dict[str, Any], at: Moment) -> dict[str, Any]:
     """A header in the page's words."""
     said = found["identity"]
     fits = [each for each in found["proposals"] if each["fits"]]
@@ -235,7 +235,7 @@ def _row(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
     }
 
 
-def _born(said: dict[str, Any], at: views.Moment) -> str:
+def _born(said: dict[str, Any], at: Moment) -> str:
     """``née le 02/03/1948``; empty where the document does not say when."""
     if not said["birth_date"]:
         return ""
@@ -245,7 +245,7 @@ def _born(said: dict[str, Any], at: views.Moment) -> str:
 _SEXES: Final = {"male": "homme", "female": "femme", "other": "autre"}
 
 
-def _when(moment_at: datetime, at: views.Moment) -> str:
+def _when(moment_at: datetime, at: Moment) -> str:
     return views.day_and_hour(moment_at.isoformat(), at.zone)
 
 
@@ -275,7 +275,7 @@ def _one(
         granted = authorise(services, principal, Action.READ_INBOX, "inbox", granted.document)
 
     def produce() -> tuple[dict[str, Any], int]:
-        line = known(request, granted)
+        line = granted_document(request, granted)
         sorting = Sorting.of(services, line.centre)
         found, position = sorting.header(line), sorting.position
         offered = [_proposal(each, at) for each in found["proposals"]]
@@ -328,7 +328,7 @@ def _to_judge(services: Services, granted: Granted, line: InboxLine) -> str:
     return f"/patients/{line.patient}/a-valider/{first}" if first else ""
 
 
-def _proposal(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
+def _proposal(found: dict[str, Any], at: Moment) -> dict[str, Any]:
     return {
         "patient": str(found["patient"]),
         "name": found["name"],
@@ -341,7 +341,7 @@ def _proposal(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
     }
 
 
-def _both(trait: str, values: dict[str, Any] | None, at: views.Moment) -> str:
+def _both(trait: str, values: dict[str, Any] | None, at: Moment) -> str:
     """What the document and the record each say of a trait, in brackets."""
     if values is None:
         return ""
@@ -377,7 +377,7 @@ def _candidate(traits: dict[str, Any], shared_names: frozenset[str]) -> dict[str
     }
 
 
-def _content(found: dict[str, Any], at: views.Moment) -> dict[str, Any]:
+def _content(found: dict[str, Any], at: Moment) -> dict[str, Any]:
     issued = views.day_and_hour(found["issued_at"], at.zone) if found["issued_at"] else ""
     return {
         **found,
@@ -481,7 +481,7 @@ def piece(request: Request, granted: Reading, document: str, number: int) -> Res
     services = services_of(request)
 
     def produce() -> tuple[tuple[InboxLine, bytes, str], int]:
-        line = known(request, granted)
+        line = granted_document(request, granted)
         read = reread(services, line)
         if read is None or not 0 <= number < len(read.embedded):
             raise RequestRefused(NOT_AVAILABLE)

@@ -16,7 +16,7 @@ from releve.api.pages.forms import Form
 from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment
 from releve.projections import wording
-from releve.projections.dates import french
+from releve.projections.dates import Moment, french
 from releve.projections.open_items import BoardLine
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import open_items_of
@@ -98,7 +98,7 @@ def items(request: Request, granted: OfCentre, tout: int = 0) -> Response:
 
 
 def _row(
-    line: BoardLine, summary: PatientSummary, person: UUID, role: str, at: views.Moment
+    line: BoardLine, summary: PatientSummary, person: UUID, role: str, at: Moment
 ) -> dict[str, Any]:
     item = line.item
     return {

@@ -18,7 +18,7 @@ from releve.api.problems import problem_for, refuse
 from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections import wording
-from releve.projections.dates import french, zone_of
+from releve.projections.dates import Moment, french, zone_of
 from releve.projections.directory import Directory, StintLine
 from releve.projections.open_items import BoardLine
 from releve.projections.records import open_items_of
@@ -77,7 +77,7 @@ def _page(request: Request, granted: Granted, refused: Form | None, status: int 
     )
 
 
-def _label(line: BoardLine, at: views.Moment) -> dict[str, Any]:
+def _label(line: BoardLine, at: Moment) -> dict[str, Any]:
     """One item without its body; only an administrative one says what it is."""
     item = line.item
     late = line.overdue_days
@@ -92,7 +92,7 @@ def _label(line: BoardLine, at: views.Moment) -> dict[str, Any]:
     }
 
 
-def _stints(directory: Directory, centre: UUID, at: views.Moment) -> list[dict[str, Any]]:
+def _stints(directory: Directory, centre: UUID, at: Moment) -> list[dict[str, Any]]:
     """Who was, is and will be in post, around now."""
     stints = directory.stints_of(centre)
     past = [line for line in stints if line.over_at <= at.now][-1:]
@@ -100,7 +100,7 @@ def _stints(directory: Directory, centre: UUID, at: views.Moment) -> list[dict[s
     return [_stint(line, at) for line in (*past, *near)]
 
 
-def _stint(line: StintLine, at: views.Moment) -> dict[str, Any]:
+def _stint(line: StintLine, at: Moment) -> dict[str, Any]:
     first, last = (m.astimezone(zone_of(at.zone)) for m in (line.starts_at, line.over_at))
     days = rhythm(line.pattern)
     return {

@@ -33,6 +33,7 @@ from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.domain.events import Event
 from releve.projections import wording
+from releve.projections.dates import Moment
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import PatientAt
@@ -132,7 +133,7 @@ def _content(
         "line_acts": line_acts(can),
         "last_contact": record_views.last_contact(summary),
         "encounter_count": summary.encounter_count,
-        "one_liner": views.one_liner(summary, at),
+        "one_liner": views.one_liner(summary, at, rules_of(directory)),
         "severity_line": views.severity_line(summary),
         "vigilance": record_views.vigilance(summary, at),
         "contingencies": views.contingencies(summary, at),
@@ -187,7 +188,7 @@ def _items(
     summary: PatientSummary,
     form: Forms,
     may_do: Collection[Action],
-    at: views.Moment,
+    at: Moment,
     directory: Directory,
 ) -> list[dict[str, Any]]:
     """Open items with the forms beside them; whose own item it is may close it too."""

@@ -21,13 +21,14 @@ from releve.api.gate import (
     services_of,
 )
 from releve.api.homonyms import homonyms
+from releve.api.originals import granted_document
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.shell import clinical_page, moment, page, see
 from releve.api.problems import problem_for
-from releve.api.routes.inbox import known
 from releve.domain.commands import COMMANDS, Command, RegisterPatient
 from releve.domain.errors import ReleveError
+from releve.projections.dates import Moment
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import plain_name
 from releve.security.ledger.envelope import derive_stream
@@ -92,7 +93,7 @@ def _list(request: Request, granted: Granted, number: int, query: str) -> Respon
 
 
 def _row(
-    summary: PatientSummary, at: views.Moment, twice: frozenset[str], clinical: bool
+    summary: PatientSummary, at: Moment, twice: frozenset[str], clinical: bool
 ) -> dict[str, Any]:
     traits = views.traits(summary, at)
     return {
@@ -116,7 +117,7 @@ def blank(request: Request, granted: Registering, document: str = "") -> Respons
     sorting = authorise(services, principal, Action.READ_INBOX_HEADER, "inbox", received)
 
     def produce() -> tuple[dict[str, Any], int]:
-        said = known(request, sorting).received.identity
+        said = granted_document(request, sorting).received.identity
         form.values["document"] = str(received)
         if said is not None:
             form.values |= {

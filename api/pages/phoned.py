@@ -33,7 +33,7 @@ from releve.domain.values import (
     ResultLine,
     UcumUnit,
 )
-from releve.projections.dates import french
+from releve.projections.dates import Moment, french
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.records import plain_name
 from releve.security.policy import Action
@@ -194,7 +194,7 @@ def _identity(form: Form) -> IdentityTraits | None:
     )
 
 
-def _sent_for(request: Request, granted: Granted, at: views.Moment) -> str:
+def _sent_for(request: Request, granted: Granted, at: Moment) -> str:
     """Whose result was just sent: name and birth date, never the value; empty where unknown.
 
     The address names the record, or the document that waits for one, by its pseudonym alone.
@@ -214,9 +214,7 @@ def _sent_for(request: Request, granted: Granted, at: views.Moment) -> str:
     return f"{said['name']}{born}, à rattacher"
 
 
-def _candidate(
-    summary: PatientSummary, at: views.Moment, shared_names: frozenset[str]
-) -> dict[str, Any]:
+def _candidate(summary: PatientSummary, at: Moment, shared_names: frozenset[str]) -> dict[str, Any]:
     """A record that the value may be for, with what tells it from another of the same name."""
     who = views.traits(summary, at)
     return {**who, "namesake": plain_name(who["name"]) in shared_names}

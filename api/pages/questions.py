@@ -20,6 +20,7 @@ from releve.api.problems import NOT_AVAILABLE, RequestRefused, problem_for
 from releve.domain.commands import COMMANDS
 from releve.domain.commands.follow_up import AnswerQuestion
 from releve.domain.errors import ReleveError
+from releve.projections.dates import Moment
 from releve.security.policy import Action
 
 router = APIRouter(include_in_schema=False)
@@ -91,7 +92,7 @@ def _page(
     )
 
 
-def _asked(each: Asked, at: views.Moment, person: UUID, form: Any) -> dict[str, Any]:
+def _asked(each: Asked, at: Moment, person: UUID, form: Any) -> dict[str, Any]:
     line = each.question.line
     return {
         "who": views.traits(each.summary, at),
@@ -103,9 +104,7 @@ def _asked(each: Asked, at: views.Moment, person: UUID, form: Any) -> dict[str, 
     }
 
 
-def _mine(
-    request: Request, granted: Granted, at: views.Moment
-) -> Disclosed[list[dict[str, Any]]] | None:
+def _mine(request: Request, granted: Granted, at: Moment) -> Disclosed[list[dict[str, Any]]] | None:
     """What the reader asked in the centre she looks at; None where she may read it no more."""
     services, principal = services_of(request), granted.principal
     try:

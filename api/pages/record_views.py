@@ -11,12 +11,12 @@ from uuid import UUID
 from releve.api.document_words import short_line, short_test
 from releve.api.entry_kinds import kind_of
 from releve.api.pages import views
-from releve.api.pages.act_data import offered_to
 from releve.api.pages.result_views import TONE
-from releve.api.pages.views import Moment, day_and_hour, line_view
+from releve.api.pages.views import day_and_hour, line_view
 from releve.projections import wording
 from releve.projections.critical_values import of_result
-from releve.projections.dates import french, last_day
+from releve.projections.dates import Moment, french, last_day
+from releve.projections.open_items import is_offered_to
 from releve.projections.patient_summary import Item, Line, PatientSummary, Question
 from releve.projections.rule_release import Rules
 from releve.projections.summary_staleness import review_due
@@ -120,7 +120,7 @@ def item_more(item: Item, person: UUID, role: str) -> dict[str, Any]:
             offer, offer.detail.get("message") or "",
             to=offer.detail.get("to_name") or wording.owner_text(offer.detail["to"]),
         ) if offer is not None else None,
-        "offered_to_me": offered_to(item, person, role),
+        "offered_to_me": is_offered_to(item, person, role),
         "follows_result": item.follows is not None,
         "reopened": line_view(again, again.reason or "") if again is not None else None,
     }  # fmt: skip

@@ -15,7 +15,7 @@ from releve.api.pages import views
 from releve.api.pages.shell import clinical_page, moment
 from releve.api.pages.typed_dates import AS_TYPED, moment_typed
 from releve.domain.errors import NotFound
-from releve.projections.dates import french_hour, zone_of
+from releve.projections.dates import Moment, french_hour, zone_of
 from releve.projections.patient_summary import SLOTS, PatientSummary
 from releve.projections.timeline import Replay, not_yet_known, replay
 from releve.security.policy import Action
@@ -107,7 +107,7 @@ def chronology(request: Request, granted: Reading, connu: str = "", survenu: str
     )  # fmt: skip
 
 
-def _said(then: Replay, at: views.Moment) -> dict[str, Any]:
+def _said(then: Replay, at: Moment) -> dict[str, Any]:
     """The record as folded then: what its current views said, and its thread."""
     summary = then.summary
     entries = then.entries[::-1]

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from releve.api.document_words import name_of_test, reference_in_words
 from releve.api.pages import views
-from releve.api.pages.views import Moment, day_and_hour, line_view
+from releve.api.pages.views import day_and_hour, line_view
 from releve.projections import wording
-from releve.projections.dates import french
+from releve.projections.dates import Moment, french
 from releve.projections.patient_summary import Line, PatientSummary, Result
 from releve.projections.summary_corrections import item_of
 from releve.projections.summary_results import announced_otherwise

@@ -18,7 +18,7 @@ from releve.api.pages.patient import acts_of
 from releve.api.pages.shell import clinical_page, moment
 from releve.api.reading import results_board_of
 from releve.projections import wording
-from releve.projections.dates import french, zone_of
+from releve.projections.dates import Moment, french, zone_of
 from releve.projections.results_board import GROUPS, Group, ResultRow
 from releve.security.policy import Action
 
@@ -100,7 +100,7 @@ def of_centre(request: Request, granted: OfCentre, tout: int = 0) -> Response:
     return clinical_page(request, principal, "results_board.html", disclosed, here="resultats")
 
 
-def _row(row: ResultRow, can: frozenset[str], at: views.Moment) -> dict[str, Any]:
+def _row(row: ResultRow, can: frozenset[str], at: Moment) -> dict[str, Any]:
     result = row.result
     act, verb = _NEXT.get(row.group, ("", ""))
     expected = french(row.expected_by, at.zone) if row.expected_by else ""

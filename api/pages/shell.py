@@ -17,12 +17,12 @@ from starlette.responses import RedirectResponse, Response
 from releve.api.disclosure import Disclosed
 from releve.api.gate import Principal, SignInNeeded, services_of, signed_in
 from releve.api.pages.typography import FrenchTypography, glued, spaced
-from releve.api.pages.views import Moment
 from releve.api.problems import NOT_AVAILABLE, Problem, RequestRefused
 from releve.domain.aggregates.health_centre import NO_DOCTOR
 from releve.domain.errors import ReleveError
 from releve.domain.values import NamedPerson
 from releve.projections import wording
+from releve.projections.dates import Moment
 from releve.security.errors import SecurityError
 
 DONE: Final[Mapping[str, str]] = {

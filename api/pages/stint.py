@@ -14,6 +14,7 @@ from releve.api.gate import Granted, Guard, may, services_of
 from releve.api.pages import views
 from releve.api.pages.shell import clinical_page, moment, see
 from releve.api.problems import refuse
+from releve.projections.dates import Moment
 from releve.projections.patient_summary import PatientSummary
 from releve.security.policy import Action
 
@@ -64,7 +65,7 @@ def handovers(request: Request, granted: Listing) -> Response:
     return clinical_page(request, principal, "handovers.html", disclosed, here="transmissions")
 
 
-def _row(summary: PatientSummary, stint: UUID, at: views.Moment) -> dict[str, Any]:
+def _row(summary: PatientSummary, stint: UUID, at: Moment) -> dict[str, Any]:
     spoken = summary.one_liner()
     return {
         **views.traits(summary, at),

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from releve.api.document_words import part_in_words, warning_in_words
 from releve.api.pages import views
-from releve.api.pages.views import Moment, day_and_hour, line_view
+from releve.api.pages.views import day_and_hour, line_view
 from releve.domain.aggregates.patient import Patient, fold
 from releve.domain.aggregates.patient.comparison import Bearing, Relation, bearings
 from releve.domain.aggregates.patient.documents import DocumentAttached
@@ -23,6 +23,7 @@ from releve.domain.errors import NotFound
 from releve.domain.events import Event
 from releve.projections import wording
 from releve.projections.critical_values import Alarm, alarms
+from releve.projections.dates import Moment
 from releve.projections.patient_summary import SLOTS, Line, PatientSummary, fold_all
 from releve.projections.rule_release import Rules
 

@@ -6,8 +6,7 @@ Pure: a summary, a directory and a moment in; plain values for the templates out
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -17,10 +16,10 @@ from releve.api.entry_kinds import kind_of
 from releve.projections import wording
 from releve.projections.briefing import owner_label
 from releve.projections.dates import (
+    Moment,
     age_on,
     first_instant,
     french,
-    french_day,
     french_hour,
     is_child,
     zone_of,
@@ -29,12 +28,12 @@ from releve.projections.directory import Directory
 from releve.projections.patient_summary import SLOTS, Item, Line, PatientSummary
 from releve.projections.ranking import due_day
 from releve.projections.records import plain_name
+from releve.projections.rule_release import Rules
 from releve.projections.slot_presence import badge_of, presence_of
-from releve.projections.summary_lines import Spoken
+from releve.projections.summary_staleness import is_old_line
 from releve.projections.timeline import TimelineEntry
 from releve.projections.vocabulary import BORN, CHILD
 
-GREYED_AFTER: Final = {"stable": 90, "watcher": 30, "unstable": 30}
 ALWAYS: Final = ("allergies", "medications", "problems")
 """Slots that are shown whatever they hold: known, none, or not asked."""
 ORDER: Final = (
@@ -45,24 +44,6 @@ ORDER: Final = (
 """Slots in the order of the page; vigilance points stand at its top."""
 MOST_LINES: Final = 8
 """Lines of a slot that are shown at first, where the slot is not one of :data:`ALWAYS`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """From when and where a page is read: the record's time, in the centre's zone."""
-
-    now: datetime
-    zone: str
-
-    @property
-    def day(self) -> date:
-        """The civil day."""
-        return self.now.astimezone(zone_of(self.zone)).date()
-
-    def long(self) -> str:
-        """``lundi 23 novembre 2026, 8 h 30``."""
-        local = self.now.astimezone(zone_of(self.zone))
-        return f"{french_day(local.date())}, {french_hour(local)}"
 
 
 @lru_cache(maxsize=4096)  # a page tells the same few moments again and again
@@ -287,19 +268,12 @@ def state_word(line: Line) -> str:
     return known.get(status, words["past"])
 
 
-def is_greyed(summary: PatientSummary, spoken: Spoken, at: Moment) -> bool:
-    """Say whether a one-liner is older than the patient's severity lets it be trusted for."""
-    level = summary.severity.detail["severity"] if summary.severity else ""
-    said = first_instant(spoken.line.as_of, spoken.line.zone) or spoken.line.recorded_at
-    return said.date() < at.day - timedelta(days=GREYED_AFTER.get(level, 30))
-
-
-def one_liner(summary: PatientSummary, at: Moment) -> dict[str, Any] | None:
+def one_liner(summary: PatientSummary, at: Moment, rules: Rules) -> dict[str, Any] | None:
     """The line in force, greyed when it is old, with what arrived after it."""
     spoken = summary.one_liner()
     if spoken is None:
         return None
-    stale = is_greyed(summary, spoken, at)
+    stale = is_old_line(summary, spoken, rules, at.day)
     newer = spoken.older_than.text if spoken.older_than else ""
     return line_view(spoken.line, spoken.text, stale=stale, older_than=newer)
 

@@ -23,6 +23,7 @@ from releve.domain.commands import COMMANDS
 from releve.domain.errors import ReleveError
 from releve.projections import wording
 from releve.projections.critical_values import of_result
+from releve.projections.dates import Moment
 from releve.projections.directory import Directory
 from releve.projections.patient_summary import PatientSummary, Result
 from releve.projections.rule_release import Rules
@@ -227,7 +228,7 @@ def _week(summary: PatientSummary, granted: Granted) -> list[dict[str, Any]]:
 
 
 def _warnings(
-    summary: PatientSummary, items: list[dict[str, Any]], at: views.Moment, directory: Directory
+    summary: PatientSummary, items: list[dict[str, Any]], at: Moment, directory: Directory
 ) -> list[str]:
     found = []
     allergies = summary.presence("allergies")
@@ -244,7 +245,7 @@ def _warnings(
     return found
 
 
-def _results_left(summary: PatientSummary, at: views.Moment, rules: Rules) -> list[str]:
+def _results_left(summary: PatientSummary, at: Moment, rules: Rules) -> list[str]:
     """What is not done about results, the worst first: critical and unread, unread, to be told."""
     states = [(result, result.state(at.day)) for result in summary.results]
     unread = [result for result, state in states if state == "to-review"]

@@ -19,13 +19,12 @@ from releve.api.boards import (
 )
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, may, services_of
-from releve.api.pages.act_data import offered_to
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.routes.bodies import AtPosition, clinical_json
 from releve.domain.aggregates.health_centre import NO_DOCTOR
 from releve.projections import wording
 from releve.projections.handover_board import to_json
-from releve.projections.open_items import BoardLine
+from releve.projections.open_items import BoardLine, is_offered_to
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.timeline import item_json, line_json
 from releve.security.policy import Action
@@ -99,7 +98,7 @@ def _words(line: BoardLine, person: UUID, role: str) -> dict[str, Any]:
         "age_days": line.age_days,
         "answerable_person": line.answerable.name if line.answerable else None,
         "offered_to": line.offered_to or None,
-        "offered_to_me": offered_to(line.item, person, role),
+        "offered_to_me": is_offered_to(line.item, person, role),
         "last_step": line_json(line.last_step),
         "next_step": line.next_step,
     }

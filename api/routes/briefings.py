@@ -12,14 +12,14 @@ from starlette.responses import Response
 from releve.api.disclosure import Disclosed, read_clinical
 from releve.api.gate import Granted, Guard, authorise, identifier, may, services_of
 from releve.api.issuing import edition_of_the_day, issue_now
-from releve.api.pages.since_edition import read_since
-from releve.api.pages.views import Moment
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.reading import alarms_now, rules_of
 from releve.api.routes.bodies import AtPosition, clinical_json, idempotency_key, moment_of
 from releve.projections.briefing import Card
 from releve.projections.briefing_text import row_json
+from releve.projections.dates import Moment
 from releve.projections.editions import Edition
+from releve.projections.ended_alarms import ended_alarms
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.ranking import Ranked, rank
 from releve.security.policy import Action
@@ -162,7 +162,7 @@ def _ended(
         {"patient": card["patient"], "entry": entry, "became": became.words,
          "judged": became.judged}
         for card in cards
-        for entry, became in read_since(
+        for entry, became in ended_alarms(
             card, summaries.get(UUID(card["patient"])), edition.rules, at
         ).items()
     ]  # fmt: skip

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
@@ -17,13 +17,13 @@ from releve.api.acting import settle
 from releve.api.answers import DESK
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, services_of, uploaded, uploads_of
-from releve.api.inbox import original, receive
+from releve.api.inbox import receive
 from releve.api.inbox_views import Sorting, content, patients_in, senders
-from releve.api.problems import NOT_AVAILABLE, RequestRefused, refuse
+from releve.api.originals import granted_document, send_original
+from releve.api.problems import refuse
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json
 from releve.domain.events import Author
 from releve.domain.values import IdentityTraits
-from releve.projections.inbox import InboxLine
 from releve.security.policy import Action
 
 router = APIRouter(prefix="/api/v1")
@@ -32,9 +32,6 @@ Sending = Annotated[Granted, Depends(Guard(Action.IMPORT, "centre"))]
 SortingPost = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "centre"))]
 Header = Annotated[Granted, Depends(Guard(Action.READ_INBOX_HEADER, "inbox", param="document"))]
 Content = Annotated[Granted, Depends(Guard(Action.READ_INBOX, "inbox", param="document"))]
-
-SAFE_TYPES: Final = frozenset({"application/pdf", "image/jpeg", "image/png", "image/tiff"})
-"""Media types an original may be given as; any other one leaves as plain bytes."""
 
 
 async def _sent(request: Request, granted: Sending) -> tuple[Granted, bytes, dict[str, Any]]:
@@ -155,7 +152,7 @@ def one(request: Request, granted: Header) -> Response:
     services = services_of(request)
 
     def produce() -> tuple[dict[str, Any], int]:
-        line = known(request, granted)
+        line = granted_document(request, granted)
         sorting = Sorting.of(services, line.centre)
         return sorting.header(line), sorting.position
 
@@ -178,7 +175,7 @@ def read(request: Request, granted: Content) -> Response:
 
     def produce() -> tuple[dict[str, Any], int]:
         position = services.feed.position()
-        line = known(request, granted)
+        line = granted_document(request, granted)
         return {"patient": line.patient, **content(services, line)}, position
 
     return clinical_json(
@@ -197,42 +194,3 @@ def read(request: Request, granted: Content) -> Response:
 def bytes_of(request: Request, granted: Content) -> Response:
     """The bytes as they came in, never shown by the browser itself."""
     return send_original(request, granted, what="api.inbox-original")
-
-
-def send_original(request: Request, granted: Granted, *, what: str) -> Response:
-    """The original as a download, once the access entry is durable."""
-    services = services_of(request)
-
-    def produce() -> tuple[tuple[InboxLine, bytes], int]:
-        line = known(request, granted)
-        return (line, original(services, line)), services.feed.position()
-
-    disclosed = read_clinical(
-        services, granted, produce, what=what, purpose=str(granted.document),
-        patients=lambda found: [found[0].patient] if found[0].patient else [],
-    )  # fmt: skip
-    line, raw = disclosed.content
-    return download(raw, line.received.media_type)
-
-
-def download(raw: bytes, media_type: str) -> Response:
-    """Bytes as a file with a name that says nothing; what could run in a page leaves as bytes."""
-    safe = media_type in SAFE_TYPES
-    suffix = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png"}
-    return Response(
-        raw,
-        200,
-        {
-            "Cache-Control": "no-store",
-            "Content-Disposition": f'attachment; filename="document{suffix.get(media_type, "")}"',
-        },
-        media_type=media_type if safe else "application/octet-stream",
-    )
-
-
-def known(request: Request, granted: Granted) -> InboxLine:
-    """The document that was granted, as projected."""
-    line = services_of(request).inbox.one(granted.document)
-    if line is None:
-        raise RequestRefused(NOT_AVAILABLE)
-    return line

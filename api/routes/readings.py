@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,6 @@ from starlette.responses import Response
 
 from releve.api.disclosure import read_clinical
 from releve.api.gate import Granted, Guard, services_of
-from releve.api.pages.views import Moment, is_greyed
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.reading import patient_at, rules_of
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json, moment_of
@@ -22,10 +22,13 @@ from releve.domain.requests import fold
 from releve.projections import wording
 from releve.projections.briefing import owner_label
 from releve.projections.critical_values import alarms
+from releve.projections.dates import Moment
 from releve.projections.patient_summary import SLOTS, PatientSummary
+from releve.projections.rule_release import Rules
 from releve.projections.summary_courses import standing
 from releve.projections.summary_lines import Spoken
 from releve.projections.summary_record import day_of
+from releve.projections.summary_staleness import is_old_line
 from releve.projections.timeline import (
     entries_of,
     item_json,
@@ -69,7 +72,10 @@ def _patient_json(
 def patient(request: Request, granted: Reading) -> Response:
     """Who the patient is, and how they are now."""
     return _patient_json(
-        request, granted, "api.patient", partial(_overview, at=_now(request, granted))
+        request,
+        granted,
+        "api.patient",
+        partial(_overview, services=services_of(request), at=_now(request, granted)),
     )
 
 
@@ -81,7 +87,7 @@ def summary(request: Request, granted: Reading) -> Response:
         granted,
         "api.summary",
         lambda found: {
-            **_overview(found, _now(request, granted)),
+            **_overview(found, services_of(request), _now(request, granted)),
             "slots": {slot.name: [line_json(line) for line in found.slot(slot.name)]
                       for slot in SLOTS},
             "open_items": [item_json(item) for item in found.open_items],
@@ -152,10 +158,11 @@ def _now(request: Request, granted: Granted) -> Moment:
     return Moment(services_of(request).clock(), granted.principal.zone)
 
 
-def _overview(found: PatientSummary, at: Moment) -> dict[str, Any]:
+def _overview(found: PatientSummary, services: Services, at: Moment) -> dict[str, Any]:
     who = found.identity
     severity = found.severity
     spoken = found.one_liner()
+    rules = rules_of(services.directory.load())
     return {
         "name": found.full_name(),
         "birth_name": who.birth_name if who else None,
@@ -167,7 +174,7 @@ def _overview(found: PatientSummary, at: Moment) -> dict[str, Any]:
         "incomplete": found.incomplete,
         "severity": line_json(severity) if severity else None,
         "death": line_json(found.death) if found.death else None,
-        "one_liner": _one_liner(found, spoken, at) if spoken else None,
+        "one_liner": _one_liner(found, spoken, rules, at.day) if spoken else None,
         "presence": {name: _presence(found, name) for name in wording.ABSENCE},
     }
 
@@ -194,14 +201,14 @@ def _presence(found: PatientSummary, name: str) -> dict[str, Any]:
     }
 
 
-def _one_liner(found: PatientSummary, spoken: Spoken, at: Moment) -> dict[str, Any]:
+def _one_liner(found: PatientSummary, spoken: Spoken, rules: Rules, day: date) -> dict[str, Any]:
     """The one-liner in force, where it comes from, whether it is old and what came after it."""
     newer = spoken.older_than
     return {
         **line_json(spoken.line),
         "text": spoken.text,
         "older_than": line_json(newer) if newer else None,
-        "greyed": is_greyed(found, spoken, at),
+        "greyed": is_old_line(found, spoken, rules, day),
     }
 
 

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from releve.api.asked import Asked, asked_by, asked_of
 from releve.api.disclosure import Disclosed, read_clinical
 from releve.api.gate import Granted, Guard, Principal, authorise, services_of
-from releve.api.pages.views import Moment
 from releve.api.problems import NOT_AVAILABLE, RequestRefused
 from releve.api.reading import patient_at, results_board_of
 from releve.api.routes.bodies import AtPosition, as_json, clinical_json
 from releve.domain.commands.follow_up import AnswerQuestion
+from releve.projections.dates import Moment
 from releve.projections.patient_summary import Line, PatientSummary, Question, Result
 from releve.projections.results_board import ResultRow
 from releve.projections.timeline import line_json

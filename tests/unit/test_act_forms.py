@@ -10,7 +10,6 @@ import pytest
 
 from releve.api.acting import ACTIONS
 from releve.api.entry_kinds import KINDS
-from releve.api.pages import views
 from releve.api.pages.act_data import begun, carried, data_of
 from releve.api.pages.acts import ACTS
 from releve.api.pages.forms import Form
@@ -18,10 +17,11 @@ from releve.api.pages.shell import DONE
 from releve.domain.aggregates import REGISTRY
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.commands import COMMANDS
+from releve.projections.dates import Moment
 from releve.projections.patient_summary import fold_all
 from support.patient_events import Stream
 
-AT = views.Moment(datetime(2026, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
+AT = Moment(datetime(2026, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
 CENTRE = uuid4()
 
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from releve.api.pages import record_views, views
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
 from releve.domain.aggregates.patient.contact_details import ContactDetailsChanged
 from releve.domain.aggregates.patient.death import DeathRecorded
+from releve.domain.aggregates.patient.encounters import NoteSigned
 from releve.domain.aggregates.patient.handover import HandoverWritten
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.aggregates.patient.summary_review import SummaryReviewed
 from releve.domain.events import Author, Source
 from releve.domain.values import Concept, Sex
+from releve.projections.dates import Moment
 from releve.projections.directory import Directory
 from releve.projections.rule_release import CURRENT, load_rules
 from support.patient_events import Stream, summary_of
 from support.results import IF_THEN, measure, result
 
-AT = views.Moment(datetime(2026, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
+AT = Moment(datetime(2026, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
 
 
 def test_a_treatment_past_its_planned_end_is_shown_as_to_be_checked() -> None:
@@ -31,10 +36,22 @@ def test_a_treatment_past_its_planned_end_is_shown_as_to_be_checked() -> None:
     boxes = {box["name"]: box for box in views.boxes(summary_of(stream), AT)}
     (line,) = boxes["medications"]["lines"]
     assert line["text"] == "Ramipril, fin prévue le 10/01/2026 dépassée (à vérifier)"
-    earlier = views.Moment(datetime(2026, 1, 10, 22, tzinfo=UTC), "Europe/Paris")
+    earlier = Moment(datetime(2026, 1, 10, 22, tzinfo=UTC), "Europe/Paris")
     boxes = {box["name"]: box for box in views.boxes(summary_of(stream), earlier)}
     (line,) = boxes["medications"]["lines"]
     assert line["text"] == "Ramipril, jusqu'au 10/01/2026"
+
+
+def test_the_one_liner_fades_after_the_days_of_the_signed_rules_as_on_the_card() -> None:
+    stream = Stream()
+    stream.add(IllnessSeveritySet(severity="stable"))
+    stream.add(NoteSigned(one_liner="HTA"), occurred_at="2026-10-01")
+    rules = load_rules(CURRENT)
+    shorter = msgspec.structs.replace(rules, stale_days={**rules.stale_days, "stable": 20})
+    for each, faded in ((rules, False), (shorter, True)):
+        line = views.one_liner(summary_of(stream), AT, each)
+        assert line is not None
+        assert line["stale"] is faded
 
 
 def test_a_board_names_its_patient_by_birth_sex_and_same_name() -> None:
@@ -145,7 +162,7 @@ def test_the_handover_to_read_is_the_latest_by_clinical_time() -> None:
 
 def test_a_summary_that_nobody_read_in_time_says_so_until_it_is_read() -> None:
     def late(stream: Stream, year: int) -> str:
-        at = views.Moment(datetime(year, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
+        at = Moment(datetime(year, 11, 23, 7, 30, tzinfo=UTC), "Europe/Paris")
         found = record_views.administrative(summary_of(stream), at, load_rules())
         return str(found["review_late"])
 

@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 
 from releve.api.pages.validation_views import Waiting
-from releve.api.pages.views import Moment
 from releve.domain.aggregates.patient.allergies import AllergyRecorded
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.history import ProcedureRecorded
@@ -21,6 +20,7 @@ from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.errors import NotFound
 from releve.domain.events import Payload, Source
 from releve.domain.values import Coding, Concept, Quantity, Unmapped
+from releve.projections.dates import Moment
 from releve.projections.rule_release import CURRENT, load_rules
 from support.given import AVAL, NOW, Told, entry, events
 
