@@ -130,12 +130,7 @@ class DataKeys:
                 the first that is not available. Where one erased record must not hide the
                 others, use :meth:`look_up`.
         """
-        found: dict[KeyId, bytes] = {}
-        for name, answer in self.look_up(wanted).items():
-            if isinstance(answer, SecurityError):
-                raise answer
-            found[name] = answer
-        return found
+        return _all_of(self.look_up(wanted))
 
     def look_up(self, wanted: Iterable[KeyId]) -> dict[KeyId, bytes | SecurityError]:
         """Give for each key its bytes, or why it is not available, in the order asked.
@@ -335,8 +330,18 @@ class DataKeys:
                     records,
                 ),
             )
-        # What stands now is what counts: ours, or that of whoever was quicker.
-        return self.get_many((context.stream, context.generation) for context in contexts)
+        # What stands now is what counts: ours, or that of whoever was quicker. Read here, for a
+        # look-up of another thread that is under way may have begun before the key was made.
+        return self._made([(context.stream, context.generation) for context in contexts])
+
+    def _made(self, names: Sequence[KeyId]) -> dict[KeyId, bytes]:
+        with self._lock:
+            epoch = self._forgotten
+        answers = self._read(names)
+        with self._lock:
+            if epoch == self._forgotten:
+                self._keep(answers)
+        return _all_of(answers)
 
     def _refuse_second_founding(self, scope: Scope) -> None:
         """A lost key file must not be replaced by a new one that opens nothing of what stands."""
@@ -347,6 +352,16 @@ class DataKeys:
         # Looked for again: another process may have founded it since, and its file comes first.
         if wrapped and not self._wrapper.current_version(scope.kek):
             raise KeyServiceDown("la clé qui protège ces dossiers manque : la remettre en place")
+
+
+def _all_of(answers: dict[KeyId, bytes | SecurityError]) -> dict[KeyId, bytes]:
+    """The keys of a look-up, or the first reason why one of them is not available."""
+    found: dict[KeyId, bytes] = {}
+    for name, answer in answers.items():
+        if isinstance(answer, SecurityError):
+            raise answer
+        found[name] = answer
+    return found
 
 
 def _scope(stream: UUID, event_class: int, centre: UUID | None) -> Scope:

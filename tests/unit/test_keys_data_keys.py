@@ -24,7 +24,7 @@ from releve.security.errors import (
 )
 from releve.security.keys.data_keys import ACCESS_STREAM, DataKeys, access_generation, key_of
 from releve.security.keys.keyfile import KeyFiles
-from releve.security.keys.wrapper import AUDIT
+from releve.security.keys.wrapper import AUDIT, DataKeyContext
 from support.postgres import Database
 
 pytestmark = pytest.mark.postgres
@@ -62,6 +62,28 @@ class OvertakenKeyFiles(KeyFiles):
         while self._meanwhile:
             self._meanwhile.pop()()
         return version
+
+
+class OvertakenWrapping(KeyFiles):
+    """The real key files; before the first key is wrapped another thread looks keys up, slowly."""
+
+    def __init__(self, directory: Path, meanwhile: Callable[[], object]) -> None:
+        super().__init__(directory)
+        self._meanwhile: list[Callable[[], object]] = [meanwhile]
+        self._looked_up = threading.Event()
+        self.over = threading.Event()
+
+    def wrap_many(self, items: Sequence[tuple[DataKeyContext, bytes]]) -> list[bytes]:
+        while self._meanwhile:
+            threading.Thread(target=self._meanwhile.pop(), daemon=True).start()
+            self._looked_up.wait(20)
+        return super().wrap_many(items)
+
+    def unwrap_many(self, records: Sequence[bytes]) -> list[bytes]:
+        if not self._looked_up.is_set():
+            self._looked_up.set()
+            self.over.wait(3)  # whoever waits for this look-up is told what it saw before
+        return super().unwrap_many(records)
 
 
 @dataclass
@@ -154,6 +176,17 @@ class TestMaking:
         )
         made = DataKeys(house.database.service_pool, overtaken).create(stream, PATIENT, CENTRE)
         assert made == house.process().get(stream)
+
+    def test_a_key_just_made_is_not_missing_because_it_was_looked_up_before(
+        self, house: House
+    ) -> None:
+        known, month = uuid4(), (ACCESS_STREAM, 24_323)
+        house.process().create(known, PATIENT, CENTRE)
+        files = OvertakenWrapping(house.directory, lambda: keys.look_up([month, (known, 1)]))
+        keys = DataKeys(house.database.service_pool, files)
+        made = keys.audit_month(month[1])
+        files.over.set()
+        assert made == house.process().get(*month)
 
     def test_a_lost_centre_key_is_not_replaced_while_records_need_it(self, house: House) -> None:
         house.process().create(uuid4(), PATIENT, CENTRE)
