@@ -31,12 +31,11 @@ _THIN_EVERY_S: Final = 60.0
 
 _HEAD: Final = "SELECT h.size, h.frontier FROM ledger.head h"
 _NEWEST: Final = "SELECT c.size, c.note FROM ledger.checkpoint c ORDER BY c.size DESC LIMIT 1"
-_AT: Final = "SELECT c.note FROM ledger.checkpoint c WHERE c.size = $1"
 _BARRIER: Final = "SELECT pg_logical_emit_message(true, 'releve.checkpoint', '')"
 _KEEP: Final = """
-INSERT INTO ledger.checkpoint (size, note, cited) VALUES ($1, $2, $3)
-ON CONFLICT (size) DO NOTHING"""
-_CITE: Final = "UPDATE ledger.checkpoint c SET cited = true WHERE c.size = $1 AND NOT c.cited"
+INSERT INTO ledger.checkpoint AS c (size, note, cited) VALUES ($1, $2, $3)
+ON CONFLICT (size) DO UPDATE SET cited = true WHERE EXCLUDED.cited AND NOT c.cited"""
+_CITE: Final = "UPDATE ledger.checkpoint c SET cited = true WHERE c.size = $1 RETURNING c.note"
 _THIN: Final = """
 DELETE FROM ledger.checkpoint c WHERE NOT c.cited AND EXISTS (
     SELECT FROM ledger.checkpoint later WHERE later.size > c.size
@@ -99,13 +98,9 @@ class Checkpointer:
             LedgerUnreachable: the database or the standby did not answer.
         """
         with self._lock:
-            rows = read(
-                self._pool,
-                "SELECT c.note FROM ledger.checkpoint c WHERE c.size = $1",
-                (Int8(size),),
-            )
+            # In one statement: another worker may thin out what was not cited yet.
+            rows = read(self._pool, _CITE, (Int8(size),))
             if rows:
-                self._execute(_CITE, Int8(size))
                 return str(rows[0][0])
             if read(self._pool, _HEAD, ())[0][0] < size:
                 raise Tampered("the log does not reach this size")

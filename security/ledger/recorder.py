@@ -228,18 +228,24 @@ class LedgerRecorder(ApplicationRecorder):
             query, parameters = _APPEND_ONE, self._one(stored_events[0])
         else:
             query, parameters = _APPEND_MANY, self._many(stored_events, claims, attachments)
+        taken: psycopg.errors.UniqueViolation | None = None
+        row: Any = None
         with borrowed(self._pool) as connection, NoticeWatch(connection) as notices:
             try:
                 cursor = binary_cursor(connection).execute(query, parameters, prepare=True)
                 row = cursor.fetchone()
             except psycopg.errors.UniqueViolation as error:
-                self._refuse(error, claims)
+                taken = error
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 connection.close()
                 raise OutcomeUnknown("no answer to an append") from error
             if notices.seen:
                 connection.close()
                 raise OutcomeUnknown("the standby did not confirm an append")
+        if taken is not None:
+            # Who holds a claim is asked on another connection: this one has been given back, or
+            # as many refusals at once as there are connections would wait for each other.
+            self._refuse(taken, claims)
         if row is None:  # pragma: no cover - the statement always gives its guard's row
             raise OutcomeUnknown("an append gave no row")
         is_chained, clock_agrees, is_first, written = row[:4]

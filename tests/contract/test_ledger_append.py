@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -13,6 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from eventsourcing.persistence import IntegrityError, StoredEvent
+from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
 from releve.domain.aggregates import CODEC
@@ -21,6 +21,7 @@ from releve.security.ledger.connection import LedgerUnreachable, binary_cursor, 
 from releve.security.ledger.envelope import leaf_hash
 from releve.security.ledger.recorder import _APPEND_ONE
 from releve.security.ledger.store import (
+    SKEW,
     Attachment,
     ChainBroken,
     Claim,
@@ -31,7 +32,8 @@ from releve.security.ledger.store import (
     OutcomeUnknown,
     VersionConflict,
 )
-from support.ledger import Ledger, count, note, notes, now, unguarded
+from support.commands import PATIENCE_S, becomes
+from support.ledger import Ledger, count, held_open, note, notes, now, unguarded
 from support.lossy_proxy import LossyProxy, lossy_pool
 from support.postgres import Database, Server
 
@@ -110,14 +112,25 @@ class TestAppend:
         with pytest.raises(DuplicateEvent):
             ledger.put([note(stream, 2, event_id=first.event_id)])
 
-    @pytest.mark.parametrize("off", [timedelta(seconds=31), timedelta(seconds=-31)])
-    def test_a_clock_that_is_off_is_refused(self, ledger: Ledger, off: timedelta) -> None:
-        stream = uuid4()
+    @pytest.mark.parametrize("side", [1, -1])
+    def test_a_clock_that_is_off_is_refused(
+        self, database: Database, tmp_path: Path, side: int
+    ) -> None:
+        # An hour for thirty seconds: what passes between our look at the clock and the
+        # database's does not count.
+        ledger = Ledger(database, tmp_path / "keys", skew=timedelta(hours=1))
+        stream, off = uuid4(), side * timedelta(minutes=66)
         with pytest.raises(ClockRefused):
             ledger.put([note(stream, 1, at=now() + off)])
         with pytest.raises(ClockRefused):
             ledger.put([note(stream, 1), note(stream, 2, at=now() + off)])
-        ledger.put([note(stream, 1, at=now() + off * 0.9)])
+        ledger.put([note(stream, 1, at=now() + off * 0.8)])
+
+    @pytest.mark.parametrize("off", [2 * SKEW, -SKEW])
+    def test_half_a_minute_is_what_a_clock_may_be_off(self, ledger: Ledger, off: timedelta) -> None:
+        assert timedelta(seconds=30) == SKEW
+        with pytest.raises(ClockRefused):
+            ledger.put([note(uuid4(), 1, at=now() + off)])
 
     def test_without_a_skew_any_clock_is_taken(self, database: Database, tmp_path: Path) -> None:
         ledger = Ledger(database, tmp_path / "keys", skew=None)
@@ -143,7 +156,7 @@ class TestAppend:
     def test_twelve_writers_on_one_stream_have_one_winner_a_version(self, ledger: Ledger) -> None:
         stream = ledger.new_stream()
         wins: list[int] = []
-        barrier = threading.Barrier(12)
+        barrier = threading.Barrier(12, timeout=PATIENCE_S)
 
         def write(_: int) -> int:
             won = 0
@@ -188,6 +201,19 @@ class TestClaimsAndAttachments:
             )
         assert (caught.value.kind, caught.value.stream) == ("ins", holder)
         assert (count(database, "event"), count(database, "claim")) == (1, 1)
+
+    def test_a_taken_claim_is_told_with_the_only_connection(
+        self, ledger: Ledger, database: Database
+    ) -> None:
+        holder = uuid4()
+        ledger.store.put([note(holder, 1)], claims=[Claim("ins", b"m")])
+        with ConnectionPool(
+            database.service_url, min_size=1, max_size=1, timeout=2, open=True
+        ) as pool:
+            store = LedgerFactory(pool, ledger.data_keys, CODEC).event_store()
+            with pytest.raises(ClaimTaken) as caught:
+                store.put([note(uuid4(), 1)], claims=[Claim("ins", b"m")])
+        assert caught.value.stream == holder
 
     def test_a_refused_append_claims_nothing(self, ledger: Ledger, database: Database) -> None:
         stream = ledger.new_stream()
@@ -253,7 +279,7 @@ class TestUnknownOutcome:
     @pytest.fixture
     def lossy(self, database: Database, tmp_path: Path) -> Iterator[tuple[Ledger, LossyProxy]]:
         ledger = Ledger(database, tmp_path / "keys")
-        with lossy_pool(database.service_url, tmp_path) as (pool, proxy):
+        with lossy_pool(database.service_url) as (pool, proxy):
             ledger.factory = LedgerFactory(pool, ledger.data_keys, CODEC)
             ledger.store = ledger.factory.event_store()
             yield ledger, proxy
@@ -264,12 +290,11 @@ class TestUnknownOutcome:
         ledger, proxy = lossy
         stream = ledger.new_stream()
         event = note(stream, 2)
-        proxy.losing.set()
+        proxy.lose_one()
         with pytest.raises(OutcomeUnknown) as caught:
             ledger.put([event])
         assert isinstance(caught.value, LedgerDown)
         assert proxy.lost == 1
-        proxy.losing.clear()
         # The same request, sealed anew: the row that stands wins, and holds the same id.
         with pytest.raises(VersionConflict):
             ledger.put([event])
@@ -280,7 +305,7 @@ class TestUnknownOutcome:
     ) -> None:
         stream = ledger.new_stream()
         event = note(stream, 2)
-        with psycopg.connect(database.owner_url) as blocker, ThreadPoolExecutor(1) as other:
+        with held_open(database.owner_url) as blocker, ThreadPoolExecutor(1) as other:
             blocker.execute(
                 "INSERT INTO ledger.event (stream, version, topic, header, event_id) "
                 "SELECT stream, 2, topic, header, gen_random_uuid() FROM ledger.event "
@@ -290,7 +315,7 @@ class TestUnknownOutcome:
             waiting = other.submit(ledger.put, [event])
             _terminate_waiter(database)
             with pytest.raises(OutcomeUnknown):
-                waiting.result(10)
+                waiting.result(PATIENCE_S)
             blocker.rollback()
         ledger.put([event])
         assert [e.event_id for e in ledger.store.get(stream)][1:] == [event.event_id]
@@ -298,7 +323,11 @@ class TestUnknownOutcome:
     def test_no_database_is_down_and_not_unknown(self, ledger: Ledger, tmp_path: Path) -> None:
         stream = ledger.new_stream()
         pool: ConnectionPool[psycopg.Connection[tuple[object, ...]]] = ConnectionPool(
-            f"host={tmp_path} user=nobody", open=False, timeout=0.2, min_size=0, max_size=1
+            make_conninfo(host=str(tmp_path), user="nobody"),
+            open=False,
+            timeout=0.2,
+            min_size=0,
+            max_size=1,
         )
         pool.open()
         ledger.factory.application_recorder()._pool = pool
@@ -318,14 +347,15 @@ class TestUnknownOutcome:
             admin.execute("SELECT pg_reload_conf()")
             try:
                 with ThreadPoolExecutor(1) as other:
+                    _until_commits_wait(database, admin)
                     waiting = other.submit(ledger.put, [note(stream, 2)])
                     _cancel_when_waiting_for_standby(admin)
                     with pytest.raises(OutcomeUnknown):
-                        waiting.result(10)
+                        waiting.result(PATIENCE_S)
                     # Nor is anything signed that only this server may have.
                     signing = other.submit(ledger.checkpointer.run_once)
                     _cancel_when_waiting_for_standby(admin)
-                    assert signing.result(10) is None
+                    assert signing.result(PATIENCE_S) is None
             finally:
                 admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
                 admin.execute("SELECT pg_reload_conf()")
@@ -336,24 +366,38 @@ class TestUnknownOutcome:
 
 def _terminate_waiter(database: Database) -> None:
     with psycopg.connect(database.superuser_url, autocommit=True) as admin:
-        for _ in range(500):
-            if admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            ).fetchone():
-                return
-            time.sleep(0.01)
-    raise AssertionError("nobody waits")
+        query = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        assert becomes(lambda: admin.execute(query).fetchone() is not None), "nobody waits"
+
+
+WAITS_FOR_STANDBY = "wait_event = 'SyncRep' AND backend_type = 'client backend'"
 
 
 def _cancel_when_waiting_for_standby(admin: psycopg.Connection[tuple[object, ...]]) -> None:
-    for _ in range(500):
-        if admin.execute(
-            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-        ).fetchone():
-            return
-        time.sleep(0.01)
-    raise AssertionError("nobody waits for a standby")
+    query = f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {WAITS_FOR_STANDBY}"  # noqa: S608 - our own words
+    assert becomes(lambda: admin.execute(query.encode()).fetchone() is not None), (
+        "nobody waits for a standby"
+    )
+
+
+def _until_commits_wait(database: Database, admin: psycopg.Connection[tuple[object, ...]]) -> None:
+    """A server obeys a reloaded setting some time after it was told: commit until one waits."""
+    commits_wait = threading.Event()
+
+    def commit() -> None:
+        with psycopg.connect(database.owner_url, autocommit=True) as connection:
+            connection.add_notice_handler(lambda _: commits_wait.set())  # the wait was cut short
+            connection.execute("CREATE TABLE public.probe (n integer)")
+            while not commits_wait.is_set():
+                connection.execute("INSERT INTO public.probe VALUES (1)")
+
+    with ThreadPoolExecutor(1) as other:
+        probing = other.submit(commit)
+        _cancel_when_waiting_for_standby(admin)
+        probing.result(PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,12 +12,14 @@ import pytest
 
 from releve.security.errors import Tampered
 from releve.security.ledger import merkle
+from releve.security.ledger.checkpointer import Checkpointer
 from releve.security.ledger.envelope import EXPORT, HEADS, leaf_hash
 from releve.security.ledger.horizon import oldest_writer
-from releve.security.ledger.notes import log_origin, verify_note
+from releve.security.ledger.notes import LogSigner, log_origin, verify_note
 from releve.security.ledger.sequencer import CHANNEL, Sequencer
 from releve.security.ledger.stored_tree import stored_hashes
-from support.ledger import Ledger, count, note, notes, now, unguarded
+from support.commands import PATIENCE_S
+from support.ledger import Ledger, count, held_open, note, notes, now, unguarded
 from support.postgres import Database
 
 pytestmark = pytest.mark.postgres
@@ -144,7 +147,7 @@ class TestLog:
         ledger.number()
         ledger.new_stream(5)
         second = Sequencer(database.worker_pool, ledger.cell)
-        with psycopg.connect(database.worker_url) as holder:
+        with held_open(database.worker_url) as holder:
             holder.execute("SELECT size FROM ledger.head FOR UPDATE")
             assert second.run_once() == 0
             holder.rollback()
@@ -156,7 +159,7 @@ class TestLog:
             listener.execute(f"LISTEN {CHANNEL}")
             ledger.new_stream(2)
             ledger.number()
-            heard = next(listener.notifies(timeout=5))
+            heard = next(listener.notifies(timeout=PATIENCE_S))
         assert (heard.channel, heard.payload) == (CHANNEL, "2")
 
     def test_a_writer_that_stays_open_holds_later_positions_back(
@@ -164,7 +167,7 @@ class TestLog:
     ) -> None:
         ledger.new_stream()
         ledger.number()
-        with psycopg.connect(database.owner_url) as writer:
+        with held_open(database.owner_url) as writer:
             writer.execute("SELECT pg_current_xact_id()")
             ledger.new_stream(2)
             assert ledger.sequencer.run_once() == 0
@@ -174,6 +177,18 @@ class TestLog:
             assert holder == (writer.info.backend_pid, writer.info.dbname)
             writer.rollback()
         assert ledger.number() == 2
+
+
+class OvertakenSigner(LogSigner):
+    """The real signer of a process that another one overtakes before it has signed."""
+
+    def __init__(self, ledger: Ledger, meanwhile: Callable[[], object]) -> None:
+        signer = ledger.key_files.log_signer(log_origin(ledger.cell))
+        self._signer, self._meanwhile = signer, meanwhile
+
+    def sign(self, size: int, root: bytes) -> str:
+        self._meanwhile()
+        return self._signer.sign(size, root)
 
 
 class TestCheckpoints:
@@ -213,6 +228,8 @@ class TestCheckpoints:
             ledger.number()
             ledger.checkpointer.run_once()
         ledger.checkpointer.at(2)
+        # Of one hour, at whatever minute they were made.
+        unguarded(ledger.database, "UPDATE ledger.checkpoint SET signed_at = '2026-11-23 08:30Z'")
         ledger.checkpointer.thin()
         with ledger.database.owner_pool.connection() as connection:
             rows = connection.execute("SELECT size, cited FROM ledger.checkpoint ORDER BY 1")
@@ -222,6 +239,22 @@ class TestCheckpoints:
             assert caught.value.sqlstate == "RL001"
             with pytest.raises(psycopg.Error), connection.transaction():
                 connection.execute("UPDATE ledger.checkpoint SET note = 'x'")
+
+    def test_what_an_export_cites_stays_though_another_worker_signed_it_meanwhile(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.new_stream()
+        ledger.number()
+        signer = OvertakenSigner(ledger, ledger.checkpointer.run_once)
+        cited = Checkpointer(ledger.database.worker_pool, signer).at(1)
+        ledger.new_stream()
+        ledger.number()
+        ledger.checkpointer.run_once()
+        unguarded(ledger.database, "UPDATE ledger.checkpoint SET signed_at = '2026-11-23 08:30Z'")
+        ledger.checkpointer.thin()
+        with ledger.database.owner_pool.connection() as connection:
+            rows = connection.execute("SELECT note FROM ledger.checkpoint WHERE size = 1")
+            assert rows.fetchall() == [(cited,)]
 
     def test_nothing_is_signed_over_a_log_that_is_not_the_one_signed_before(
         self, ledger: Ledger, database: Database
