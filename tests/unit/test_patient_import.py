@@ -123,6 +123,27 @@ def test_two_episodes_of_one_condition_are_two_problems() -> None:
     taken_in(given(REGISTERED), line(first), line(second), line(second)).then(first, second)
 
 
+@pytest.mark.parametrize("kind", ["allergy", "treatment", "problem"])
+def test_one_broad_code_with_other_words_is_another_line(kind: str) -> None:
+    """ "Allergie médicamenteuse" is one code: to keep amoxicillin alone would lose ibuprofen."""
+
+    def said(words: str) -> Payload:
+        broad = Coding(system="http://snomed.info/sct", code="416098002")
+        concept = Concept(text=words, codings=(broad,))
+        if kind == "allergy":
+            return AllergyRecorded(substance=concept, clinical_status="active")
+        if kind == "treatment":
+            return MedicationStarted(concept=concept)
+        return ProblemRecorded(concept=concept, clinical_status="active")
+
+    file = (line(said("Amoxicilline"), "a"), line(said("Ibuprofène"), "b"))
+    first = taken_in(given(REGISTERED), *file)
+    assert [event.payload for event in first.events] == [said("Amoxicilline"), said("Ibuprofène")]
+    taken_in(then_again(first), *file).nothing()
+    spaced = (line(said("AMOXICILLINE "), "a"), line(said("ibuprofène"), "b"))
+    taken_in(then_again(first), *spaced).nothing()
+
+
 def test_another_source_is_another_line() -> None:
     told = Told(problem("2021"), source=Source(channel="fhir", system="urn:ehr-b"))
     taken_in(given(REGISTERED, told), line(problem("2021"))).then(problem("2021"))

@@ -380,31 +380,40 @@ def _line(payload: Payload, occurred_at: str | None) -> Line:
 
 
 def _content(payload: Payload) -> Line:
-    """What may change in a line that stays the same: status, verification, end, dose, value."""
+    """What may change in a line that stays the same: words, status, verification, end, dose, value.
+
+    Words too: "allergie médicamenteuse" is one code for amoxicillin and for ibuprofen.
+    """
     match payload:
         case ProblemRecorded():
-            return payload.clinical_status, payload.verification, payload.abatement
+            said = (payload.clinical_status, payload.verification, payload.abatement)
+            return _words(payload.concept), *said
         case AllergyRecorded():
-            return payload.clinical_status, payload.verification, payload.criticality
+            said = (payload.clinical_status, payload.verification, payload.criticality)
+            return _words(payload.substance), *said
         case AbsenceAsserted():
             return payload.clinical_status, payload.verification
         case MedicationStarted():
             taken = (payload.dose, payload.dose_text, payload.frequency)
-            return payload.status, payload.end, *taken
+            return _words(payload.concept), payload.status, payload.end, *taken
         case ObservationRecorded():
             return payload.status, payload.value, payload.components
         case ImmunizationRecorded():
-            return payload.status, payload.lot, payload.reason
+            return _words(payload.vaccine), payload.status, payload.lot, payload.reason
         case ProcedureRecorded():
-            return payload.status, payload.outcome
+            return _words(payload.concept), payload.status, payload.outcome
         case DeviceRecorded():
-            return payload.status, payload.until
+            return _words(payload.concept), payload.status, payload.until
         case HistoryRecorded():
             return payload.status, payload.until, payload.value, payload.concept.text
         case ResultReceived():
             return payload.status, payload.lines, payload.conclusion
         case _:
             return ()
+
+
+def _words(concept: Concept) -> str:
+    return " ".join(concept.text.casefold().split())
 
 
 def _source(ctx: Context, source_id: str | None, author: str | None, sha256: str | None) -> Source:
