@@ -94,6 +94,7 @@ _SECTIONS: Final = (
     _Section(
         "adverse-reactions", "44939-7", "", "Effets indésirables", False, "",
     ),
+    _Section("documents", "55107-7", "", "Documents", False, ""),
 )  # fmt: skip
 
 

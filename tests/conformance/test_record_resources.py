@@ -14,6 +14,7 @@ from releve.domain.aggregates.patient.appointments import AppointmentNoticed
 from releve.domain.aggregates.patient.contact_details import ContactDetailsChanged
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.death import DeathRecorded
+from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.encounters import EncounterRecorded
 from releve.domain.aggregates.patient.history import (
     DeviceRecorded,
@@ -184,6 +185,12 @@ SLOTS: dict[str, tuple[Payload, str, str]] = {
         "AdverseEvent", "Toux sous IEC",
     ),
     "30954-2": (result("final"), "DiagnosticReport", "Potassium"),
+    "55107-7": (
+        DocumentAttached(
+            sha256="5" * 64, size=2048, media_type="application/pdf", title="Courrier de sortie"
+        ),
+        "DocumentReference", "Courrier de sortie",
+    ),
 }  # fmt: skip
 
 
