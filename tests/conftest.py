@@ -13,15 +13,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from releve.api.database import binaries
 from support.postgres import BUILDS, Database, Server, build
 
 # Properties are about values, not about time: the machine may be busy while they run. A commit has
 # one verdict, so the whole suite draws the same values each time; quick and long runs search.
-settings.register_profile("same", deadline=None, print_blob=True, derandomize=True)
-settings.register_profile("search", deadline=None, print_blob=True)
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("same", unhurried, derandomize=True)
+settings.register_profile("search", unhurried)
 settings.load_profile("same")
 
 for _name in [name for name in os.environ if name.startswith("RELEVE_")]:

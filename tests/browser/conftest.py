@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # no stubs
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from support.browser import Site, served
+from support.commands import PATIENCE_S
 from support.postgres import Database
 from support.web import open_web
 
@@ -25,8 +26,11 @@ def browser() -> Iterator[Browser]:
     arguments = ["--disable-dev-shm-usage"]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")
+    expect.set_options(timeout=PATIENCE_S * 1000)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=executable, args=arguments)
+        launched = playwright.chromium.launch(
+            executable_path=executable, args=arguments, timeout=PATIENCE_S * 1000
+        )
         yield launched
         launched.close()
 

@@ -239,8 +239,8 @@ def test_nothing_is_fetched_from_elsewhere_and_the_first_view_is_small(site: Sit
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto("/connexion")
-        page.click(f'button[value="{site.web.services.persona("present").persona}"]')
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.click(f'button[value="{site.web.services.persona("present").persona}"]')
         assert asked
         assert all(url.startswith(site.url) for url in asked)
         sizes = page.evaluate(
@@ -288,7 +288,6 @@ def test_the_keyboard_alone_reaches_the_first_patient(site: Site) -> None:
     context = site.context()
     try:
         page = site.sign_in(context, "present")
-        page.wait_for_load_state("load")
         page.bring_to_front()
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"

@@ -52,7 +52,8 @@ def consult(page: Page, patient: UUID) -> None:
     page.check('[name="items[0].harm_if_late"]')
     page.fill('[name="contingencies[0].condition"]', "poids au-dessus de 84 kg")
     page.fill('[name="contingencies[0].action"]', "appeler le 15")
-    page.get_by_role("button", name="Signer la consultation").last.click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Signer la consultation").last.click()
 
 
 def hand_over(page: Page, patient: UUID) -> None:
@@ -63,7 +64,8 @@ def hand_over(page: Page, patient: UUID) -> None:
     assert page.input_value('[name="summary"]').startswith("Décompensation cardiaque")
     page.fill('[name="actions[0]"]', "Peser et appeler lundi à 9 h")
     page.fill('[name="situation"]', "Vit seul, sa sœur passe le soir")
-    page.get_by_role("button", name="Signer la transmission").last.click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Signer la transmission").last.click()
 
 
 def test_one_doctor_hands_over_and_the_next_takes_up(
@@ -120,7 +122,8 @@ def found_first(page: Page, patient: UUID) -> None:
 def read_back(page: Page, patient: UUID) -> None:
     form = page.locator(f'form[action="/patients/{patient}/restitution"]')
     form.locator('[name="text"]').fill("Je le pèse, puis je lis la kaliémie")
-    form.get_by_role("button", name="Restituer").click()
+    with page.expect_navigation():
+        form.get_by_role("button", name="Restituer").click()
     expect(page.get_by_role("status").first).to_contain_text("Restitution enregistrée")
     row = page.locator("#T0 article", has=page.locator(f'a[href="/patients/{patient}"]'))
     expect(row).to_contain_text("✓ Restitution")

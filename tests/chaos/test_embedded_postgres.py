@@ -49,6 +49,14 @@ def postmaster_pid(state_dir: Path) -> int:
     return int((state_dir / "pg" / "data" / "postmaster.pid").read_text().split()[0])
 
 
+def target(descriptor: Path) -> str:
+    """Where a descriptor of a running process leads; nowhere if it was closed meanwhile."""
+    try:
+        return os.readlink(descriptor)
+    except FileNotFoundError:
+        return ""
+
+
 class TestSharing:
     def test_two_commands_share_a_server_and_the_first_to_end_does_not_stop_it(
         self, state_dir: Path
@@ -63,19 +71,20 @@ class TestSharing:
                 row = connection.execute("SELECT pg_postmaster_start_time()::text").fetchone()
             assert row == (told["started"],)
         finally:
+            asked_to_end = time.monotonic()
             commands.ended(second)
-        ended_at = time.monotonic()
-        assert supervisor.status(state_dir).running
-        assert commands.within(8, lambda: not supervisor.status(state_dir).running)
-        assert time.monotonic() - ended_at >= supervisor.GRACE_S - 0.1
+        assert commands.becomes(lambda: not supervisor.status(state_dir).running)
+        assert time.monotonic() - asked_to_end >= supervisor.GRACE_S
 
     def test_a_command_within_the_grace_finds_the_same_server(self, state_dir: Path) -> None:
-        starts = set()
-        for _ in range(2):
-            process = commands.command(state_dir)
-            starts.add(commands.said(process)["started"])
-            commands.ended(process)
-        assert len(starts) == 1
+        # Loaded beforehand: on a busy machine that alone may take longer than the grace.
+        first, second = (commands.loaded(state_dir) for _ in range(2))
+        commands.begin(first)
+        told = commands.said(first)
+        commands.ended(first)
+        commands.begin(second)
+        assert commands.said(second) == told
+        commands.ended(second)
 
     def test_start_keeps_it_and_stop_stops_it(self, state_dir: Path) -> None:
         assert supervisor.start(state_dir).kept
@@ -94,7 +103,7 @@ class TestSharing:
             assert connection.superuser_url is not None
             with psycopg.connect(connection.superuser_url):
                 pass
-        assert commands.within(5, lambda: not supervisor.status(state_dir).running)
+        assert commands.becomes(lambda: not supervisor.status(state_dir).running)
 
     def test_status_starts_nothing(self, state_dir: Path) -> None:
         with pytest.raises(EnvironmentProblem, match="state-absent"):
@@ -121,7 +130,7 @@ class TestKilled:
                 session.execute("INSERT INTO public.kept VALUES (1)")
             pid = postmaster_pid(state_dir)
             os.kill(supervisor_pid(state_dir), signal.SIGKILL)
-            assert commands.within(10, lambda: not commands.alive(pid))
+            assert commands.becomes(lambda: not commands.alive(pid))
             again = supervisor.rejoin(connection)
             assert again.owner_url == connection.owner_url
             with psycopg.connect(connection.owner_url) as session:
@@ -143,7 +152,7 @@ class TestKilled:
                 except psycopg.OperationalError:
                     return False
 
-            assert commands.within(15, back)
+            assert commands.becomes(back)
             assert supervisor_pid(state_dir) == owner
             assert postmaster_pid(state_dir) != pid
 
@@ -152,12 +161,12 @@ class TestKilled:
         commands.said(process)
         process.kill()
         process.communicate()
-        assert commands.within(6, lambda: not supervisor.status(state_dir).running)
+        assert commands.becomes(lambda: not supervisor.status(state_dir).running)
 
     def test_a_killed_initdb_leaves_no_half_cluster(self, state_dir: Path) -> None:
         half = state_dir / "pg" / "data.init"
         process = commands.command(state_dir)
-        assert commands.within(20, lambda: (half / "global").exists())
+        assert commands.becomes(lambda: (half / "global").exists())
         os.kill(supervisor_pid(state_dir), signal.SIGKILL)
         process.kill()
         process.communicate()
@@ -221,11 +230,8 @@ class TestPlaces:
     def test_listens_on_no_port(self, state_dir: Path) -> None:
         with supervisor.connect_state(state_dir):
             pid = postmaster_pid(state_dir)
-            sockets = {
-                os.readlink(entry)[8:-1]
-                for entry in Path(f"/proc/{pid}/fd").iterdir()
-                if os.readlink(entry).startswith("socket:[")
-            }
+            opened = map(target, Path(f"/proc/{pid}/fd").iterdir())
+            sockets = {each[8:-1] for each in opened if each.startswith("socket:[")}
             listening = {
                 line.split()[9]
                 for table in ("/proc/net/tcp", "/proc/net/tcp6")
@@ -246,7 +252,7 @@ class TestPlaces:
             assert stat.S_IMODE(told.socket.stat().st_mode) == 0o700
             pid = postmaster_pid(deep)
             os.kill(supervisor_pid(deep), signal.SIGKILL)
-            assert commands.within(10, lambda: not commands.alive(pid))
+            assert commands.becomes(lambda: not commands.alive(pid))
             supervisor.rejoin(connection)
             with psycopg.connect(connection.owner_url):
                 pass
@@ -358,7 +364,7 @@ def in_small_disk(state_dir: Path, megabytes: int, script: str) -> dict[str, obj
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -441,13 +447,13 @@ def in_namespace(script: str, state_dir: Path, *, whole: bool) -> dict[str, obje
         text=True,
     )
     inside = Path(f"/proc/{process.pid}/ns/user")
-    assert commands.within(5, lambda: os.readlink(inside) != os.readlink("/proc/self/ns/user"))
+    assert commands.becomes(lambda: os.readlink(inside) != os.readlink("/proc/self/ns/user"))
     count = 65536 if whole else 1
     if not whole:
         Path(f"/proc/{process.pid}/setgroups").write_text("deny")
     for name, mine in (("uid_map", os.geteuid()), ("gid_map", os.getegid())):
         Path(f"/proc/{process.pid}/{name}").write_text(f"0 {mine} {count}\n")
-    out, error = process.communicate("go\n", timeout=60)
+    out, error = process.communicate("go\n", timeout=600)
     assert process.returncode == 0, error
     return dict(json.loads(out.splitlines()[-1]))
 

@@ -16,6 +16,7 @@ import pytest
 
 from releve.security.ledger import merkle
 from releve.security.ledger.envelope import leaf_hash
+from support.commands import PATIENCE_S
 from support.ledger import Ledger, notes
 from support.postgres import Database
 
@@ -65,8 +66,8 @@ def run_rounds(ledger: Ledger, rounds: int) -> None:
                     ledger.put(notes(stream, 1, 4))
                     written[stream] = 4
                 os.kill(victim.pid, signal.SIGKILL)
-                assert victim.wait(5) == -signal.SIGKILL
-            deadline = time.monotonic() + 10
+                assert victim.wait(PATIENCE_S) == -signal.SIGKILL
+            deadline = time.monotonic() + PATIENCE_S
             while ledger.reader.head().size < 4 * len(written):
                 assert time.monotonic() < deadline, "nobody took over"
                 time.sleep(0.01)

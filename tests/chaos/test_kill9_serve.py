@@ -27,13 +27,13 @@ import psycopg
 import pytest
 
 from support.command_line import CommandLine, Serving, stopped
+from support.commands import PATIENCE_S
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 WRITERS = 4
 BETWEEN_KILLS = 12
 """Acknowledged commands between two kills."""
-PATIENCE_S = 60.0
 
 
 @dataclass
@@ -95,14 +95,14 @@ class Writer(threading.Thread):
             if status not in (0, 503):
                 self._told.wrong.append(f"{path.rpartition('/')[2]}: {status} {answer}")
                 return None
-            if self._stopping.is_set() and attempt > 600:
+            if self._stopping.is_set() and attempt > 2400:
                 self._told.wrong.append("never acknowledged")
                 return None
             time.sleep(0.05)
         return None
 
     def _send(self, path: str, key: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         headers = {
             "authorization": f"Bearer {self._token}",
             "content-type": "application/json",
@@ -167,17 +167,19 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    line = CommandLine(tmp_path / "state")
-    line.done("demo", "--check", "--patients", "20", "--weeks", "2")
-    made = House(line, port)
-    try:
-        yield made
-    finally:
-        made.close()
-        stopped(line)
+    # Bound, and never listened on, until the end: while the service is down nobody else is given
+    # its port, and it takes it again.
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        line = CommandLine(tmp_path / "state")
+        line.done("demo", "--check", "--patients", "20", "--weeks", "2")
+        made = House(line, kept.getsockname()[1])
+        try:
+            yield made
+        finally:
+            made.close()
+            stopped(line)
 
 
 @contextmanager

@@ -28,12 +28,17 @@ from releve.security.ledger.recorder import _APPEND_ONE
 from releve.security.ledger.sequencer import SequenceBehind, Sequencer
 from releve.security.ledger.sequencer_loop import SequencerLoop
 from releve.security.ledger.store import LedgerEventStore
-from support.ledger import CENTRE, Ledger, note, notes
+from support.commands import PATIENCE_S
+from support.ledger import CENTRE, Ledger, held_open, note, notes
 from support.postgres import Database, Server
 
 pytestmark = pytest.mark.postgres
 
 Place = tuple[UUID, int]
+
+
+LEAST = 20
+"""Events that each writer appends, on the slowest machine too."""
 
 
 class Writer:
@@ -47,7 +52,7 @@ class Writer:
         self.rolled_back = 0
 
     def run(self, until: float) -> None:
-        while time.monotonic() < until:
+        while time.monotonic() < until or len(self.acknowledged) < LEAST:
             stream = uuid4()
             for version in range(1, self.random.randint(2, 6)):
                 if version == 1 and self.random.random() < 0.5:
@@ -107,7 +112,7 @@ def open_elsewhere(url: str, seconds: float) -> Iterator[None]:
     opened = threading.Event()
 
     def hold() -> None:
-        with psycopg.connect(url) as connection:
+        with held_open(url) as connection:
             connection.execute("SELECT pg_current_xact_id()")
             opened.set()
             time.sleep(seconds)
@@ -115,7 +120,7 @@ def open_elsewhere(url: str, seconds: float) -> Iterator[None]:
 
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(hold)
-        assert opened.wait(10)
+        assert opened.wait(PATIENCE_S)
         yield
         held.result()
 
@@ -154,8 +159,8 @@ def stress(ledger: Ledger, *, writers: int, seconds: float, held_s: float) -> No
     other.drop()
     acknowledged = [place for writer in working for place in writer.acknowledged]
     rolled_back = sum(writer.rolled_back for writer in working)
-    assert len(acknowledged) > 20 * writers
-    assert rolled_back >= 0.1 * len(acknowledged)
+    assert len(acknowledged) >= LEAST * writers
+    assert rolled_back >= 0.04 * len(acknowledged)
     for tail in tails:
         assert_each_once(acknowledged, tail.seen)
     assert ledger.sequencer.unnumbered() == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.bundles import (
@@ -446,7 +446,7 @@ def test_capability_statement_and_outcome_are_r4() -> None:
     assert r4b.structure(outcome, "OperationOutcome") == []
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), values()), min_size=1, max_size=3))
 def test_whatever_is_taken_leaves_as_a_summary_that_passes(
     changes: list[tuple[tuple[Any, ...], Any]],

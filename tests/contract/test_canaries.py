@@ -23,6 +23,7 @@ from uuid import uuid4
 import pytest
 
 from support.command_line import SIZES, CommandLine, stopped
+from support.commands import PATIENCE_S
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -167,7 +168,7 @@ def ask(address: str, token: str, method: str, path: str, body: object) -> tuple
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - as above
             return answer.status, answer.read()
     except urllib.error.HTTPError as refused:
         with refused:

@@ -16,6 +16,7 @@ from releve.projections import directory, records
 from releve.projections.feed import Feed
 from releve.projections.rebuild import RebuildRunning, _alone
 from releve.security.access import AccessEntry, AccessLog, Accessor
+from support.commands import PATIENCE_S
 from support.feed_house import NOW, House, mend, poison
 from support.patient_events import CENTRE, MONDAY, Stream
 
@@ -230,7 +231,7 @@ def test_wait_for_answers_when_the_feed_gets_there(house: House) -> None:
     assert house.feed.wait_for(last, 0.05) is False
     worker = threading.Timer(0.05, house.feed.run_until_idle)
     worker.start()
-    assert house.feed.wait_for(last, 5) is True
+    assert house.feed.wait_for(last, PATIENCE_S) is True
     worker.join()
 
 

@@ -208,7 +208,7 @@ class TestClaimsAndAttachments:
         holder = uuid4()
         ledger.store.put([note(holder, 1)], claims=[Claim("ins", b"m")])
         with ConnectionPool(
-            database.service_url, min_size=1, max_size=1, timeout=2, open=True
+            database.service_url, min_size=1, max_size=1, timeout=60, open=True
         ) as pool:
             store = LedgerFactory(pool, ledger.data_keys, CODEC).event_store()
             with pytest.raises(ClaimTaken) as caught:

@@ -393,7 +393,7 @@ def test_35_an_export_that_was_touched_says_where(web: Web, tmp_path: Path) -> N
                 archive.writestr(name, raw)
         done = subprocess.run(
             [sys.executable, "-I", str(script), str(path), "--vkey", told["vkey"], "--json"],
-            capture_output=True, timeout=60, check=False,
+            capture_output=True, timeout=600, check=False,
         )  # fmt: skip
         found: Json = json.loads(done.stdout.splitlines()[-1])
         assert (done.returncode == 0) is found["verified"], done.stderr

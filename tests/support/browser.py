@@ -11,6 +11,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from releve.api.server import address, bind
+from support.commands import PATIENCE_S
 from support.web import Web
 
 CSP_NEEDLES = ("Content Security Policy", "Content-Security-Policy", "Refused to")
@@ -38,7 +39,7 @@ class Site:
         )
         context.on("console", lambda message: self._heard(message.text))
         context.on("weberror", lambda error: self.violations.append(str(error.error)))
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_S * 1000)
         return context
 
     def _heard(self, text: str) -> None:
@@ -52,7 +53,8 @@ class Site:
         opened = page.goto("/connexion")
         assert opened is not None
         assert opened.status == 200
-        page.click(f'button[value="{subject}"]')
+        with page.expect_navigation():
+            page.click(f'button[value="{subject}"]')
         return page
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from releve.api.cli import app
 from releve.api.cli.runner import run
+from support.commands import PATIENCE_S
 
 SIZES = ("--patients", "60", "--weeks", "3")
 """Of every demo centre here: small, with golden patients in each tier."""
@@ -73,7 +74,7 @@ class CommandLine:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RELEVE_")}
         return {**kept, **self.environment}
 
-    def run(self, *words: str | Path, stdin: bytes | None = b"", timeout_s: float = 120) -> Ran:
+    def run(self, *words: str | Path, stdin: bytes | None = b"", timeout_s: float = 600) -> Ran:
         """Run a command with ``--json`` to its end."""
         return self.run_exactly(self.arguments(*words), stdin=stdin, timeout_s=timeout_s)
 
@@ -82,7 +83,7 @@ class CommandLine:
         return self.run_exactly(self.arguments(*words)[:-1])
 
     def run_exactly(
-        self, arguments: list[str], *, stdin: bytes | None = b"", timeout_s: float = 120
+        self, arguments: list[str], *, stdin: bytes | None = b"", timeout_s: float = 600
     ) -> Ran:
         """Run these words to their end; ``stdin`` None closes standard input."""
         if stdin is None:
@@ -193,7 +194,7 @@ class Serving:
         """End it as an operator does; its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        code = self.process.wait(30)
+        code = self.process.wait(PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -210,7 +211,7 @@ def copied(state: Path, to: Path) -> Path:
 def stopped(command_line: CommandLine) -> None:
     """Stop the embedded server, now, and see it gone."""
     found = command_line.done("db", "stop")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while found["running"] and time.monotonic() < deadline:
         time.sleep(0.1)
         found = command_line.done("db", "status")

@@ -9,12 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+PATIENCE_S = 120.0
+"""How long to wait for what another thread or process does: it ends a hang, it judges nothing."""
+
 CONNECT = """
 import json, sys
 from pathlib import Path
 from releve.api.database.problems import DatabaseProblem
 from releve.api.database.supervisor import connect_state
 import psycopg
+print("ready", flush=True)
+sys.stdin.readline()
 try:
     with connect_state(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None) as c:
         with psycopg.connect(c.superuser_url) as connection:
@@ -24,17 +29,37 @@ try:
 except DatabaseProblem as p:
     print(json.dumps({"code": p.code, "what": p.what, "why": p.why, "exit": p.exit_code}))
 """
-"""Works in a state directory until its standard input closes; tells when the server started."""
+"""Once told to begin, works in a state directory until its standard input closes.
+
+It says when it is ready to begin, and when the server started.
+"""
 
 
 def command(state_dir: Path, *more: Path, before: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Start a command that works in a state directory; close its input to end it."""
-    return subprocess.Popen(
+    process = loaded(state_dir, *more, before=before)
+    begin(process)
+    return process
+
+
+def loaded(state_dir: Path, *more: Path, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start a command that waits to be told to begin, all its modules loaded."""
+    process = subprocess.Popen(
         [*before, sys.executable, "-c", CONNECT, str(state_dir), *map(str, more)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    """Tell a loaded command to begin."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 def said(process: subprocess.Popen[str]) -> dict[str, str]:
@@ -45,12 +70,12 @@ def said(process: subprocess.Popen[str]) -> dict[str, str]:
 
 def ended(process: subprocess.Popen[str]) -> None:
     """End a command as it ends by itself."""
-    process.communicate("", timeout=30)
+    process.communicate("", timeout=PATIENCE_S)
 
 
-def within(seconds: float, true: Callable[[], bool]) -> bool:
-    """Tell whether something becomes true in time."""
-    deadline = time.monotonic() + seconds
+def becomes(true: Callable[[], bool]) -> bool:
+    """Tell whether something becomes true, however slow the machine is."""
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
         if time.monotonic() > deadline:
             return False

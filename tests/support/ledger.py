@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +23,10 @@ from releve.security.ledger.notes import log_origin
 from releve.security.ledger.reader import LedgerReader
 from releve.security.ledger.sequencer import Sequencer
 from releve.security.ledger.store import SKEW, LedgerEventStore, LedgerFactory
+from support.commands import PATIENCE_S
 from support.postgres import Database
 
 CENTRE = UUID("00000000-0000-4000-8000-00000000000c")
-PATIENCE_S = 30.0
 AUTHOR = Author(role="doctor", name="Dr Élise Garnier")
 
 
@@ -120,6 +121,13 @@ class Ledger:
         stream = uuid4()
         self.put(notes(stream, 1, events))
         return stream
+
+
+@contextmanager
+def held_open(url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A connection whose open transaction the server does not end, however slow the machine is."""
+    with psycopg.connect(url, options="-c idle_in_transaction_session_timeout=0") as connection:
+        yield connection
 
 
 def count(database: Database, table: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,22 +23,46 @@ class LossyProxy:
     The request has reached the server by then: what the client asked for is done, or will be.
     """
 
-    def __init__(self, url: str, directory: Path) -> None:
+    def __init__(self, url: str) -> None:
         parts = conninfo_to_dict(url)
         host, port = str(parts["host"]), str(parts.get("port") or "5432")
         self._server = str(Path(host) / f".s.PGSQL.{port}")
-        self.url = make_conninfo(url, host=str(directory))
+        # A test's own directory may be too deep for the address of a socket.
+        self._directory = tempfile.mkdtemp(prefix="releve-", dir="/tmp")
+        self.url = make_conninfo(url, host=self._directory)
         self.losing = threading.Event()
         self.lost = 0
+        self._one = False
+        self._counting = threading.Lock()
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(directory / f".s.PGSQL.{port}"))
+        self._listener.bind(str(Path(self._directory) / f".s.PGSQL.{port}"))
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def lose_one(self) -> None:
+        """Cut the next answer and no other.
+
+        A pool replaces a broken connection in the background, at once: that it finds the server
+        again must not hang on who is faster.
+        """
+        self._one = True
+        self.losing.set()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _loses(self) -> bool:
+        with self._counting:
+            if not self.losing.is_set():
+                return False
+            self.lost += 1
+            if self._one:
+                self._one = False
+                self.losing.clear()
+            return True
 
     def _accept(self) -> None:
         while True:
@@ -54,8 +80,7 @@ class LossyProxy:
     def _forward(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if answers and self.losing.is_set():
-                    self.lost += 1
+                if answers and self._loses():
                     break
                 sink.sendall(data)
         for end in (source, sink):
@@ -65,12 +90,10 @@ class LossyProxy:
 
 
 @contextlib.contextmanager
-def lossy_pool(
-    url: str, directory: Path, connections: int = 2
-) -> Iterator[tuple[Pool, LossyProxy]]:
+def lossy_pool(url: str, connections: int = 2) -> Iterator[tuple[Pool, LossyProxy]]:
     """A pool of connections that all go through one proxy."""
-    proxy = LossyProxy(url, directory)
-    pool: Pool = ConnectionPool(proxy.url, min_size=1, max_size=connections, open=True, timeout=5)
+    proxy = LossyProxy(url)
+    pool: Pool = ConnectionPool(proxy.url, min_size=1, max_size=connections, open=True, timeout=60)
     try:
         yield pool, proxy
     finally:

@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 from releve.api.cli.acts import briefing as cli_briefing
 from releve.api.cli.acts import fhir_of
 from releve.api.demo.generator import Sizes
+from support.commands import PATIENCE_S
 from support.postgres import Database
 from support.web import FORM, PARIS, Web, key, open_web
 
@@ -250,7 +251,7 @@ def at_once(*calls: Callable[[], Response]) -> list[Response]:
     ready = threading.Barrier(len(calls))
 
     def go(call: Callable[[], Response]) -> Response:
-        ready.wait(timeout=10)
+        ready.wait(timeout=PATIENCE_S)
         return call()
 
     with ThreadPoolExecutor(len(calls)) as pool:

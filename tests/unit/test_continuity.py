@@ -348,8 +348,8 @@ class TestUnknown:
     """The database did the work, or not, and did not say."""
 
     @pytest.fixture
-    def lossy(self, ledger: Ledger, tmp_path: Path) -> Iterator[tuple[LedgerFactory, LossyProxy]]:
-        with lossy_pool(ledger.database.service_url, tmp_path, 1) as (pool, proxy):
+    def lossy(self, ledger: Ledger) -> Iterator[tuple[LedgerFactory, LossyProxy]]:
+        with lossy_pool(ledger.database.service_url, 1) as (pool, proxy):
             yield LedgerFactory(pool, ledger.data_keys, CODEC), proxy
 
     def test_a_lost_acknowledgement_is_asked_about_with_the_same_ids(
@@ -360,9 +360,9 @@ class TestUnknown:
         doctor: Author,
     ) -> None:
         factory, proxy = lossy
-        unsure = Interrupted(factory, IDS, sleep=lambda _: proxy.losing.clear())
+        unsure = Interrupted(factory, IDS)
         before = unsure.execute(NOTE, asked("before", doctor), target=patient)
-        unsure.meanwhile = proxy.losing.set
+        unsure.meanwhile = proxy.lose_one
         outcome = unsure.execute(NOTE, asked("note", doctor), target=patient)
         assert proxy.lost == 1
         assert outcome.replayed
@@ -377,11 +377,11 @@ class TestUnknown:
         doctor: Author,
     ) -> None:
         factory, proxy = lossy
-        unsure = Interrupted(factory, IDS, sleep=lambda _: proxy.losing.clear())
+        unsure = Interrupted(factory, IDS)
 
         def once() -> None:
             unsure.meanwhile = None
-            proxy.losing.set()
+            proxy.lose_one()
 
         # The connection's first append: what is lost is the answer to its preparation.
         unsure.meanwhile = once
