@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -314,17 +314,12 @@ class Feed:
         self, batch: Batch, held: _Held, stream: UUID, reads: Sequence[Read], key: bytes
     ) -> None:
         entry = held.entry
-        unread, failed_at, error = _parked_already(held)
-        for read in reads:
-            if unread:
-                unread += 1
-                continue
-            try:
-                entry = fold_entry(entry, _event(read))
-            except Exception as poison:
-                unread, failed_at, error = 1, read.position, type(poison).__name__
-        if unread:
-            batch.parked[stream] = (failed_at, unread, error)
+
+        def fold(event: Event) -> None:
+            nonlocal entry
+            entry = fold_entry(entry, event)
+
+        _take_each(batch, held, stream, reads, fold)
         if entry is not None:
             batch.put_entry(stream, entry, reads[-1].position, key)
 
@@ -332,17 +327,12 @@ class Feed:
         self, batch: Batch, held: _Held, stream: UUID, reads: Sequence[Read], key: bytes
     ) -> None:
         line = held.line
-        unread, failed_at, error = _parked_already(held)
-        for read in reads:
-            if unread:
-                unread += 1
-                continue
-            try:
-                line = fold_line(line, _event(read))
-            except Exception as poison:
-                unread, failed_at, error = 1, read.position, type(poison).__name__
-        if unread:
-            batch.parked[stream] = (failed_at, unread, error)
+
+        def fold(event: Event) -> None:
+            nonlocal line
+            line = fold_line(line, event)
+
+        _take_each(batch, held, stream, reads, fold)
         if line is not None:
             batch.put_document(line, reads[-1].position, key)
 
@@ -425,6 +415,23 @@ def _parked_already(held: _Held) -> tuple[int, int, str]:
     if held.parked is None:
         return 0, 0, ""
     return held.parked.events, held.parked.position, held.parked.error
+
+
+def _take_each(
+    batch: Batch, held: _Held, stream: UUID, reads: Sequence[Read], fold: Callable[[Event], None]
+) -> None:
+    """Fold each event that can be read; the first that cannot parks the stream from there on."""
+    unread, failed_at, error = _parked_already(held)
+    for read in reads:
+        if unread:
+            unread += 1
+            continue
+        try:
+            fold(_event(read))
+        except Exception as poison:
+            unread, failed_at, error = 1, read.position, type(poison).__name__
+    if unread:
+        batch.parked[stream] = (failed_at, unread, error)
 
 
 def _readable(

@@ -84,26 +84,14 @@ def one_liner(rng: Random, told: Told) -> str:
     return line[0].upper() + line[1:160]
 
 
-def duplicated(previous: str, text: str) -> float:
-    """The share of ``text`` (0 to 1) that stands in ``previous`` too, in runs of four words."""
-    before, now = _tokens(previous), _tokens(text)
-    if len(now) < 4:
-        return 0.0
-    runs = {tuple(before[n : n + 4]) for n in range(len(before) - 3)}
-    same = [False] * len(now)
-    for n in range(len(now) - 3):
-        if tuple(now[n : n + 4]) in runs:
-            same[n : n + 4] = [True] * 4
-    return sum(same) / len(now)
-
-
 def text_of(written: SignNote) -> str:
     """All that a note says, in order."""
     parts = (written.subjective, written.objective, written.assessment, written.plan)
     return "\n".join(part for part in parts if part)
 
 
-def _tokens(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
+    """The words of a note in lower case, in their order."""
     return re.findall(r"\w+", text.lower())
 
 
@@ -308,7 +296,7 @@ def _kept(told: Told) -> set[str]:
     said = [told.condition.label, *told.condition.words, *told.drugs, told.village, *told.families]
     for other in told.others:
         said += [other.label, *other.words]
-    return {word for text in said for word in _tokens(text)}
+    return {word for text in said for word in tokens(text)}
 
 
 def _slips(rng: Random, text: str, rate: float, kept: set[str]) -> str:

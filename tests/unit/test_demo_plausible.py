@@ -5,6 +5,7 @@ Golden patients are traps on purpose; where a rule spares one of them, it is nam
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import Counter, defaultdict
@@ -254,6 +255,14 @@ def test_no_treatment_that_its_patient_is_allergic_to(demo: Demo) -> None:
     assert judged > 10
 
 
+def deviation(chart: growth.Chart, sex: growth.Sex, months: float, measure: float) -> float:
+    """How many standard deviations ``measure`` (kg or cm) stands from the median of that age."""
+    power, median, spread = growth.parameters(chart, sex, months)
+    if abs(power) < 1e-6:
+        return math.log(measure / median) / spread
+    return float(((measure / median) ** power - 1) / (power * spread))
+
+
 def test_children_grow_as_children_do(demo: Demo) -> None:
     charts: dict[str, growth.Chart] = {"29463-7": "weight", "8302-2": "height", "9843-4": "head"}
     measured = 0
@@ -265,7 +274,7 @@ def test_children_grow_as_children_do(demo: Demo) -> None:
             months = growth.months_old(born(patient), event.recorded_at.date())
             chart = charts.get(code(told.code))
             if chart and told.value and months < 216 and sex in ("female", "male"):
-                score = growth.deviation(chart, sex, months, float(told.value.value))
+                score = deviation(chart, sex, months, float(told.value.value))
                 assert abs(score) <= 3, (chart, months, told.value.value)
                 measured += 1
     assert measured > 150
@@ -377,9 +386,22 @@ def test_no_note_shows_the_marks_of_its_templates(demo: Demo) -> None:
     assert marked == []
 
 
+def duplicated(previous: str, text: str) -> float:
+    """The share of ``text`` (0 to 1) that stands in ``previous`` too, in runs of four words."""
+    before, now = authors.tokens(previous), authors.tokens(text)
+    if len(now) < 4:
+        return 0.0
+    runs = {tuple(before[n : n + 4]) for n in range(len(before) - 3)}
+    same = [False] * len(now)
+    for n in range(len(now) - 3):
+        if tuple(now[n : n + 4]) in runs:
+            same[n : n + 4] = [True] * 4
+    return sum(same) / len(now)
+
+
 def test_consecutive_notes_carry_over_as_much_as_real_ones(demo: Demo) -> None:
     shares = [
-        authors.duplicated(before[1], after[1])
+        duplicated(before[1], after[1])
         for each in notes(demo).values()
         for before, after in pairwise(each)
     ]

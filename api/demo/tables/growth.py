@@ -102,14 +102,6 @@ def expected(chart: Chart, sex: Sex, months: float, score: float) -> float:
     return float(median * (1 + power * spread * score) ** (1 / power))
 
 
-def deviation(chart: Chart, sex: Sex, months: float, measure: float) -> float:
-    """How many standard deviations ``measure`` (kg or cm) stands from the median of that age."""
-    power, median, spread = parameters(chart, sex, months)
-    if abs(power) < 1e-6:
-        return math.log(measure / median) / spread
-    return float(((measure / median) ** power - 1) / (power * spread))
-
-
 def months_old(born: date, day: date) -> float:
     """Age in months, for the charts."""
     return (day - born).days / MONTH
