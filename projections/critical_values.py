@@ -19,6 +19,7 @@ from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.domain.commands.command import DOCTORS
 from releve.domain.exact_numbers import number_of
 from releve.projections import wording
+from releve.projections.compared_values import loincs_in
 from releve.projections.dates import last_day
 from releve.projections.rule_release import CriticalValue, Rules
 from releve.projections.summary_corrections import is_judged
@@ -31,7 +32,6 @@ Verdict = Literal["critical", "not-comparable"]
 _ABOVE = frozenset({"H", "HH", "HU", "A", "AA", ">", "POS"})
 _NORMAL = frozenset({"N", "L", "LL", "LU", "NEG"})
 _VOID = frozenset({"cancelled", "entered-in-error"})
-_LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
 _TOKEN = re.compile(r"(.*?) ?\[[^\[\]|\s]*\|([^\[\]|]+)\]", re.DOTALL)
 """``Critical high [system|HH]``, as the record keeps a coded word of a measure."""
 
@@ -142,7 +142,7 @@ def verdicts(
         if verdict is not None:
             # Words in doubt, or beside a code that nobody knows: perhaps another measure, for a
             # reader to say; never an alarm, never normal.
-            doubtful = kin == "perhaps" or (kin == "words" and bool(_codes(line)))
+            doubtful = kin == "perhaps" or (kin == "words" and bool(loincs_in(line["code"])))
             found.append(("not-comparable" if doubtful else verdict, rule.label))
     if flagged(rules, line) and all(verdict != "critical" for verdict, _ in found):
         return [("critical", rules.flagged_label)]
@@ -173,18 +173,14 @@ def _interpretations(line: Mapping[str, Any]) -> list[str]:
 
 def relation(rule: CriticalValue, line: Mapping[str, Any]) -> Kinship | None:
     """Whether a line is of the rule's test: by its LOINC codes, or by the words of its label."""
-    return kinship(rule.loinc, _codes(line), line["code"].get("text", ""), names=rule.names)
+    return kinship(
+        rule.loinc, loincs_in(line["code"]), line["code"].get("text", ""), names=rule.names
+    )
 
 
 def _known_as(rule: CriticalValue, line: Mapping[str, Any]) -> bool:
     kin = relation(rule, line)
-    return kin == "same" or (kin == "words" and not _codes(line))
-
-
-def _codes(line: Mapping[str, Any]) -> set[str]:
-    # A laboratory's own code ("K" in HPRIM) tells nothing here: its words do.
-    codings = line["code"].get("codings", ())
-    return {code for coding in codings if _LOINC.fullmatch(code := coding.get("code") or "")}
+    return kin == "same" or (kin == "words" and not loincs_in(line["code"]))
 
 
 def judge(

@@ -24,7 +24,7 @@ from releve.security.keys.sealed_rows import open_row, seal_row
 
 FEED: Final = "main"
 """The one feed that drives every projection, so that all stand at the same position."""
-ROW_FORMAT: Final = 7
+ROW_FORMAT: Final = 8
 """Shape of the rows; a build of another shape is built again."""
 
 GENERATION: Final = 1

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
+from itertools import chain
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from releve.projections.compared_values import is_compared
 from releve.projections.critical_values import Alarm, alarms, to_tell
 from releve.projections.dates import first_instant, last_day, zone_of
 from releve.projections.directory_entries import StintLine
@@ -100,6 +102,7 @@ def extract(summary: PatientSummary) -> PatientSummary:
             or (line.topic == OBSERVATION and not is_judged(line, summary))
         )
     ]
+    keep += _compared(summary, keep)
     waiting = summary.to_validate[:TO_VALIDATE]
     keep += [line for line in waiting if line.ordinal is None and line in summary.lines
              and line not in keep]  # fmt: skip
@@ -143,6 +146,25 @@ def extract(summary: PatientSummary) -> PatientSummary:
             if line
         ],
     )
+
+
+def _compared(summary: PatientSummary, kept: list[Line]) -> list[Line]:
+    """What a measure that may be critical, or that its patient is to be told, is compared with.
+
+    Under whatever name or code: another laboratory's is an earlier value all the same.
+    """
+    lines = [line for line in summary.slot("results") if line.current and line not in kept]
+    earlier = [line for line in lines if is_compared(line.detail)]
+    asking = (
+        measure
+        for result in summary.results
+        if result.received is not None and (result.review is None or result.to_inform)
+        for measure in result.lines
+    )
+    measures = (line.detail for line in kept if line.topic == OBSERVATION and "code" in line.detail)
+    if earlier and any(map(is_compared, chain(asking, measures))):
+        return earlier
+    return []
 
 
 _CHANGED = 4

@@ -14,9 +14,10 @@ import msgspec
 
 from releve.domain.aggregates.deciding import RELEVE
 from releve.domain.aggregates.patient.observations import tells_the_past
+from releve.projections.compared_values import is_compared, lowest
 from releve.projections.summary_courses import Handover, Item, Question, Result
 from releve.projections.summary_lines import VALIDATED, Line, Note
-from releve.projections.summary_recall import forgettable
+from releve.projections.summary_recall import forgettable, without
 from releve.projections.summary_record import PatientSummary
 from releve.projections.summary_standing import ENDING, MERGED, OBSERVATION, place_in, settled
 
@@ -51,9 +52,12 @@ def _newest_of_its_code(summary: PatientSummary, line: Line) -> None:
     same = [other for other in forgettable(summary, measured) if not is_unread(other)]
     # The oldest measure goes, which may be the late one that has just come.
     older = sorted(same, key=lambda one: (_is_shown(one), one.recency))[:-_PER_CODE]
-    done = [one for one in older if not _may_ring(summary, one)]
-    if done or len(same) > _UNJUDGED:
-        _forget(summary.lines, (done or older)[0])
+    # What a later value is compared with stays; of too many, the highest of it goes first.
+    low = lowest(same) if older and is_compared(line.detail) else []
+    gone = without(older, low)
+    spare = [one for one in gone if not _may_ring(summary, one)]
+    if spare or len(same) > _UNJUDGED:
+        _forget(summary.lines, (spare or gone or [one for one in low if one in older])[0])
 
 
 def _may_ring(summary: PatientSummary, line: Line) -> bool:
