@@ -124,6 +124,9 @@ class Editions:
         ]
         for _ in range(3):
             newest = self.newest(stint)
+            if newest is not None and newest.position > position:
+                # Issued meanwhile from later records: an older state must not follow it.
+                return replace(newest, fresh=not _told(line, newest))
             said = ("alarms", "messages")
             if (
                 newest is not None
@@ -375,9 +378,11 @@ class Editions:
                 return None
             edition, stint, number, position, release, issued_at, manifest, head = row
             mark = (bytes(manifest), connection.execute(_MARK, (edition,)).fetchone())
-            kept = self._unchanged(edition, mark)
-            if kept is not None:
-                return kept
+        # No connection is held while keys are looked up, which takes one.
+        kept = self._unchanged(edition, mark)
+        if kept is not None:
+            return kept
+        with self._pool.connection() as connection:
             cards = connection.execute(_CARDS, (edition,)).fetchall()
         names = [(stint, GENERATION), *((card[0], GENERATION) for card in cards)]
         keys = self._data_keys.look_up(names)

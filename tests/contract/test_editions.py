@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from psycopg_pool import ConnectionPool
 
 from releve.domain.aggregates.patient.encounters import NoteAmended, NoteSigned
 from releve.domain.aggregates.patient.open_items import ItemOpened
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.aggregates.patient.severity import IllnessSeveritySet
 from releve.domain.values import Concept
-from releve.projections import directory, editions, rule_release, timeline
+from releve.projections import directory, editions, records, rule_release, timeline
 from releve.projections.briefing import build_card, card_bytes, rank
+from releve.projections.patient_summary import PatientSummary
 from releve.projections.rule_release import CURRENT, release_bytes
+from releve.security.keys.data_keys import DataKeys
 from releve.security.signed_release import sign_release
 from support.feed_house import NOW, House, mend, poison
 from support.patient_events import Stream
 
 pytestmark = pytest.mark.postgres
+
+
+class OvertakenRecords(records.CentreRecords):
+    """The real records of a process that another one overtakes once they are read."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def summaries(self, centre: UUID) -> tuple[int, dict[UUID, PatientSummary]]:
+        read = super().summaries(centre)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return read
 
 
 class TestEditions:
@@ -62,6 +79,28 @@ class TestEditions:
                      "contingencies", "pending", "changes", "as_of"):  # fmt: skip
             assert name in told["rows"][0]
 
+    def test_an_older_state_never_follows_what_another_process_issued_meanwhile(
+        self, house: House
+    ) -> None:
+        stream = self.arranged(house)
+        pool, keys = house.database.service_pool, house.ledger.data_keys
+        overtaken = OvertakenRecords(pool, keys)
+        place = directory.load(pool, keys)
+
+        def another() -> None:
+            house.write(stream, IllnessSeveritySet(severity="stable", reason="mieux"))
+            house.run()
+            self.issue(house)
+
+        overtaken.meanwhile = another
+        late = editions.Editions(pool, keys, overtaken, house.ledger.reader.known_at)
+        given = late.issue(place, house.stint.id, NOW)
+        newest = house.editions.newest(house.stint.id)
+        assert newest is not None
+        assert given.edition == newest.edition
+        assert newest.number == 1
+        assert newest.position == house.feed.position()
+
     def test_are_issued_again_when_a_parked_record_is_whole_or_the_day_turns(
         self, house: House
     ) -> None:
@@ -83,6 +122,17 @@ class TestEditions:
         again = self.issue(house)
         assert again.number == 4
         assert again.sha256 == whole.sha256
+
+    def test_are_given_back_with_the_only_connection(self, house: House) -> None:
+        self.arranged(house)
+        issued = self.issue(house)
+        with ConnectionPool(
+            house.database.service_url, min_size=1, max_size=1, timeout=2, open=True
+        ) as pool:
+            keys = DataKeys(pool, house.ledger.key_files, lifetime=timedelta(0))
+            alone = editions.Editions(pool, keys, house.records, house.ledger.reader.known_at)
+            given = [alone.newest(house.stint.id) for _ in range(2)]
+        assert [each.sha256 for each in given if each is not None] == [issued.sha256] * 2
 
     def test_replay_byte_for_byte_after_amendments_and_a_rebuild(self, house: House) -> None:
         stream = self.arranged(house)
