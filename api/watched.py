@@ -13,11 +13,12 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from uuid import UUID, uuid4
 
 from releve.api.inbox import receive
 from releve.domain.errors import Invalid, Refused
@@ -30,6 +31,8 @@ _log: Final = logging.getLogger("releve.watched")
 
 REFUSED: Final = "refused"
 REASON: Final = ".reason.txt"
+_TAKEN: Final = ".releve-"
+"""How a file is named while it is removed; one that a crash left so is taken as any other."""
 _TOO_LARGE: Final = f"Le fichier dépasse {MAX_BYTES // (1024 * 1024)} Mio."
 
 
@@ -74,7 +77,7 @@ class WatchedFolder:
         Two workers on one folder take a file twice and keep one document: the same bytes for the
         same centre are the same.
         """
-        received = known = refused = 0
+        done: Counter[str] = Counter()
         seen: dict[Path, _Seen] = {}
         for centre, path in self._files():
             now = _looked_at(path)
@@ -84,30 +87,36 @@ class WatchedFolder:
             if self._seen.get(path) != now:
                 continue
             try:
-                already = self._take(centre, path, now)
-            except (Invalid, Refused) as error:
-                _set_aside(path, error.why or error.what)
-                refused += 1
+                done[self._dealt_with(centre, path, now)] += 1
             except FileNotFoundError:
                 continue  # another worker was quicker
             except OSError as error:  # one file that cannot be read or removed stops no other
                 _log.warning("left where it is: %s", type(error).__name__)
             else:
-                received, known = received + (not already), known + already
                 del seen[path]
         self._seen = seen
         self._tell_astray()
-        if received or known or refused:
-            _log.info("taken: %d new, %d known, %d refused", received, known, refused)
-        return Taken(received, known, refused)
+        taken = Taken(done["received"], done["known"], done["refused"])
+        if any(taken):
+            _log.info("taken: %d new, %d known, %d refused", *taken)
+        return taken
+
+    def _dealt_with(
+        self, centre: UUID, path: Path, seen: _Seen
+    ) -> Literal["received", "known", "refused"]:
+        try:
+            known = self._take(centre, path, seen)
+        except (Invalid, Refused) as error:
+            _set_aside(path, error.why or error.what)
+            return "refused"
+        return "known" if known else "received"
 
     def _take(self, centre: UUID, path: Path, seen: _Seen) -> bool:
         if seen.size > MAX_BYTES:
             raise Invalid("document-unreadable", why=_TOO_LARGE)
         raw = _read(path)
         found = receive(self.services, raw, centre=centre, door="watched", name_hint=path.name)
-        if _looked_at(path) == seen:  # else a newer one has that name: the next pass takes it
-            path.unlink()  # the document is durable with these bytes; the clear copy goes
+        _remove(path, seen)  # the document is durable with these bytes; the clear copy goes
         return all(each.known for each in (found, *found.others))
 
     def _files(self) -> Iterator[tuple[UUID, Path]]:
@@ -117,7 +126,7 @@ class WatchedFolder:
                 continue
             if entry.is_dir():
                 for path in sorted(entry.iterdir()):
-                    if not path.name.startswith(".") and path.name != REFUSED:
+                    if not _passed_over(path):
                         yield centre, path
             else:
                 yield centre, entry
@@ -147,7 +156,7 @@ def _entries(services: Services, folder: Path) -> Iterator[tuple[Path, UUID | No
     only = next(iter(centres)) if len(centres) == 1 else None
     by_finess = {entry.finess: entry.centre for entry in centres.values()}
     for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if entry.name.startswith(".") or entry.name == REFUSED:
+        if _passed_over(entry):
             continue
         if entry.is_symlink():
             yield entry, None
@@ -155,6 +164,12 @@ def _entries(services: Services, folder: Path) -> Iterator[tuple[Path, UUID | No
             yield entry, by_finess.get(entry.name)
         else:
             yield entry, only
+
+
+def _passed_over(path: Path) -> bool:
+    """Hidden files are another program's own, unless we were about to remove them."""
+    hidden = path.name.startswith(".") and not path.name.startswith(_TAKEN)
+    return hidden or path.name == REFUSED
 
 
 def _looked_at(path: Path) -> _Seen | None:
@@ -174,12 +189,41 @@ def _read(path: Path) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
+def _remove(path: Path, seen: _Seen) -> None:
+    """Remove a file that still is what was read; a newer one of its name stays for the next pass.
+
+    Looked at again under a name of its own, where nobody can put another file in between.
+    """
+    if _looked_at(path) != seen:
+        return
+    alone = path.with_name(f"{_TAKEN}{uuid4().hex}{path.suffix}")
+    path.rename(alone)
+    if _looked_at(alone) == seen:
+        alone.unlink()
+
+
 def _set_aside(path: Path, why: str) -> None:
     """Move a file out of the way, its reason beside it; an older one of that name stays."""
     aside = path.parent / REFUSED
     aside.mkdir(mode=0o700, exist_ok=True)
-    name, number = path.name, 1
-    while (aside / name).exists():
-        name, number = f"{number}-{path.name}", number + 1
-    (aside / (name + REASON)).write_text(why + "\n", encoding="utf-8")
-    path.rename(aside / name)
+    name, number = path.name, 0
+    while not _told(aside, name, why):
+        number += 1
+        name = f"{number}-{path.name}"
+    try:
+        path.rename(aside / name)
+    except OSError:
+        (aside / (name + REASON)).unlink()
+        raise
+
+
+def _told(aside: Path, name: str, why: str) -> bool:
+    """Write the reason first, which keeps the name for us; False where the name is taken."""
+    if (aside / name).exists():
+        return False
+    try:
+        with (aside / (name + REASON)).open("x", encoding="utf-8") as reason:
+            reason.write(why + "\n")
+    except FileExistsError:
+        return False
+    return True

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from releve.api.inbox import receive
 from releve.api.inbox_views import sender_of
-from releve.api.watched import WatchedFolder, astray
+from releve.api.watched import WatchedFolder, _looked_at, astray
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.events import Source
 from support.inbox import FINDING, attached, match, odette, pdf, send
@@ -298,6 +298,65 @@ def test_a_file_that_takes_the_name_of_a_taken_one_is_taken_too(
     assert same.read_bytes() == newer
     assert [watched.run_once(), watched.run_once()] == [(0, 0, 0), (1, 0, 0)]
     assert not same.exists()
+
+
+def test_a_file_that_takes_the_name_just_before_the_removal_is_not_removed(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = WatchedFolder(web.services, tmp_path)
+    same = tmp_path / "resultat.pdf"
+    same.write_bytes(pdf("first, looked at for the last time"))
+    newer = pdf("second, there just after")
+    looks = 0
+
+    def overtaken(path: Path) -> Any:
+        nonlocal looks
+        seen = _looked_at(path)
+        looks += 1
+        if looks == 2:  # once before it is read, once before it is removed
+            same.write_bytes(newer)
+        return seen
+
+    assert watched.run_once() == (0, 0, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr("releve.api.watched._looked_at", overtaken)
+        assert watched.run_once() == (1, 0, 0)
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [newer]
+    assert [watched.run_once(), watched.run_once()] == [(0, 0, 0), (1, 0, 0)]
+
+
+def test_a_file_left_half_removed_is_taken_again(web: Web, tmp_path: Path) -> None:
+    left = tmp_path / ".releve-0123.pdf"
+    left.write_bytes(pdf("left by a crash"))
+    watched = WatchedFolder(web.services, tmp_path)
+    assert [watched.run_once(), watched.run_once()] == [(0, 0, 0), (1, 0, 0)]
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_workers_refuse_a_file_once_and_go_on(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (WatchedFolder(web.services, tmp_path) for _ in range(2))
+    (tmp_path / "a.xml").write_bytes(
+        b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>'
+    )
+    (tmp_path / "b.pdf").write_bytes(pdf("after the one that two workers refuse"))
+    others: list[WatchedFolder] = []
+
+    def meanwhile(*args: Any, **named: Any) -> Any:
+        while others:
+            assert others.pop().run_once().refused == 1
+        return receive(*args, **named)
+
+    assert [first.run_once(), second.run_once()] == [(0, 0, 0)] * 2
+    (tmp_path / "b.pdf").write_bytes(pdf("the first worker finds it changed: it waits"))
+    with monkeypatch.context() as patched:
+        patched.setattr("releve.api.watched.receive", meanwhile)
+        others.append(first)
+        assert second.run_once() == (0, 0, 0)
+    assert [second.run_once(), first.run_once()] == [(1, 0, 0), (0, 0, 0)]
+    refused = sorted(each.name for each in (tmp_path / "refused").iterdir())
+    assert refused == ["a.xml", "a.xml.reason.txt"]
 
 
 def test_the_inbox_is_rebuilt_as_it_stands(web: Web) -> None:
