@@ -16,6 +16,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -225,6 +226,8 @@ async def submission(request: Request) -> FormData | None:
         return None
     media_type = request.headers.get("content-type", "")
     if media_type.startswith("multipart/form-data") and request.url.path in UPLOADS:
+        # Nobody sends us 32 MiB who is not signed in.
+        await run_in_threadpool(signed_in, request)
         return await uploaded(request)
     if not media_type.startswith("application/x-www-form-urlencoded"):
         raise refuse(415)
@@ -336,9 +339,13 @@ class Guard:
         self.param = param or kind
         self.late = late
 
-    def __call__(self, request: Request, principal: SignedIn, form: Submission) -> Granted:
-        """Give the grant, or refuse."""
-        services = services_of(request)
+    def __call__(self, request: Request, form: Submission) -> Granted:
+        """Give the grant, or refuse.
+
+        Sign-in is asked for here and not as a dependency: each of those costs a page a change of
+        thread, and a page that waits for its turn among threads is a slow page.
+        """
+        services, principal = services_of(request), signed_in(request)
         if form is not None:
             same_origin(request, required=False)
             if not principal.session.accepts(field(form, "jeton")):
