@@ -28,8 +28,9 @@ from releve.security.ledger.envelope import (
     leaf_hash,
     seal,
 )
+from releve.security.ledger.mapper import microseconds
 from releve.security.ledger.recorder import LedgerRecorder, OutcomeUnknown, VersionConflict
-from releve.security.ledger.store import SKEW, microseconds
+from releve.security.ledger.store import SKEW
 
 RECORD_READ: Final = "access.record-read"
 EXPORTED: Final = "access.exported"

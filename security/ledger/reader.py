@@ -23,8 +23,8 @@ from releve.security.keys.sealed_rows import open_attachment
 from releve.security.ledger import merkle
 from releve.security.ledger.connection import LARGEST, Pool
 from releve.security.ledger.envelope import CLASS_NAMES, Header, open_clear, open_sealed
+from releve.security.ledger.mapper import Codec, LedgerMapper, microseconds
 from releve.security.ledger.recorder import read
-from releve.security.ledger.store import Codec, LedgerMapper, microseconds
 
 _ACCESS: Final = 6
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -46,8 +46,8 @@ from releve.security.ledger.envelope import (
     leaf_hash,
     seal_clear,
 )
+from releve.security.ledger.mapper import microseconds
 from releve.security.ledger.recorder import read
-from releve.security.ledger.store import microseconds
 
 CHANNEL: Final = "releve_position"
 """Notified with the log's size after new positions, at most every 5 ms."""

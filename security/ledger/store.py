@@ -1,21 +1,17 @@
 """The event store: the ``eventsourcing`` library's extension points over the sealed ledger.
 
 :class:`LedgerFactory` gives an ``Application`` its recorder, mapper and event store. The mapper
-encodes, seals and opens with what it is given; the event store knows the chain: it remembers the
-leaf of each stream's last known event and seals the next one to it; the recorder writes.
-
-The store knows domain events through protocols only: a :class:`Codec` turns them into what is
-sealed and back, from a closed registry; no class is ever imported because a row names it.
+seals and opens single events; the event store knows the chain: it remembers the leaf of each
+stream's last known event and seals the next one to it; the recorder writes.
 """
 
 from __future__ import annotations
 
-import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, NoReturn, Protocol
+from datetime import timedelta
+from typing import Any, Final, NamedTuple, NoReturn
 from uuid import UUID
 
 from eventsourcing.domain import DomainEventProtocol
@@ -23,7 +19,6 @@ from eventsourcing.persistence import (
     AggregateRecorder,
     EventStore,
     InfrastructureFactory,
-    Mapper,
     NotSupportedError,
     ProcessRecorder,
     Recording,
@@ -39,15 +34,11 @@ from releve.security.keys.sealed_rows import seal_attachment
 from releve.security.ledger.connection import Pool
 from releve.security.ledger.envelope import (
     CLASS_NAMES,
-    CLEAR_BODY_LENGTHS,
     GENESIS,
     HEADER_LENGTH,
-    Content,
-    Header,
     leaf_hash,
-    open_sealed,
-    seal,
 )
+from releve.security.ledger.mapper import Codec, LedgerEvent, LedgerMapper, Seen
 from releve.security.ledger.recorder import (
     ChainBroken,
     Claim,
@@ -68,12 +59,9 @@ __all__ = [
     "Claim",
     "ClaimTaken",
     "ClockRefused",
-    "Codec",
     "DuplicateEvent",
-    "LedgerEvent",
     "LedgerEventStore",
     "LedgerFactory",
-    "LedgerMapper",
     "LedgerRecorder",
     "NotFirstWrite",
     "OutcomeUnknown",
@@ -92,112 +80,6 @@ FIRST_GENERATION: Final = 1
 """The data-key generation that a stream starts with."""
 
 _REMEMBERED_STREAMS: Final = 50_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_ZEROS: Final = bytes(16)
-_NO_SESSION: Final = UUID(bytes=_ZEROS)
-_SEEN: Final = struct.Struct(">6xH16s16xQQ16sI96x").unpack
-
-
-class LedgerEvent(DomainEventProtocol[UUID], Protocol):
-    """What the store needs to know of a domain event: the clear fields of its header."""
-
-    @property
-    def event_id(self) -> UUID:
-        """Unique in the whole log; the same when the same request comes again."""
-
-    @property
-    def event_class(self) -> int:
-        """One of ``envelope.CLASS_NAMES``."""
-
-    @property
-    def recorded_at(self) -> datetime:
-        """A server's clock, with its zone."""
-
-    @property
-    def session(self) -> UUID:
-        """The SESSION-OPENED event of whoever is signed in, or zero."""
-
-    @property
-    def key_scope(self) -> UUID | None:
-        """The centre whose key wraps a new stream's data key, where one does."""
-
-
-class HeaderView(Protocol):
-    """The clear fields that a domain event repeats."""
-
-    @property
-    def stream(self) -> UUID: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def event_id(self) -> UUID: ...
-    @property
-    def event_class(self) -> int: ...
-    @property
-    def recorded_at(self) -> int:
-        """Microseconds since 1970 UTC."""
-
-    @property
-    def session(self) -> UUID: ...
-
-
-class Seen(NamedTuple):
-    """What reading a stream needs of a header: a third of the cost of unpacking it whole."""
-
-    stream: UUID
-    version: int
-    event_id: UUID
-    event_class: int
-    recorded_at: int
-    session: UUID
-    key_generation: int
-
-    @classmethod
-    def of(cls, raw: bytes, stream: UUID) -> Seen:
-        """Read the fields of a header of ``stream``.
-
-        The envelope checks the header's shape when it opens the body.
-        """
-        event_class, event_id, version, recorded_at, session, generation = _SEEN(raw)
-        return cls(
-            stream,
-            version,
-            UUID(bytes=event_id),
-            event_class,
-            recorded_at,
-            _NO_SESSION if session == _ZEROS else UUID(bytes=session),
-            generation,
-        )
-
-    @property
-    def clear(self) -> bool:
-        """True for the ledger's own events."""
-        return self.event_class in CLEAR_BODY_LENGTHS
-
-    @property
-    def key_name(self) -> KeyId:
-        """The data key that opens this event."""
-        return key_of(self.event_class, self.stream, self.key_generation)
-
-
-class Codec(Protocol):
-    """Turns domain events into the content that is sealed, and back, from a closed registry."""
-
-    def encode(self, event: Any) -> Content:
-        """(topic, schema, envelope map, payload map) of an event."""
-
-    def decode(
-        self,
-        topic: str,
-        schema: int,
-        envelope: dict[str, Any],
-        payload: dict[str, Any],
-        *,
-        header: HeaderView,
-        position: int | None = None,
-    ) -> Any:
-        """The event that was stored, in today's shape; unknown topics are refused."""
 
 
 class Attachment(NamedTuple):
@@ -205,68 +87,6 @@ class Attachment(NamedTuple):
 
     event_id: UUID
     content: bytes
-
-
-def microseconds(when: datetime) -> int:
-    """Whole microseconds since 1970 UTC of a time that knows its zone."""
-    return (when - _EPOCH) // _MICROSECOND
-
-
-class LedgerMapper(Mapper[UUID]):
-    """Seals and opens single events; replaces the library's mapper whole.
-
-    Nothing of the library's transcoder, compressor, cipher or topic resolution is used.
-    """
-
-    def __init__(self, data_keys: DataKeys, codec: Codec) -> None:
-        """Everything that the base class would construct is left out on purpose."""
-        self._data_keys = data_keys
-        self._codec = codec
-
-    def seal(self, event: LedgerEvent, *, data_key: bytes, generation: int, prev: bytes) -> bytes:
-        """Header and body of ``event``, chained to the leaf ``prev``."""
-        header, body = seal(
-            data_key,
-            event_class=event.event_class,
-            event_id=event.event_id,
-            stream=event.originator_id,
-            version=event.originator_version,
-            recorded_at_us=microseconds(event.recorded_at),
-            session=event.session,
-            key_generation=generation,
-            prev=prev,
-            content=self._codec.encode(event),
-        )
-        return header + body
-
-    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> NoReturn:
-        """Not offered: an event is sealed to its predecessor, which the event store knows."""
-        raise NotSupportedError("events are sealed by LedgerEventStore.put")
-
-    def to_domain_event(self, stored_event: StoredEvent) -> Any:
-        """Open one event.
-
-        Raises:
-            Tampered: a byte was changed, or a column says something else than the header.
-            KeyDestroyed, KeyServiceDown, KeyMissing: its data key is not available.
-        """
-        raw, body = stored_event.state[:HEADER_LENGTH], stored_event.state[HEADER_LENGTH:]
-        header = Header.unpack(raw)
-        if (
-            header.stream != stored_event.originator_id
-            or header.version != stored_event.originator_version
-            or CLASS_NAMES[header.event_class] != stored_event.topic
-        ):
-            raise Tampered("a row stands in another one's place")
-        name = key_of(header.event_class, header.stream, header.key_generation)
-        return self.open(header, raw, body, self._data_keys.get(*name))
-
-    def open(
-        self, header: HeaderView, raw: bytes, body: bytes, key: bytes, position: int | None = None
-    ) -> Any:
-        """Open one event with a data key that was looked up before."""
-        content = open_sealed(key, raw, body)
-        return self._codec.decode(*content, header=header, position=position)
 
 
 class LedgerEventStore(EventStore[UUID]):

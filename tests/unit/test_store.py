@@ -11,6 +11,7 @@ from eventsourcing.persistence import IntegrityError, OperationalError, StoredEv
 from releve.security.errors import LedgerDown
 from releve.security.ledger.connection import LedgerUnreachable
 from releve.security.ledger.envelope import GENESIS, leaf_hash, seal
+from releve.security.ledger.mapper import microseconds
 from releve.security.ledger.recorder import (
     ChainBroken,
     ClaimTaken,
@@ -22,7 +23,6 @@ from releve.security.ledger.recorder import (
     VersionConflict,
     links_of,
 )
-from releve.security.ledger.store import microseconds
 
 
 def stored(stream: UUID, version: int, prev: bytes) -> StoredEvent:
