@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from releve.api import delivering, proposing
@@ -331,27 +331,38 @@ def _corrected(
 
 
 def _colleague(services: Services, granted: Granted, command: Command) -> Colleague | None:
-    """Whom a question is put to: their names, and until when they may answer at the centre."""
-    if not isinstance(command, AskQuestion):
+    """Whom a question or an offer is put to: their names, and until when they are at the centre."""
+    asked = isinstance(command, AskQuestion)
+    if isinstance(command, AskQuestion):
+        person: UUID | None = command.to
+    else:
+        person = command.to.person if isinstance(command, OfferItem) else None
+    if person is None:
         return None
     directory = services.directory.load()
-    entry, here = directory.practitioners.get(command.to), directory.centre(granted.centre)
+    entry, here = directory.practitioners.get(person), directory.centre(granted.centre)
     if entry is not None and entry.suspended:
         return Colleague()
-    stints = [e for e in directory.stints_of(granted.centre) if e.practitioner == command.to]
-    referents = [each for each in (here.referent,) if each.person == command.to] if here else []
-    names = [each.practitioner_name for each in stints] + [each.name for each in referents]
+    stints = [e for e in directory.stints_of(granted.centre) if e.practitioner == person]
+    roster = (here.referent, *(() if asked else here.coordinators)) if here else ()
+    named = [each for each in roster if each.person == person]
+    names = [each.practitioner_name for each in stints] + [each.name for each in named]
     if entry is not None:
         names.append(entry.full_name)
+    permanent = AnswerQuestion.roles - NEEDS_STINT if asked else _ANSWER_FOR_ITEMS
     role = any(
-        granted.centre in directory.standing_at(command.to, each, services.clock())
-        for each in AnswerQuestion.roles - NEEDS_STINT
+        granted.centre in directory.standing_at(person, each, services.clock())
+        for each in permanent
     )
     return Colleague(
         names=tuple(names),
-        standing=role or bool(referents),
+        standing=role or bool(named),
         stays_until=max((each.over_at for each in stints), default=None),
     )
+
+
+_ANSWER_FOR_ITEMS: Final = frozenset({"referent", "coordinator"})
+"""Roles that hold an item without a stint."""
 
 
 def _own_stints(

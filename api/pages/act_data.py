@@ -6,6 +6,7 @@ Pure. What cannot be read becomes an error beside its field, and everything type
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -313,9 +314,10 @@ def options_of(
         ]
         return (("", "Aucune"), *said) if said else ()
     if field.options in (COLLEAGUES, ANSWERERS):
+        gone_for = QUESTIONS if field.options == COLLEAGUES else timedelta()
         people = tuple(
             (f"{known}|{name}", name)
-            for known, name in colleagues(directory, centre, at)
+            for known, name in colleagues(directory, centre, at, gone_for)
             if known != person
         )
         if field.options == COLLEAGUES:
@@ -327,13 +329,15 @@ def options_of(
     return field.options
 
 
-def colleagues(directory: Directory, centre: UUID, at: Moment) -> list[tuple[UUID, str]]:
-    """Doctors who may answer now: in post, due next, gone for less than 14 days; the référent."""
+def colleagues(
+    directory: Directory, centre: UUID, at: Moment, gone_for: timedelta
+) -> list[tuple[UUID, str]]:
+    """Doctors in post, due next, gone for less than ``gone_for``; the référent."""
     here = directory.centre(centre)
     found: dict[UUID, str] = {}
     coming = 0
     for line in directory.stints_of(centre):
-        if line.over_at + QUESTIONS < at.now:
+        if line.over_at + gone_for < at.now:
             continue
         if line.starts_at > at.now:
             coming += 1

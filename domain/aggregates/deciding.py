@@ -16,7 +16,7 @@ from uuid import UUID
 from releve.domain.commands import COMMANDS, Command
 from releve.domain.errors import Invalid, Refused
 from releve.domain.events import Author, Payload, Source
-from releve.domain.values import StintPeriod, span, time_zone
+from releve.domain.values import StintPeriod, plain, span, time_zone
 
 if TYPE_CHECKING:
     from releve.domain.aggregates.patient.record import Patient
@@ -38,9 +38,12 @@ RELEVE = Author(role="system", name="Relève")
 """Answerable for what follows from a fact by rule alone."""
 
 
+_TITLES = frozenset({"dr", "docteur", "pr", "professeur", "m", "mme", "madame", "monsieur"})
+
+
 @dataclass(frozen=True, slots=True)
 class Colleague:
-    """Whom a question is put to, as the centre knows them; no names where it does not."""
+    """Whom something is put to, as the centre knows them; no names where it does not."""
 
     names: tuple[str, ...] = ()
     """The names that they are known by there."""
@@ -48,6 +51,17 @@ class Colleague:
     """Whether they answer at the centre whatever the stints, as the référent médical does."""
     stays_until: datetime | None = None
     """When their last stint there is over, planned ones included."""
+
+    @property
+    def known(self) -> bool:
+        """Whether they have, or had, a place there from which to answer."""
+        return bool(self.names) and (self.standing or self.stays_until is not None)
+
+    def is_called(self, written: str) -> bool:
+        """Whether a written name is one of theirs, or a part of it; titles say nothing."""
+        here = set(plain(written).split()) - _TITLES
+        every = (set(plain(name).split()) - _TITLES for name in self.names)
+        return bool(here) and any(there and (here <= there or there <= here) for there in every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,7 @@ class Context:
     own_stints: tuple[StintPeriod, ...] = ()
     """The doctor's other stints at the centre, of a stint that is planned or moved."""
     colleague: Colleague | None = None
-    """Whom a question is put to; None where the door does not know who works there."""
+    """Whom a question or an offer is put to; None where the door does not know who works there."""
     stream: UUID | None = None
     centre: UUID | None = None
     zone: str = "Europe/Paris"

@@ -330,6 +330,34 @@ class TestWhatIsNotReadBack:
         assert asked(referent.person, referent.name)[0] is None
         assert asked(left.person, left.name)[0] is None
 
+    def test_an_item_is_offered_to_somebody_who_can_take_it(
+        self, web: Web, doctor: TestClient
+    ) -> None:
+        patient = register(doctor)
+        path = f"/api/v1/patients/{patient}"
+        item = doctor.post(
+            f"{path}/open-item",
+            json={"kind": "call", "text": "Rappeler", "due": "2026-11-25"},
+            headers=key(),
+        ).json()["event_ids"][0]
+
+        def offered(to: object, name: str) -> Any:
+            body = {"item": item, "to": {"person": str(to)}, "to_name": name}
+            return doctor.post(f"{path}/offer-item", json=body, headers=key()).json().get("code")
+
+        def persona(name: str) -> Any:
+            return web.services.persona(name)
+
+        assert offered(uuid4(), "Dr Personne") == "cannot-accept"
+        for gone in ("previous", "secretary"):
+            assert offered(persona(gone).person, persona(gone).name) == "cannot-accept"
+        assert offered(persona("referent").person, persona("next").name) == "another-name"
+        for here in ("next", "referent", "coordinator"):
+            assert offered(persona(here).person, persona(here).name) is None
+        shown = web.browser("present").get(f"/patients/{patient}/gestes/offrir/{item}").text
+        assert persona("next").name in shown
+        assert persona("previous").name not in shown
+
     def test_a_question_opens_what_it_quotes_to_whoever_left_and_then_closes(
         self, web: Web, doctor: TestClient
     ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from releve.domain.aggregates.deciding import Colleague
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.identity import Registered
 from releve.domain.aggregates.patient.offers import (
@@ -39,6 +40,7 @@ from support.given import (
     AVAL,
     CENTRE,
     COORDINATOR,
+    NOW,
     NURSE,
     REFERENT,
     Given,
@@ -183,6 +185,26 @@ def test_an_offer_names_an_open_item_and_somebody_else(
     assert answer.refusal is not None
     assert (answer.refusal.code, answer.refusal.field) == (code, field)
     given(REGISTERED, ITEM).when(OfferItem(item=entry(2), to=Owner())).refused("already-theirs")
+
+
+@pytest.mark.parametrize(
+    ("colleague", "code"),
+    [
+        (Colleague(), "cannot-accept"),
+        (Colleague(names=("Dr Aval",)), "cannot-accept"),
+        (Colleague(names=("Dr Aval",), stays_until=NOW), "cannot-accept"),
+        (Colleague(names=("Dr Maud Amont",), standing=True), "another-name"),
+        (Colleague(names=("Dr Aval",), stays_until=NOW + timedelta(days=9)), None),
+        (Colleague(names=("Docteur Léa AVAL",), standing=True), None),
+    ],
+)
+def test_an_offer_goes_to_somebody_who_can_take_it(colleague: Colleague, code: str | None) -> None:
+    command = OfferItem(item=entry(2), to=Owner(person=AVAL.person), to_name="Dr Aval")
+    answer = given(REGISTERED, ITEM).when(command, colleague=colleague)
+    if code is None:
+        answer.then(TO_AVAL)
+    else:
+        answer.refused(code, field="to_name" if code == "another-name" else "to")
 
 
 # Revised, reopened

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
-from releve.domain.aggregates.deciding import NEEDS_STINT, Context, Fact, refuse
+from releve.domain.aggregates.deciding import NEEDS_STINT, Colleague, Context, Fact, refuse
 from releve.domain.aggregates.patient.entries import about
 from releve.domain.aggregates.patient.open_items import (
     ItemClosed,
@@ -97,6 +97,8 @@ def offer_item(patient: Patient, command: OfferItem, ctx: Context) -> tuple[Fact
         raise Invalid("invalid-field", field="to.stint", why="Le séjour est celui de qui accepte.")
     if to.person is not None and not name:
         raise Invalid("missing-field", field="to_name", why="Dire à qui le point est proposé.")
+    if to.person is not None and ctx.colleague is not None:
+        _can_accept(ctx.colleague, name, ctx)
     owner = owner_of(patient, item)
     if to == Owner(role=owner.role, person=owner.person) and (
         owner.person is None or owner.stint == ctx.author.stint
@@ -111,6 +113,28 @@ def offer_item(patient: Patient, command: OfferItem, ctx: Context) -> tuple[Fact
     message = readable(command.message, field="message", limit=400)
     offered = ItemOffered(to=to, to_name=name if to.person else "", message=message)
     return (Fact(offered, target=command.item),)
+
+
+def _can_accept(colleague: Colleague, name: str, ctx: Context) -> None:
+    """An offer to somebody who could never take it would wait in silence."""
+    over = colleague.stays_until
+    gone = over is None or over <= ctx.now
+    if not colleague.known or (gone and not colleague.standing):
+        raise refuse(
+            "cannot-accept",
+            "Le point n'est pas proposé.",
+            "Cette personne n'a ici ni séjour en cours ou à venir, ni rôle qui réponde d'un point.",
+            "Le proposer au médecin en poste, au référent ou à la coordination.",
+            field="to",
+        )
+    if not colleague.is_called(name):
+        raise refuse(
+            "another-name",
+            "Le point n'est pas proposé.",
+            "Le nom écrit n'est pas celui de la personne désignée.",
+            "Vérifier à qui il est proposé.",
+            field="to_name",
+        )
 
 
 def accept_item(patient: Patient, command: AcceptItem, ctx: Context) -> tuple[Fact, ...]:

@@ -20,7 +20,7 @@ from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import AnswerQuestion, AskQuestion, RecordOpinion
 from releve.domain.errors import Invalid
 from releve.domain.events import Event, Payload
-from releve.domain.values import plain, span, words
+from releve.domain.values import span, words
 
 # Events: the storage format. Never rename, retype or reuse a field; see domain/upcasting.py.
 
@@ -188,7 +188,7 @@ def ask_question(patient: Patient, command: AskQuestion, ctx: Context) -> tuple[
 
 def _can_answer(colleague: Colleague, command: AskQuestion, ctx: Context) -> None:
     over = colleague.stays_until
-    if not colleague.names or (over is None and not colleague.standing):
+    if not colleague.known:
         raise refuse(
             "unknown-colleague",
             "La question n'est pas posée.",
@@ -204,7 +204,7 @@ def _can_answer(colleague: Colleague, command: AskQuestion, ctx: Context) -> Non
             "La poser au référent médical du centre.",
             field="to",
         )
-    if not any(_names(command.to_name, name) for name in colleague.names):
+    if not colleague.is_called(command.to_name):
         raise refuse(
             "another-name",
             "La question n'est pas posée.",
@@ -212,15 +212,6 @@ def _can_answer(colleague: Colleague, command: AskQuestion, ctx: Context) -> Non
             "Vérifier à qui elle s'adresse.",
             field="to_name",
         )
-
-
-_TITLES = frozenset({"dr", "docteur", "pr", "professeur", "m", "mme", "madame", "monsieur"})
-
-
-def _names(written: str, known: str) -> bool:
-    """Whether a written name is the known one, or a part of it; titles say nothing."""
-    here, there = (set(plain(name).split()) - _TITLES for name in (written, known))
-    return bool(here) and bool(there) and (here <= there or there <= here)
 
 
 def answer_question(patient: Patient, command: AnswerQuestion, ctx: Context) -> tuple[Fact, ...]:
