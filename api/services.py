@@ -37,6 +37,7 @@ from releve.projections.inbox import InboxRecords
 from releve.projections.records import CentreRecords
 from releve.projections.results_board import intake_of
 from releve.projections.rule_release import in_force, load_rules
+from releve.projections.served_build import ServedBuild
 from releve.security.access import AccessLog
 from releve.security.errors import Denied
 from releve.security.identity import DemoIdentity, Identity, Persona, Sessions
@@ -113,6 +114,7 @@ class Services:
     checkpointer: Checkpointer
     signer: LogSigner
     feed: Feed
+    served: ServedBuild
     directory: DirectoryCache
     records: CentreRecords
     inbox: InboxRecords
@@ -127,7 +129,7 @@ class Services:
     @contextlib.contextmanager
     def one_picture(self) -> Iterator[None]:
         """Inside, a reading sees one state of the directory and of each centre's records."""
-        with self.directory.one_picture(), self.records.one_picture():
+        with self.served.one_picture(), self.directory.one_picture(), self.records.one_picture():
             yield
 
     def catch_up(self, told: Callable[[int, int], None] | None = None) -> int:
@@ -232,8 +234,9 @@ def _services(
     factory = LedgerFactory(pool, data_keys, CODEC, skew=None if demo else SKEW, on_append=appended)
     continuity = Continuity(factory, DerivedIds())
     sequencer = Sequencer(worker_pool, cell, clock=clock.for_write, on_positions=numbered)
-    directory = DirectoryCache(pool, data_keys)
-    records = CentreRecords(pool, data_keys)
+    served = ServedBuild(pool)
+    directory = DirectoryCache(pool, data_keys, served)
+    records = CentreRecords(pool, data_keys, served)
     inbox = InboxRecords(pool, data_keys)
     sessions = Sessions(pool)
     chooser = _chooser(settings, host, source(directory.load, clock)) if demo else None
@@ -261,6 +264,7 @@ def _services(
             checkpointer=Checkpointer(worker_pool, signer),
             signer=signer,
             feed=Feed(worker_pool, reader, data_keys),
+            served=served,
             directory=directory,
             records=records,
             inbox=inbox,

@@ -42,6 +42,7 @@ from releve.projections.directory_entries import (
     from_bytes,
     to_bytes,
 )
+from releve.projections.served_build import DIRECTORY_SCOPE, ServedBuild
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
@@ -264,11 +265,6 @@ class Directory:
         return {line.stint: line.as_stint() for line in lines[first:]}
 
 
-_STAMP = (
-    "SELECT f.build, r.number FROM projection.feed f "
-    "LEFT JOIN projection.revision r ON r.build = f.build "
-    "AND r.scope = '00000000-0000-0000-0000-000000000000' WHERE f.name = 'main'"
-)
 _ROWS = (
     "SELECT d.stream, d.position, d.row FROM projection.directory d "
     "JOIN projection.feed f ON f.build = d.build WHERE f.name = 'main'"
@@ -278,12 +274,15 @@ _ROWS = (
 class DirectoryCache:
     """Gives the directory as projected now, opened again only after one of its rows changed."""
 
-    def __init__(self, pool: ConnectionPool[Any], data_keys: DataKeys) -> None:
-        """Read through ``pool``; open with ``data_keys``."""
+    def __init__(
+        self, pool: ConnectionPool[Any], data_keys: DataKeys, served: ServedBuild | None = None
+    ) -> None:
+        """Read through ``pool``; open with ``data_keys``; ask ``served`` whether a row changed."""
         self._pool = pool
         self._data_keys = data_keys
+        self._served = served or ServedBuild(pool)
         self._lock = threading.Lock()
-        self._stamp: object = None
+        self._stamp: tuple[int, int] | None = None
         self._directory = Directory(())
         self._held: ContextVar[list[Directory] | None] = ContextVar("directory", default=None)
 
@@ -315,11 +314,13 @@ class DirectoryCache:
         return directory
 
     def _newest(self) -> Directory:
+        served = self._served.now()
+        number = served.revisions.get(DIRECTORY_SCOPE) if served is not None else None
+        stamp = (served.build, number) if served is not None and number is not None else None
+        with self._lock:
+            if stamp is not None and stamp == self._stamp:
+                return self._directory
         with self._pool.connection() as connection:
-            stamp = connection.execute(_STAMP).fetchone()
-            with self._lock:
-                if stamp is not None and stamp == self._stamp:
-                    return self._directory
             rows = connection.execute(_ROWS, binary=True).fetchall()
         directory = Directory(_opened(rows, self._data_keys))
         with self._lock:

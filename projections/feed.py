@@ -30,7 +30,6 @@ from releve.projections.directory import DirectoryEntry, fold_entry
 from releve.projections.inbox import InboxLine, fold_line
 from releve.projections.patient_summary import PatientSummary, fold_all, reads_whole
 from releve.projections.projected_rows import (
-    FEED,
     GENERATION,
     ROW_FORMAT,
     Batch,
@@ -40,6 +39,7 @@ from releve.projections.projected_rows import (
     write,
 )
 from releve.projections.rebuild import RebuildReport, RebuildRunning, few_collections, rebuild
+from releve.projections.served_build import FEED
 from releve.security.errors import KeyDestroyed, SecurityError, Tampered
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row

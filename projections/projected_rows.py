@@ -20,10 +20,9 @@ from releve.projections.briefing import extract
 from releve.projections.directory import DirectoryEntry, StintLine
 from releve.projections.inbox import InboxLine
 from releve.projections.patient_summary import Item, PatientSummary, from_bytes, to_bytes
+from releve.projections.served_build import DIRECTORY_SCOPE, FEED
 from releve.security.keys.sealed_rows import open_row, seal_row
 
-FEED: Final = "main"
-"""The one feed that drives every projection, so that all stand at the same position."""
 ROW_FORMAT: Final = 8
 """Shape of the rows; a build of another shape is built again."""
 
@@ -42,8 +41,6 @@ TABLES: Final = (
     "access",
 )
 """Tables of schema ``projection`` that hold a build."""
-DIRECTORY_SCOPE: Final = UUID(int=0)
-"""Whose revision the directory's is: no centre's."""
 
 Connection = psycopg.Connection[Any]
 Build = int

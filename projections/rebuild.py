@@ -20,7 +20,6 @@ import msgspec
 from releve.projections import directory, inbox, open_items
 from releve.projections.projected_rows import (
     BRIEFING_KIND,
-    FEED,
     GENERATION,
     PATIENT_KIND,
     ROW_FORMAT,
@@ -30,6 +29,7 @@ from releve.projections.projected_rows import (
     drop_builds,
     write,
 )
+from releve.projections.served_build import FEED
 from releve.security.errors import SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row

@@ -26,9 +26,10 @@ from releve.projections.directory import Directory
 from releve.projections.inbox import InboxLine
 from releve.projections.open_items import BoardLine, answerable_for, board
 from releve.projections.patient_summary import Item, PatientSummary
-from releve.projections.projected_rows import FEED, GENERATION, open_briefing, open_patient
+from releve.projections.projected_rows import GENERATION, open_briefing, open_patient
 from releve.projections.results_board import Group, ResultRow
 from releve.projections.rule_release import Rules
+from releve.projections.served_build import FEED, ServedBuild, read_served
 from releve.security.errors import KeyDestroyed, SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
@@ -126,10 +127,13 @@ class CentreRecords:
     Erased patients disappear with their rows. Safe to use from several threads.
     """
 
-    def __init__(self, pool: ConnectionPool[Any], data_keys: DataKeys) -> None:
-        """Read through ``pool``; open with ``data_keys``."""
+    def __init__(
+        self, pool: ConnectionPool[Any], data_keys: DataKeys, served: ServedBuild | None = None
+    ) -> None:
+        """Read through ``pool``; open with ``data_keys``; ask ``served`` whether a row changed."""
         self._pool = pool
         self._data_keys = data_keys
+        self._served = served or ServedBuild(pool)
         self._kept: dict[UUID, _Centre] = {}
         self._lock = threading.Lock()
         self._held: ContextVar[dict[UUID, tuple[int, _Centre]] | None] = ContextVar(
@@ -167,21 +171,19 @@ class CentreRecords:
         return read
 
     def _newest(self, centre: UUID) -> tuple[int, _Centre]:
-        with self._pool.connection() as connection:
-            stand = connection.execute(_STAND, (centre, FEED)).fetchone()
-        if stand is None:
+        served = self._served.now()
+        if served is None:
             return -1, _Centre(0, 0.0)
-        build, reached, revision = stand
-        known = self._of(centre, build)
-        if known.revision is not None and known.revision == revision:
+        known = self._of(centre, served.build)
+        if known.revision is not None and known.revision == served.revisions.get(centre):
             known.until = time.monotonic() + KEPT_S
-            return reached, known
+            return served.position, known
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            stand = connection.execute(_STAND, (centre, FEED)).fetchone()
-            if stand is None:
+            newest = read_served(connection)
+            if newest is None:
                 return -1, _Centre(0, 0.0)
-            build, reached, revision = stand
+            build, reached, revision = newest.build, newest.position, newest.revisions.get(centre)
             held = self._of(centre, build).rows  # another thread may put another one there
             here = connection.execute(_POSITIONS, (build, centre), binary=True).fetchall()
             stale = [p for p, wrote in here if p not in held or held[p].wrote != wrote]
@@ -373,10 +375,6 @@ def _undated(words: str) -> list[str]:
 
 
 # Rows are asked for in binary: as text every byte of them would travel as two digits.
-_STAND = (
-    "SELECT f.build, f.position, r.number FROM projection.feed f "
-    "LEFT JOIN projection.revision r ON r.build = f.build AND r.scope = %b WHERE f.name = %b"
-)
 _PATIENT = (
     "SELECT f.position, p.position, p.row FROM projection.feed f "
     "JOIN projection.patient p ON p.build = f.build WHERE f.name = %b AND p.patient = %b"

@@ -15,6 +15,7 @@ from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.domain.values import Concept
 from releve.projections import directory, records, timeline
 from releve.projections.patient_summary import to_bytes
+from releve.projections.served_build import ServedBuild
 from releve.security.errors import KeyDestroyed
 from support.feed_house import NOW, House
 from support.patient_events import CENTRE, MONDAY, Stream
@@ -124,6 +125,26 @@ class TestKeptRows:
         house.person(1)
         house.run()
         assert cache.load() is known, "a patient is not of the directory"
+
+    def test_in_one_picture_what_is_kept_of_the_records_is_as_old_as_the_directory(
+        self, house: House
+    ) -> None:
+        pool, keys = house.database.service_pool, house.ledger.data_keys
+        served = ServedBuild(pool)
+        cache = directory.DirectoryCache(pool, keys, served)
+        rows = records.CentreRecords(pool, keys, served)
+        house.found()
+        house.person(1)
+        house.run()
+        at, before = rows.summaries(CENTRE)
+        with served.one_picture():
+            assert set(cache.load().centres) == {CENTRE}
+            house.person(2)
+            house.run()
+            assert rows.summaries(CENTRE) == (at, before), "no newer than the directory"
+        later, after = rows.summaries(CENTRE)
+        assert later > at
+        assert len(after) == len(before) + 1
 
 
 class TestReplay:
