@@ -30,17 +30,14 @@ _ACTOR: Final = b"nightly"
 
 @dataclass
 class Nightly:
-    """Does what the civil day of each centre asks for, once that day; one per worker."""
+    """Does what the civil day of each centre asks for, once that day; one per worker.
+
+    A demo centre is built with its nights behind it, and may be built while this works already:
+    the day on which it is first seen counts as done.
+    """
 
     services: Services
     _done: dict[UUID, date] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """A demo centre is built with its nights behind it: its first day counts as done."""
-        if self.services.clock.demo:
-            now = self.services.clock()
-            for centre in self.services.directory.load().centres.values():
-                self._done[centre.centre] = now.astimezone(zone_of(centre.zone)).date()
 
     def run_once(self) -> int:
         """Do the day of every centre whose day is not done yet; give how many items were opened."""
@@ -51,7 +48,8 @@ class Nightly:
             today = now.astimezone(zone_of(centre.zone)).date()
             if self._done.get(centre.centre) == today:
                 continue
-            opened += renew_ald(services, centre.centre, now)
+            if centre.centre in self._done or not services.clock.demo:
+                opened += renew_ald(services, centre.centre, now)
             self._done[centre.centre] = today
         return opened
 

@@ -96,7 +96,11 @@ def built_monday(settings: Settings) -> date:
 def build(
     services: Services, sizes: Sizes, told: Callable[[float, str], None]
 ) -> tuple[Seeded | None, dict[str, float]]:
-    """Seed and project the demo centre unless it stands; give what was seeded and the seconds."""
+    """Seed and project the demo centre unless it stands; give what was seeded and the seconds.
+
+    Raises:
+        CommandError: another command builds it and does not finish, or built it with other sizes.
+    """
     lock = services.settings.state_dir / "demo.lock"
     with exclusive(lock, patience_s=BUILD_PATIENCE_S) as alone:
         if not alone:
@@ -118,6 +122,8 @@ def _build_alone(
 
     seconds = {"seed": 0.0, "project": 0.0}
     settings = services.settings
+    # Again: another command may have built it with other sizes since they were chosen.
+    chosen_sizes(settings, **asdict(sizes))
     mark = _mark(settings)
     if mark is not None and mark.get("complete"):
         services.catch_up()
