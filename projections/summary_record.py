@@ -365,6 +365,9 @@ class PatientSummary(msgspec.Struct, kw_only=True):
 
         Any line that stands contradicts "none known"; an allergy, that of its categories too.
         """
+        said = [line for line in self.absences if line.slot == name and line.current]
+        if not said:
+            return said
         taken = {
             part
             for line in self.lines
@@ -373,10 +376,8 @@ class PatientSummary(msgspec.Struct, kw_only=True):
         }
         return [
             line
-            for line in self.absences
-            if line.slot == name
-            and line.current
-            and part_of(msgspec.convert(line.detail, AbsenceAsserted)) not in taken
+            for line in said
+            if part_of(msgspec.convert(line.detail, AbsenceAsserted)) not in taken
         ]
 
     def one_liner(self) -> Spoken | None:
