@@ -22,6 +22,7 @@ import psycopg
 
 from releve.api.settings import Settings
 from releve.security.ledger.horizon import oldest_writer
+from releve.security.ledger.store import SKEW
 
 if TYPE_CHECKING:
     from releve.api.services import Services
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 PYTHON: Final = (3, 11)
 DISK_BYTES: Final = 1 << 30
 MEMORY_BYTES: Final = 512 << 20
-SKEW_S: Final = 30.0
-"""More than that between the machine's clock and the database's, and appends are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +238,15 @@ def _clock(services: Services) -> Check:
     if row is None:
         raise psycopg.DatabaseError("no row")
     apart = abs((row[0] - datetime.now(UTC)).total_seconds())
+    most = SKEW.total_seconds()
     known = services.reader.head().known_time
     ahead = (known - services.clock()).total_seconds()
     kind = "de la démonstration" if services.clock.demo else "de la machine"
     return Check(
         "horloge",
-        apart <= SKEW_S and ahead <= SKEW_S,
+        apart <= most and ahead <= most,
         f"{services.clock():%d/%m/%Y %H:%M} UTC, {kind} ; {apart:.1f} s d'écart avec la base",
-        f"Au-delà de {SKEW_S:.0f} s d'écart, ou sous l'heure du dernier événement, "
+        f"Au-delà de {most:.0f} s d'écart, ou sous l'heure du dernier événement, "
         "les écritures sont refusées ou signalées.",
         "Régler l'heure de cette machine (timedatectl set-ntp true).",
     )

@@ -15,6 +15,8 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.aggregates.deciding import LATE_ENTRY_WINDOW
+from releve.domain.aggregates.patient.handover import MOST_READ_BACKS
 from releve.projections.dates import first_instant
 from releve.projections.directory import ClosedHandover, Directory, StintLine, WatchKept
 from releve.projections.patient_summary import Handover, Line, PatientSummary
@@ -22,7 +24,7 @@ from releve.projections.patient_summary import Handover, Line, PatientSummary
 HandoverState = Literal["written", "opened", "asked", "restated", "taken", "continued"]
 """``written`` and ``opened`` wait for an answer; the others name the last one."""
 
-MOST_RESTATED: Final = 7
+MOST_RESTATED: Final = MOST_READ_BACKS
 """Read-backs that one stint may ask its receiver for; more is "surcharge de transmission"."""
 
 _ANSWERS: Final[dict[str, HandoverState]] = {
@@ -254,7 +256,7 @@ def _order(row: HandoverRow) -> tuple[bool, float]:
 WRITTEN_FROM: Final = timedelta(hours=72)
 """How long before the end of a stint the board asks for its handovers."""
 
-WRITTEN_UNTIL: Final = timedelta(hours=72)
+WRITTEN_UNTIL: Final = LATE_ENTRY_WINDOW
 """How long after a stint its handovers may still be written."""
 
 

@@ -21,6 +21,7 @@ from releve.security.errors import LogUnavailable, SecurityError, Tampered
 from releve.security.keys.data_keys import DataKeys, access_generation
 from releve.security.ledger.connection import Pool
 from releve.security.ledger.envelope import (
+    ACCESS,
     CLASS_NAMES,
     GENESIS,
     HEADER_LENGTH,
@@ -36,7 +37,6 @@ RECORD_READ: Final = "access.record-read"
 EXPORTED: Final = "access.exported"
 TOPICS: Final = frozenset({RECORD_READ, EXPORTED})
 
-_ACCESS: Final = 6
 _SCHEMA: Final = 1
 _AT_ONCE: Final = 500
 _RETRY_S: Final = 0.05
@@ -209,7 +209,7 @@ class AccessLog:
         for version, waiting in enumerate(batch, self._version + 1):
             header, body = seal(
                 key,
-                event_class=_ACCESS,
+                event_class=ACCESS,
                 event_id=waiting.event_id,
                 stream=self._stream,
                 version=version,
@@ -220,7 +220,7 @@ class AccessLog:
                 content=content_of(waiting.entry, now),
             )
             leaf = leaf_hash(header)
-            stored.append(StoredEvent(self._stream, version, CLASS_NAMES[_ACCESS], header + body))
+            stored.append(StoredEvent(self._stream, version, CLASS_NAMES[ACCESS], header + body))
         self._recorder.insert_events(stored)
         self._version, self._leaf = self._version + len(batch), leaf
 

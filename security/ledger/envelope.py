@@ -37,6 +37,8 @@ SUITE: Final = 1
 CLEAR_BODY: Final = 0x01
 """Flag: the body is one of the ledger's own and is not encrypted."""
 
+ACCESS: Final = 6
+"""Who read what; its data keys are filed by month."""
 HEADS: Final = 0xFFF0
 STREAM_SHREDDED: Final = 0xFFF1
 BODY_PURGED: Final = 0xFFF2
@@ -49,7 +51,7 @@ CLASS_NAMES: Final[dict[int, str]] = {
     3: "practitioner",
     4: "stint",
     5: "intake",
-    6: "access",
+    ACCESS: "access",
     7: "administration",
     8: "erasure",
     HEADS: "ledger.heads",

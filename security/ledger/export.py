@@ -33,13 +33,12 @@ from releve.security.ledger.connection import (
     binary_cursor,
     borrowed,
 )
-from releve.security.ledger.envelope import EXPORT, HEADER_LENGTH, heads_stream
+from releve.security.ledger.envelope import ACCESS, EXPORT, HEADER_LENGTH, heads_stream
 from releve.security.ledger.heads import heads_file, stream_heads
 from releve.security.ledger.notes import Checkpoint, LogSigner, parse_note, verify_note
 from releve.security.ledger.sequencer import Sequencer
 
 BATCH: Final = 2_000
-_ACCESS: Final = 6
 _BIG: Final = 1 << 31
 _FIRST_DAY: Final = (1980, 1, 1, 0, 0, 0)
 """The zip's own dates say nothing, so that equal evidence gives equal bytes."""
@@ -175,7 +174,7 @@ def export_audit(
 def _access_entries(pool: Pool, positions: Sequence[int], streams: Sequence[UUID]) -> list[int]:
     """The positions among these that hold access entries of other streams, ascending."""
     with borrowed(pool) as connection:
-        parameters = ([Int8(p) for p in positions], Int4(_ACCESS), list(streams))
+        parameters = ([Int8(p) for p in positions], Int4(ACCESS), list(streams))
         rows = binary_cursor(connection).execute(_ACCESS_ENTRIES, parameters).fetchall()
     return sorted(row[0] for row in rows)
 

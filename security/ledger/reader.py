@@ -22,11 +22,10 @@ from releve.security.keys.data_keys import DataKeys, KeyId, key_of
 from releve.security.keys.sealed_rows import open_attachment
 from releve.security.ledger import merkle
 from releve.security.ledger.connection import LARGEST, Pool
-from releve.security.ledger.envelope import CLASS_NAMES, Header, open_clear, open_sealed
+from releve.security.ledger.envelope import ACCESS, CLASS_NAMES, Header, open_clear, open_sealed
 from releve.security.ledger.mapper import Codec, LedgerMapper, microseconds
 from releve.security.ledger.recorder import read
 
-_ACCESS: Final = 6
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # OFFSET 0 leaves the planner one way: a probe for each leaf, however large the tables are.
@@ -271,7 +270,7 @@ class LedgerReader:
             return Read(position, header, None, True)
         if isinstance(key, SecurityError):
             raise key
-        if header.event_class == _ACCESS:
+        if header.event_class == ACCESS:
             entry = entry_of(open_sealed(key, raw, body))
             return Read(position, header, None, False, access=entry)
         event = self._mapper.open(header, raw, body, key, position)

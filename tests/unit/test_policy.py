@@ -14,7 +14,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from releve.domain.aggregates.deciding import ANSWER_WINDOW, LATE_ENTRY_WINDOW
 from releve.security.policy import (
+    GRACE,
+    QUESTIONS,
     ROLES,
     Action,
     Actor,
@@ -129,6 +132,9 @@ def ask(role: str, action: Action, now: datetime, *flags: str) -> str:
 
 
 class TestADoctorsWindow:
+    def test_outlasts_the_stint_by_as_long_as_the_domain_takes_what_is_written(self) -> None:
+        assert (GRACE, QUESTIONS) == (LATE_ENTRY_WINDOW, ANSWER_WINDOW)
+
     def test_reads_open_on_friday_at_eight_for_a_monday(self) -> None:
         assert reading_opens_at(WINDOW) == OPENS
         assert OPENS.strftime("%A") == "Friday"
