@@ -18,7 +18,7 @@ import msgspec
 from releve.domain.clinical_time import Moment, Recency, moment
 from releve.domain.events import Source
 from releve.projections import wording
-from releve.projections.dates import last_day
+from releve.projections.dates import french, last_day
 
 _IDENTIFIER: Final = re.compile(r"urn:|https?://|\d+(\.\d+){3}").match
 State = Literal["current", "past", "refuted", "refused", "in-error", "superseded"]
@@ -233,14 +233,23 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return (self.source.author if self.source else None) or self.author
 
     @property
-    def source_words(self) -> str:
-        """The door it came through, with the sender's name where its author does not say it.
+    def door_words(self) -> str:
+        """The door it came through: typed, pasted, imported in some format."""
+        channel = self.source.channel if self.source is not None else "ui"
+        return wording.CHANNEL.get(channel, channel)
 
-        A sender that is only known by an identifier is named by the author's organisation.
+    @property
+    def source_words(self) -> str:
+        """The door it came through, and the sender's name where its author does not say it.
+
+        What another system wrote says on which day it came: ``import CDA du 23/11/2026``. A sender
+        that is only known by an identifier is named by the author's organisation.
         """
         if self.source is None:
-            return wording.CHANNEL["ui"]
-        channel = wording.CHANNEL.get(self.source.channel, self.source.channel)
+            return self.door_words
+        channel = self.door_words
+        if self.source.channel in IMPORTING:
+            channel += f" du {french(self.recorded_at.isoformat(), self.zone)}"
         sender = self.source.system or ""
         told = not sender or sender in self.source_author or _IDENTIFIER(sender)
         return channel if told else f"{channel}, {sender}"

@@ -151,7 +151,7 @@ class Waiting:
             "id": str(key),
             "title": (original.title if original else "") or "Lignes reçues",
             "author": first.source_author,
-            "source": first.source_words,
+            "source": first.door_words,
             "received": day_and_hour(first.recorded_at.isoformat(), self._at.zone),
             "unmapped": [part_in_words(each.type, each.path) for each in original.unmapped]
             if original

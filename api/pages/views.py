@@ -218,7 +218,7 @@ def boxes(summary: PatientSummary, at: Moment, *, whole: bool = False) -> list[d
                 "none_waits": presence.waits,
                 "asked_on": french(presence.asked_on, at.zone) if presence.asked_on else "",
                 "asked_by": presence.absence.source_author if presence.absence else "",
-                "asked_through": presence.absence.source_words if presence.absence else "",
+                "asked_through": presence.absence.door_words if presence.absence else "",
                 "parts": [
                     line_view(line, wording.absence_text(line.detail), waits=line.waits)
                     for line in presence.parts

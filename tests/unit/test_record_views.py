@@ -107,12 +107,12 @@ def test_a_critical_result_that_nobody_read_stands_first_and_says_so() -> None:
     ]  # fmt: skip
 
 
-def test_a_sender_is_named_once_and_never_by_its_identifier() -> None:
+def test_a_sender_is_named_once_with_the_day_it_came_and_never_by_its_identifier() -> None:
     for system, author, shown in (
-        ("Labo A", "Labo A", "import CDA"),
-        ("urn:oid:1.2.250.1.71.4.2.2|1990000101", "Dr Vidal, Labo A", "import CDA"),
-        ("1.2.250.1.71.4.2.2", "Labo A", "import CDA"),
-        ("Hôpital B", "Dr Vidal", "import CDA, Hôpital B"),
+        ("Labo A", "Labo A", "import CDA du 16/11/2026"),
+        ("urn:oid:1.2.250.1.71.4.2.2|1990000101", "Dr Vidal, Labo A", "import CDA du 16/11/2026"),
+        ("1.2.250.1.71.4.2.2", "Labo A", "import CDA du 16/11/2026"),
+        ("Hôpital B", "Dr Vidal", "import CDA du 16/11/2026, Hôpital B"),
     ):
         stream = Stream()
         stream.add(
