@@ -120,7 +120,7 @@ def identity(said: IdentityTraits | None) -> dict[str, Any]:
         return {"name": "", "birth_name": "", "first_names": [], "birth_date": "", "sex": ""}
     first = said.used_first_name or (said.first_names[0] if said.first_names else "")
     return {
-        "name": " ".join(p for p in (first, said.used_name or said.birth_name) if p),
+        "name": " ".join(p for p in (said.used_name or said.birth_name, first) if p),
         "birth_name": said.birth_name or "",
         "first_names": list(said.first_names),
         "birth_date": said.birth_date or "",

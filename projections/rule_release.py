@@ -129,10 +129,13 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.rest.tier
 
     def titles(self) -> dict[str, str]:
-        """French title per tier, in order."""
-        return {rule.tier: rule.title for rule in (*self.tiers, self.rest)}
+        """French title per tier, in order, as it is shown."""
+        titles = {rule.tier: rule.title for rule in (*self.tiers, self.rest)}
+        return {tier: _PLAINER.get(title, title) for tier, title in titles.items()}
 
 
+_PLAINER: Final[Mapping[str, str]] = {"Attendus, du nouveau": "Attendus avec du nouveau"}
+"""Titles of signed releases that a reader stumbled over; what ranks is untouched."""
 _FOLDER: Final = Path(__file__).parent / "rules"
 CURRENT: Final = "2026-11-2"
 """The release that new editions are ranked with, until another is activated."""

@@ -9,14 +9,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from releve.api.disclosure import read_clinical
+from releve.api.disclosure import show_clinical
 from releve.api.document_words import short_test
 from releve.api.gate import Granted, Guard, Submission, allowed, authorise, may, services_of
 from releve.api.issuing import edition_of_the_day, issue_now
 from releve.api.pages import forms, views
 from releve.api.pages.forms import Form
 from releve.api.pages.patient import acts_of
-from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.pages.shell import clinical_answer, moment, rendered, see
 from releve.api.pages.since_edition import changed_since, stand_in, telephone
 from releve.api.problems import refuse
 from releve.api.reading import alarms_now
@@ -81,10 +81,13 @@ def briefing(request: Request, granted: Reading, tout: int = 0) -> Response:
             edition = edition_of_the_day(services, editions, issuing, line.stint)
         position, summaries = services.records.summaries(line.centre)
         shown = _Shown(request, granted, line, edition, summaries, bool(tout), own)
-        return shown.content(), position
+        return {"position": position, **shown.content()}, position
 
-    disclosed = read_clinical(
-        services, granted, produce, what="page.briefing",
+    def show(content: dict[str, Any]) -> str:
+        return rendered(request, principal, "briefing.html", here="releve", **content)
+
+    disclosed = show_clinical(
+        services, granted, produce, show, what="page.briefing",
         patients=lambda content: [
             UUID(patient)
             for patient in dict.fromkeys(
@@ -95,7 +98,7 @@ def briefing(request: Request, granted: Reading, tout: int = 0) -> Response:
             if patient
         ],
     )  # fmt: skip
-    return clinical_page(request, principal, "briefing.html", disclosed, here="releve")
+    return clinical_answer(disclosed)
 
 
 class _Shown:
@@ -202,7 +205,7 @@ class _Shown:
         return [
             {
                 "id": section.tier.lower(),
-                "title": section.title,
+                "title": self._to_reader(section.title),
                 "hidden": section.hidden,
                 "rows": [
                     _linked(text, patient, names.get(patient, ""))
@@ -218,8 +221,19 @@ class _Shown:
             for section in around_sections(head, cards, rules, whole=self.everything)
         ]
 
+    @property
+    def _mine(self) -> bool:
+        """Whether the reader is the doctor whom the page addresses."""
+        return self.line.practitioner == self.granted.principal.person
+
+    def _to_reader(self, words: str) -> str:
+        """Fixed words that say "you" to the stint's doctor, as anybody else is to read them."""
+        for addressed, told in () if self._mine else _OF_ANOTHER:
+            words = words.replace(addressed, told)
+        return words
+
     def _greeting(self) -> str:
-        if self.line.practitioner == self.granted.principal.person:
+        if self._mine:
             return f"Bonjour {self.line.practitioner_name}"
         return f"Relève de {self.line.practitioner_name}"
 
@@ -227,7 +241,7 @@ class _Shown:
         self, titles: dict[str, str], by_tier: dict[str, list[Card]]
     ) -> list[dict[str, Any]]:
         notes = {"T0": "à voir d’abord", "T1": "danger si cela attend", "T2": "ce séjour",
-                 "T3": "échéances du séjour", "T4": "depuis votre passage"}  # fmt: skip
+                 "T3": "échéances du séjour", "T4": "rendez-vous ce séjour"}  # fmt: skip
         return [
             {"tier": tier, "number": len(by_tier[tier]), "title": titles[tier], "note": note}
             for tier, note in notes.items()
@@ -269,6 +283,7 @@ class _Shown:
                     "text": short_test(line["text"] if line["entry"] in read else alarm_line(line)),
                     "since": read.get(line["entry"]),
                     "href": self._to_read(card, line) if line["entry"] not in read else "",
+                    "verb": _verb(line),
                     "origin": f"{_dated(line, zone)} · {line['author']} · {line['source']}",
                 }
                 for line in card.get("alarms", ())
@@ -299,7 +314,9 @@ class _Shown:
             "form": form,
             "phone": telephone(live) if _calls(card) else "",
             "why": [
-                _READ_SINCE if read and not _is_alarming(card) and word == _UNREAD else word
+                _READ_SINCE
+                if read and not _is_alarming(card) and word == _UNREAD
+                else self._to_reader(word)
                 for word in card["why"]
             ],
             "results": [
@@ -405,7 +422,7 @@ class _Shown:
         if centre:
             numbers = [*centre.phones]
             numbers += [(f"Astreinte : {each.name}", each.phone) for each in centre.on_call_chain]
-        own = self.line.practitioner == self.granted.principal.person
+        own = self._mine
         replaced = "premier séjour ici"
         if before:
             replaced = f"{'vous remplacez' if own else 'remplace'} {before.practitioner_name}"
@@ -437,6 +454,13 @@ def _linked(text: str, patient: str, name: str) -> dict[str, str]:
     return {"text": text, "patient": patient, "before": before, "name": name, "after": after}
 
 
+def _verb(alarm: Mapping[str, Any]) -> str:
+    """What the link beside a value does: where it leads, as :meth:`_Shown._to_read` says."""
+    if alarm.get("to_judge"):
+        return "Dire la gravité"
+    return "Lire" if alarm.get("status") else "Accepter ou refuser"
+
+
 def _dated(alarm: Mapping[str, Any], zone: str) -> str:
     """When a value was sampled and when it came, each by its name where they differ."""
     came, sampled = alarm["as_of"], alarm.get("sampled") or alarm["as_of"]
@@ -456,6 +480,10 @@ def _calls(card: Card) -> bool:
 
 
 _UNREAD: Final = "résultat critique non lu"
+_OF_ANOTHER: Final = (
+    ("votre lecture", "sa lecture"), ("votre dernier", "son dernier"),
+    ("vos prédécesseurs", "ses prédécesseurs"), ("pour vous", "pour ce médecin"),
+)  # fmt: skip
 _READ_SINCE: Final = "résultat critique, lu depuis l’édition"
 
 

@@ -97,7 +97,7 @@ def _doctors(around: Around) -> tuple[tuple[str, str], ...]:
         and not each.suspended
         and around.centre.centre in around.directory.centres_of_practitioner(each.practitioner)
     ]
-    return (("", "choisir"), *sorted(found, key=lambda each: each[1]))
+    return (("", "Choisir…"), *sorted(found, key=lambda each: each[1]))
 
 
 def _plan_fields(around: Around) -> tuple[Field, ...]:

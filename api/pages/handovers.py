@@ -33,7 +33,7 @@ from releve.security.policy import Action
 router = APIRouter(include_in_schema=False)
 
 STATES: Final[dict[HandoverState, str]] = {
-    "written": "écrite", "opened": "ouverte", "asked": "question posée", "restated": "restituée",
+    "written": "écrite", "opened": "vue", "asked": "question posée", "restated": "restituée",
     "taken": "reprise", "continued": "poursuivie",
 }  # fmt: skip
 """Where a handover stands, in words."""

@@ -74,7 +74,7 @@ def _acts(result: Result, state: str) -> Iterable[tuple[str, str]]:
     if result.received is not None and result.review is None:
         yield "relire", "Lire"
     if state == "to-inform" or (result.review is not None and state == "partial"):
-        yield "prevenu", "Patient prévenu"
+        yield "prevenu", "Noter qu’il est prévenu"
     if state in ("to-inform", "to-review", "partial", "expected-late"):
         yield "appel", "Noter un appel"
 

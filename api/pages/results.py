@@ -30,7 +30,7 @@ _ACTIONS = frozenset({Action.REVIEW_RESULT, Action.RECORD_CONTACT, Action.WRITE_
 SHOWN = 60
 """Results of one group that the board shows at first."""
 _NEXT: dict[Group, tuple[str, str]] = {
-    "to-review": ("relire", "Lire"), "to-inform": ("prevenu", "Patient prévenu"),
+    "to-review": ("relire", "Lire"), "to-inform": ("prevenu", "Noter qu’il est prévenu"),
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
@@ -24,6 +25,7 @@ from releve.domain.values import NamedPerson
 from releve.projections import wording
 from releve.projections.dates import Moment
 from releve.security.errors import SecurityError
+from releve.security.policy import Phase, phase
 
 DONE: Final[Mapping[str, str]] = {
     "consultation": "Consultation signée.",
@@ -139,6 +141,11 @@ class _Pages(jinja2.Environment):
         return super().getattr(obj, attribute)
 
 
+def _phases(principal: Principal, now: datetime) -> set[Phase]:
+    """Where ``now`` lies in each of a doctor's stints."""
+    return {phase(window, now) for window in principal.actor.stints}
+
+
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
     environment = _Pages(
@@ -184,7 +191,7 @@ def surroundings(request: Request, principal: Principal | None, here: str = "") 
     return base | {
         "nav": [
             {"href": href, "label": label, "current": key == here}
-            for key, href, label in navigation(principal)
+            for key, href, label in navigation(principal, at.now)
         ],
         "name": principal.name,
         "role": wording.ROLE.get(principal.role, principal.role),
@@ -199,9 +206,19 @@ def _no_doctor(answering: NamedPerson) -> str:
     return f"{NO_DOCTOR[:1].upper()}{NO_DOCTOR[1:]} · {answering.name} répond, {answering.phone}"
 
 
-def navigation(principal: Principal) -> list[tuple[str, str, str]]:
-    """The entries of the bar for a role: key, address, label."""
+def navigation(principal: Principal, now: datetime) -> list[tuple[str, str, str]]:
+    """The entries of the bar for a role at ``now`` (aware): key, address, label.
+
+    Outside a stint a doctor has what its windows leave open, not links that lead nowhere.
+    """
     match principal.role:
+        case "doctor" | "intern" if not (during := _phases(principal, now)) & {
+            "reading",
+            "in-post",
+        }:
+            asked = [("questions", "/questions", "Questions")]
+            signed = [("transmissions", "/transmissions", "Transmissions")]
+            return asked * bool(during & {"grace", "questions"}) + signed * ("grace" in during)
         case "doctor" | "intern":
             return [
                 ("releve", "/releve", "Relève"),
@@ -252,14 +269,15 @@ def page(
     **context: Any,
 ) -> Response:
     """Render a page that holds no clinical content."""
-    body = (
-        _templates()
-        .get_template(template)
-        .render(around=surroundings(request, principal, here), **context)
-    )
-    return Response(
-        body, status, {"Cache-Control": "no-store"}, media_type="text/html; charset=utf-8"
-    )
+    return _answered(rendered(request, principal, template, here=here, **context), status)
+
+
+def rendered(
+    request: Request, principal: Principal | None, template: str, *, here: str = "", **context: Any
+) -> str:
+    """A page's HTML; one of clinical content leaves by :func:`clinical_answer` alone."""
+    around = surroundings(request, principal, here)
+    return _templates().get_template(template).render(around=around, **context)
 
 
 def clinical_page(
@@ -272,10 +290,25 @@ def clinical_page(
     status: int = 200,
 ) -> Response:
     """Render a page of clinical content: only what :func:`read_clinical` handed over."""
-    context = {"position": disclosed.position, **disclosed.content}
-    answer = page(request, principal, template, here=here, status=status, **context)
+
+    def shown(content: dict[str, Any]) -> str:
+        named = {"position": disclosed.position, **content}
+        return rendered(request, principal, template, here=here, **named)
+
+    return clinical_answer(disclosed.mapped(shown), status)
+
+
+def clinical_answer(disclosed: Disclosed[str], status: int = 200) -> Response:
+    """Send a page that was rendered while its access entry became durable."""
+    answer = _answered(disclosed.content, status)
     answer.headers["Releve-Position"] = str(disclosed.position)
     return answer
+
+
+def _answered(html: str, status: int) -> Response:
+    return Response(
+        html, status, {"Cache-Control": "no-store"}, media_type="text/html; charset=utf-8"
+    )
 
 
 def error_page(request: Request, problem: Problem) -> Response:

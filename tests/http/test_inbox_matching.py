@@ -234,7 +234,7 @@ def test_a_file_of_two_patients_is_two_documents(web: Web, desk: TestClient) -> 
     assert sent.status_code == 201, sent.text
     documents = [sent.json()["inbox"], *sent.json()["others"]]
     headers = [desk.get(f"/api/v1/inbox/{each}").json() for each in documents]
-    assert [each["identity"]["name"] for each in headers] == ["Odette PREMIERE", "Odette SECONDE"]
+    assert [each["identity"]["name"] for each in headers] == ["PREMIERE Odette", "SECONDE Odette"]
     assert [each["urgent"] for each in headers] == [True, True]
     doctor = web.machine("present")
     parts = [doctor.get(f"/api/v1/inbox/{each}/original").content for each in documents]

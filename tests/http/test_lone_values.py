@@ -165,7 +165,7 @@ def test_accepting_a_critical_measure_does_not_end_its_alarm(web: Web) -> None:
     assert alarms_of(web, patient) == [RINGS]
     page = web.browser("present").get("/releve", follow_redirects=True).text
     assert f"CRITIQUE, GRAVITÉ À DIRE : {RINGS}" in page
-    assert f'href="/patients/{patient}#changer"' in page
+    assert f'href="/patients/{patient}#changer">Dire la gravité<' in page
     assert 'id="changer"' in web.browser("present").get(f"/patients/{patient}").text
     act(web, patient, "set-illness-severity", severity="unstable", reason="Kaliémie")
     assert alarms_of(web, patient) == []

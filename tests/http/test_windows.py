@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,13 @@ def test_doors_open_and_close_by_the_clock(database: Database, tmp_path: Path) -
                 still_hands_over(web, leaving, patient)
             if left == "---":
                 same_bytes(web, leaving, patient)
+                asked = ["/questions"] if now < ends + timedelta(days=14) else []
+                assert bar(web.browser(leaving.persona).get("/questions").text) == asked
+
+
+def bar(shown: str) -> list[str]:
+    """The addresses of the bar's entries."""
+    return re.findall(r'<li><a href="(.*?)"', shown.partition("</nav>")[0])
 
 
 def still_hands_over(web: Web, persona: Persona, patient: str) -> None:
@@ -79,6 +87,7 @@ def still_hands_over(web: Web, persona: Persona, patient: str) -> None:
     assert browser.get("/").headers["location"] == "/transmissions"
     listed = browser.get(browser.get("/transmissions").headers["location"])
     assert listed.status_code == 200
+    assert bar(listed.text) == ["/questions", "/transmissions"]
     assert f'href="/patients/{patient}/transmission"' in listed.text
     page = f"/patients/{patient}/transmission"
     reason = {"severity": "unstable", "severity_reason": "Dyspnée"}
