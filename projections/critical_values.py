@@ -84,11 +84,13 @@ def of_result(result: Result, summary: PatientSummary, rules: Rules) -> list[Ala
     received = result.received
     if received is None or result.review is not None:
         return []
-    return _judged(received, result.lines, summary, rules)
+    return [] if result.is_history else _judged(received, result.lines, summary, rules)
 
 
 def _of_measure(line: Line, summary: PatientSummary, rules: Rules) -> list[Alarm]:
     waits = line.validation == "to-validate"
+    if tells_the_past(line.as_of, line.zone, line.recorded_at):
+        return []
     if not waits and is_judged(line, summary):
         return []
     ringing = _judged(line, [line.detail, *line.detail.get("components", ())], summary, rules)
@@ -107,6 +109,8 @@ def to_tell(result: Result, summary: PatientSummary, rules: Rules) -> list[Alarm
     received = result.received
     if not rules.critical or received is None or result.settled or not result.to_inform:
         return []
+    if result.is_history:
+        return []
     return [each for each in _judged(received, result.lines, summary, rules) if each.critical]
 
 
@@ -114,9 +118,6 @@ def _judged(
     received: Line, lines: Iterable[Mapping[str, Any]], summary: PatientSummary, rules: Rules
 ) -> list[Alarm]:
     as_of = received.detail.get("sampled_at") or received.as_of
-    phoned = received.detail.get("status") == "phoned"
-    if not phoned and tells_the_past(as_of, received.zone, received.recorded_at):
-        return []
     day = last_day(as_of, received.zone) or received.recorded_at.date()
     found = []
     for line in lines:

@@ -67,7 +67,7 @@ def fire(summary: PatientSummary, line: Line, measures: Iterable[Mapping[str, An
             match = answers(asked, payload)  # the record's own word on it, so that they agree
             if match in ("met", "unit-error"):
                 summary.fired.append(
-                    _fired(contingency, line, _said(line, measure), match == "met")
+                    _fired(summary, contingency, line, _said(line, measure), match == "met")
                 )
 
 
@@ -82,7 +82,7 @@ def activated(summary: PatientSummary, line: Line) -> None:
         return
     measure = _measure(summary, by)
     text = contingency.detail["condition"] if measure is None else measure.text
-    summary.fired.append(_fired(contingency, measure or line, text, matched=True, by=by))
+    summary.fired.append(_fired(summary, contingency, measure or line, text, matched=True, by=by))
 
 
 def reviewed(summary: PatientSummary, review: Line) -> None:
@@ -205,18 +205,19 @@ def _unread(summary: PatientSummary) -> set[UUID]:
     found = {line.entry_id for line in summary.lines if is_unread(line)}
     for result in summary.results:
         now = result.received
-        if now is None or result.review is not None or _is_history(now):
+        if now is None or result.review is not None or result.is_history:
             continue
         if result.settled_by is None or result.status not in ("partial", "phoned"):
             found.add(now.entry_id)
     return found
 
 
-def _is_history(line: Line) -> bool:
-    """Whether it was old when it came in, as the record judges it (``results.is_past``)."""
-    line = sampled(line)
-    called = line.detail.get("status") == "phoned"
-    return not called and tells_the_past(line.as_of, line.zone, line.recorded_at)
+def _is_history(summary: PatientSummary, line: Line) -> bool:
+    """Whether it was old when it came in, as the record judges it (``results.is_history``)."""
+    for result in summary.results:
+        if any(each.entry_id == line.entry_id for each in result.versions):
+            return result.is_history
+    return tells_the_past(line.as_of, line.zone, line.recorded_at)
 
 
 def _payload(line: Line, measure: Mapping[str, Any]) -> Payload:
@@ -231,7 +232,12 @@ def _said(line: Line, measure: Mapping[str, Any]) -> str:
 
 
 def _fired(
-    contingency: Line, line: Line, text: str, matched: bool, by: UUID | None = None
+    summary: PatientSummary,
+    contingency: Line,
+    line: Line,
+    text: str,
+    matched: bool,
+    by: UUID | None = None,
 ) -> Fired:
     known = line.version < contingency.version
     after = is_after(contingency.moment, line.moment, known=known)
@@ -243,7 +249,7 @@ def _fired(
         version=line.version,
         matched=matched,
         happened_by=line.moment.latest,
-        before=_is_history(line) or not after,
+        before=_is_history(summary, line) or not after,
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from releve.domain.aggregates.patient.observations import tells_the_past
 from releve.domain.aggregates.patient.results import Agreement, Link
 from releve.projections import wording
 from releve.projections.dates import last_day
@@ -163,6 +164,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return ", ".join(part for part in parts if part)
 
     @property
+    def is_history(self) -> bool:
+        """Whether it was old when it came in, as what it replaced was, and answers no order.
+
+        As the record has it (``results.is_history``): nobody is asked to act on it.
+        """
+        if self.order is not None and self.order.current:
+            return False
+        known = {each.entry_id: each for each in self.versions}
+        version = self.received
+        while version is not None and _is_past(version):
+            version = None if version.target is None else known.get(version.target)
+        return version is None
+
+    @property
     def received(self) -> Line | None:
         """The version in force: the last one that is neither an error nor refused."""
         return next((each for each in reversed(self.versions) if each.current), None)
@@ -285,6 +300,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def settled(self) -> bool:
         """Whether nothing more is to be done, whatever the day."""
         return self.state(date.min) in ("done", "cancelled")
+
+
+def _is_past(version: Line) -> bool:
+    if version.detail.get("status") == "phoned":
+        return False
+    taken = version.detail.get("sampled_at") or version.as_of
+    return tells_the_past(taken, version.zone, version.recorded_at)
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

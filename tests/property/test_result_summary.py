@@ -19,13 +19,15 @@ from releve.domain.aggregates.patient.results import (
     InvestigationOrdered,
     ResultReceived,
     ResultReviewed,
+    current_results,
+    stage_of,
 )
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.commands import COMMANDS, Command, ImportedEntry, ImportRecord
 from releve.domain.events import Payload
 from releve.domain.values import ResultLine, ResultStatus
 from support.histories import histories
-from support.result_standing import shown, told, waiting
+from support.result_standing import DAY, shown, told, waiting
 from support.results import NA, line
 
 STATUSES: list[ResultStatus] = ["phoned", "partial", "final", "corrected"]
@@ -33,6 +35,8 @@ MEASURES: list[tuple[ResultLine, ...]] = [
     (line("6.4"),), (line("4.1"),), (line("140", code=NA),), (line("6.4"), line("140", code=NA)),
 ]  # fmt: skip
 REPORTS = [None, "R1", "R2"]
+LONG_AGO = "2026-09-15"
+"""History, but for what an order or a result that was news awaits."""
 ORDER, RECEIVE, READ, TELL = (
     "order-investigation", "receive-result", "review-result", "inform-patient",
 )  # fmt: skip
@@ -41,11 +45,13 @@ Act = tuple[str, int, int]
 """A command, which entry it names, counted from the newest, and which of its variants."""
 
 TEXTS = some.builds(
-    lambda status, lines, report: ResultReceived(
-        status=status, lines=lines, report=report, laboratory="Labo" if report else "",
+    lambda status, lines, report, sampled: ResultReceived(
+        status=status, lines=lines, sampled_at=sampled, report=report,
+        laboratory="Labo" if report else "",
         caller="Mme Exemple" if status == "phoned" else "", read_back=status == "phoned",
     ),
     some.sampled_from(STATUSES), some.sampled_from(MEASURES), some.sampled_from(REPORTS),
+    some.sampled_from([None, None, LONG_AGO]),
 )  # fmt: skip
 ENTRIES = some.builds(ImportedEntry, payload=TEXTS, source_id=some.sampled_from([None, "r1", "r2"]))
 IMPORTS = some.builds(ImportRecord, entries=some.lists(ENTRIES, min_size=1, max_size=3).map(tuple))
@@ -111,3 +117,12 @@ def test_the_summary_says_of_each_result_what_the_record_says(steps: list[Any]) 
         known, seen = told(record), shown(summary)
         assert waiting(seen) == waiting(known)
         assert seen.items() <= known.items()
+        assert {
+            one.entry_id
+            for one in summary.results
+            if one.received and one.is_history and not (one.review or one.state(DAY) == "done")
+        } == {
+            event.event_id
+            for event in current_results(record)
+            if stage_of(record, event) == "history"
+        }

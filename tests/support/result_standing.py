@@ -9,11 +9,13 @@ from uuid import UUID
 from releve.domain.aggregates.patient import Patient
 from releve.domain.aggregates.patient.results import (
     InvestigationOrdered,
+    ResultReceived,
     current_results,
     order_of,
     results_of,
     stage_of,
 )
+from releve.domain.events import Event
 from releve.projections.patient_summary import PatientSummary
 
 DAY: Final = date(2026, 11, 24)
@@ -29,13 +31,23 @@ _SHOWN: Final = {
 def told(record: Patient) -> Standing:
     """As the record has it."""
     found = {
-        event.event_id: (_SHOWN[stage_of(record, event)], order_of(record, event.event_id))
+        event.event_id: (_said(record, event), order_of(record, event.event_id))
         for event in current_results(record)
     }
     for order in record.standing(record.told(InvestigationOrdered)):
         if not any(results_of(record, order.event_id)):
             found[order.event_id] = ("expected", order.event_id)
     return found
+
+
+def _said(record: Patient, result: Event) -> str:
+    stage = stage_of(record, result)
+    if stage != "history":
+        return _SHOWN[stage]
+    # Nobody is asked to read it; it is shown as what nobody has read.
+    payload = result.payload
+    partial = isinstance(payload, ResultReceived) and payload.status == "partial"
+    return "partial" if partial else "to-review"
 
 
 def shown(summary: PatientSummary) -> Standing:

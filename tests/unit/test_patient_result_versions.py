@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
+from releve.domain.aggregates.patient.contingencies import ContingencyActivated
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError, EntryReinstated
 from releve.domain.aggregates.patient.history import ImmunizationRecorded
 from releve.domain.aggregates.patient.open_items import (
@@ -18,6 +20,7 @@ from releve.domain.aggregates.patient.open_items import (
 )
 from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, current_results
 from releve.domain.commands import (
+    CloseItem,
     ImportedEntry,
     ImportRecord,
     MarkEntryInError,
@@ -27,8 +30,9 @@ from releve.domain.commands import (
     ValidateEntry,
 )
 from releve.domain.events import Source
+from releve.domain.requests import fold
 from releve.domain.values import Concept
-from support.given import SECRETARY, SYSTEM, Told, entry, given
+from support.given import SECRETARY, SYSTEM, Given, Told, entry, events, given
 from support.ordered import ORDER_ITEM, ORDERED, REGISTERED, REVIEWED, imported, items, stages
 from support.results import CDA, IF_THEN, LAB, NA, line, phoned, result
 
@@ -287,6 +291,41 @@ def test_results_of_other_years_are_history_and_open_nothing() -> None:
     )
     assert [type(event.payload) for event in answer.events] == [ResultReceived]
     assert stages(answer.state) == ["history"]
+
+
+LONG_AGO = "2026-09-15"
+"""Seventy days before what comes in now."""
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_a_correction_is_to_be_read_however_long_after_the_sample_it_comes(typed: bool) -> None:
+    """Histology is read again after three months: benign is not the last word."""
+    benign = result(report="R1", laboratory=LAB, sampled_at=LONG_AGO)
+    known = Told(ResultReviewed(verdict="normal", inform_patient=False), target=entry(2))
+    opened, came, read = events([REGISTERED, benign, known])
+    came = msgspec.structs.replace(came, recorded_at=datetime(2026, 9, 20, 9, tzinfo=UTC))
+    record = Given("patient", fold("patient", None, [opened, came, read]))
+    said = result("corrected", "6.4", report="R1", laboratory=LAB, sampled_at=LONG_AGO)
+    command = ReceiveResult(**msgspec.structs.asdict(said)) if typed else imported(said)
+    answer = record.when(command, source=Source() if typed else CDA)
+    assert [type(event.payload) for event in answer.events] == [ResultReceived, ItemOpened]
+    assert answer.events[0].envelope.target == entry(2)
+    assert stages(answer.state) == ["to-read"]
+
+
+def test_what_answers_an_order_is_to_be_read_however_long_it_took() -> None:
+    """A culture grows for two months: what was awaited is no history when it comes."""
+    late = ReceiveResult(
+        status="final", title="Culture", lines=(line("6.4"),), order=entry(2), sampled_at=LONG_AGO
+    )
+    answer = given(*ORDERED, IF_THEN).when(late)
+    assert [type(event.payload) for event in answer.events] == [
+        ResultReceived,
+        ContingencyActivated,
+    ]
+    assert stages(answer.state) == ["to-read"]
+    dropped = CloseItem(item=entry(3), outcome="not-needed", evidence="Plus utile")
+    Given("patient", answer.state).when(dropped, key=b"2").refused("follows-result")
 
 
 def test_the_other_slots_come_in_once_too() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
@@ -21,7 +21,12 @@ from releve.domain.aggregates.patient.observations import (
     tells_the_past,
 )
 from releve.domain.aggregates.patient.record import IMPORT_CHANNELS, Fold, Patient, file
-from releve.domain.aggregates.patient.results import ResultReceived, ResultReviewed, is_unread
+from releve.domain.aggregates.patient.results import (
+    ResultReceived,
+    ResultReviewed,
+    is_awaited,
+    is_unread,
+)
 from releve.domain.aggregates.patient.validation import EntryValidated
 from releve.domain.clinical_time import Moment, moment
 from releve.domain.codes import Loinc
@@ -359,18 +364,19 @@ def _by_measures(
 ) -> Iterator[_Met]:
     """What meets an if/then because it comes in: it is unread, or was not surely taken before."""
     waiting = _waiting(patient)
-    for place, fact in enumerate(facts if waiting else ()):
+    coming = {ctx.event_id(place): fact for place, fact in enumerate(facts)} if waiting else {}
+    for entry, fact in coming.items():
         is_result = isinstance(fact.payload, ResultReceived)
         if not is_result and not isinstance(fact.payload, ObservationRecorded):
             continue
-        if _tells_the_past(fact, ctx, happened):
+        if _tells_the_past(patient, fact, coming, ctx, happened):
             continue
         taken = _when(fact, ctx, happened)
         unread = is_result or (fact.source or ctx.source).channel in IMPORT_CHANNELS
         for event, said in waiting:
             timely = unread or is_after(_moment(event), taken, known=False)
             if timely and answers(said, fact.payload) == "met":
-                yield event.event_id, ctx.event_id(place)
+                yield event.event_id, entry
 
 
 def _by_if_thens(
@@ -423,10 +429,15 @@ def _when(fact: Fact, ctx: Context, happened: str | None) -> Moment:
     return moment(told or ctx.now.isoformat(), ctx.zone, ctx.now)
 
 
-def _tells_the_past(fact: Fact, ctx: Context, happened: str | None) -> bool:
-    happened = fact.occurred_at or happened
+def _tells_the_past(
+    patient: Patient, fact: Fact, coming: Mapping[UUID, Fact], ctx: Context, happened: str | None
+) -> bool:
+    told = fact.occurred_at or happened
     if isinstance(fact.payload, ResultReceived):
-        if fact.payload.status == "phoned":
+        if fact.payload.status == "phoned" or is_awaited(patient, fact.payload.order, fact.target):
             return False
-        happened = fact.payload.sampled_at or happened
-    return happened is not None and tells_the_past(happened, ctx.zone, ctx.now)
+        told = fact.payload.sampled_at or told
+    if told is None or not tells_the_past(told, ctx.zone, ctx.now):
+        return False
+    before = coming.get(fact.target) if fact.target is not None else None
+    return before is None or _tells_the_past(patient, before, coming, ctx, happened)

@@ -41,6 +41,7 @@ from releve.domain.aggregates.patient.results import (
     comes_late,
     current_results,
     earlier_version,
+    is_awaited,
     is_unread,
     items_of,
     order_of,
@@ -247,7 +248,9 @@ def kept_in_sight(patient: Patient, arrivals: Iterable[Arrival], ctx: Context) -
     facts: list[Fact] = []
     reopened: set[UUID] = set()
     for arrival in arrived.values():
-        if arrival.id in replaced or _is_late(patient, arrival, arrived) or _old(arrival, ctx):
+        if arrival.id in replaced or _is_late(patient, arrival, arrived):
+            continue
+        if _is_history(patient, arrival, arrived, ctx):
             continue
         root: Arrival | None = arrival
         known: UUID | None = arrival.replaces
@@ -287,6 +290,16 @@ def _is_late(patient: Patient, arrival: Arrival, arrived: dict[UUID, Arrival]) -
     if known is None or patient.is_out(known.event_id):
         return False
     return comes_late(arrival.payload, known.payload)
+
+
+def _is_history(
+    patient: Patient, arrival: Arrival, arrived: dict[UUID, Arrival], ctx: Context
+) -> bool:
+    """Whether nobody is asked to read it (``results.is_history``), nor what it replaces."""
+    if not _old(arrival, ctx) or is_awaited(patient, arrival.payload.order, arrival.replaces):
+        return False
+    before = arrived.get(arrival.replaces) if arrival.replaces is not None else None
+    return before is None or _is_history(patient, before, arrived, ctx)
 
 
 def _old(arrival: Arrival, ctx: Context) -> bool:

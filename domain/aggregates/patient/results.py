@@ -187,11 +187,31 @@ def reading_of(patient: Patient, result: UUID) -> Reading:
     )
 
 
-def is_past(event: Event) -> bool:
-    """True for a result that was old when it came in, as a source's list of years is.
+def is_history(patient: Patient, result: Event) -> bool:
+    """True for an old result that nobody waited for, as a source's list of years is.
 
-    It stays "à valider" where it was imported; nobody is asked to act on it. A phoned one is news.
+    It stays "à valider" where it was imported; nobody is asked to act on it. What answers an order,
+    or corrects or completes what was news here, is to be read however long the laboratory took: a
+    culture grows for two months, and histology is read again after three.
     """
+    return is_past(result) and not is_awaited(
+        patient, order_of(patient, result.event_id), result.envelope.target
+    )
+
+
+def is_awaited(patient: Patient, order: UUID | None, replaces: UUID | None) -> bool:
+    """Whether a result answers an order that stands, or replaces one that was no history."""
+    known = patient.entries.get(order) if order is not None else None
+    if known is not None and patient.stands(known):
+        return True
+    before = patient.entries.get(replaces) if replaces is not None else None
+    if before is None or not isinstance(before.payload, ResultReceived):
+        return False
+    return not is_history(patient, before)
+
+
+def is_past(event: Event) -> bool:
+    """True for a result whose sample was old when it came in. A phoned one is news."""
     told = event.payload
     if not isinstance(told, ResultReceived) or told.status == "phoned":
         return False
@@ -208,7 +228,7 @@ def stage_of(patient: Patient, result: Event) -> Stage:
     if status in _EXPECTING and settled_by(patient, result) is not None:
         return "done"
     if not reading.reviews:
-        if is_past(result):
+        if is_history(patient, result):
             return "history"
         return "partial" if status == "partial" else "to-read"
     if status == "partial":
