@@ -7,7 +7,7 @@ of its own, members of the groups, so that two installations never change each o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -18,6 +18,9 @@ from releve.api.database.problems import ServerProblem
 
 GROUPS = ("releve_service", "releve_worker", "releve_sequencer", "releve_shredder")
 """Every role that grants name; a dump can be restored where these exist."""
+
+_LOCK = 0x52454C4556450002  # one process of a database at a time makes roles
+_TRIES = 10
 
 IDLE_IN_TRANSACTION = "5s"
 """An idle writing transaction holds every later position back (docs/operations.md)."""
@@ -40,8 +43,7 @@ def ensure_groups(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """
     text = files("releve.api").joinpath("migrations", "sql", "roles.sql").read_bytes()
     try:
-        with connection.transaction():
-            connection.execute(text)
+        _in_turn(connection, lambda: connection.execute(text))
     except psycopg.errors.InsufficientPrivilege as refused:
         raise ServerProblem(
             "database-roles",
@@ -61,11 +63,15 @@ def ensure_logins(
     Raises:
         ServerProblem: this role may not make logins.
     """
+    wanted = list(logins)
+
+    def make() -> None:
+        for login in wanted:
+            _ensure_login(connection, login)
+        _guard_database(connection)
+
     try:
-        with connection.transaction():
-            for login in logins:
-                _ensure_login(connection, login)
-            _guard_database(connection)
+        _in_turn(connection, make)
     except psycopg.errors.InsufficientPrivilege as refused:
         raise ServerProblem(
             "database-roles",
@@ -73,6 +79,30 @@ def ensure_logins(
             "Le service et les tâches de fond se connectent avec leurs propres comptes.",
             "Donner CREATEROLE au propriétaire de la base.",
         ) from refused
+
+
+def _in_turn(
+    connection: psycopg.Connection[tuple[object, ...]], make: Callable[[], object]
+) -> None:
+    """Run ``make`` in one transaction, after whoever makes roles from the same database.
+
+    From another database of the server the lock is not seen, and PostgreSQL refuses two who
+    change one role at once: the second one looks again.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            with connection.transaction():
+                connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_LOCK,))
+                make()
+        except (
+            psycopg.errors.UniqueViolation,
+            psycopg.errors.DuplicateObject,
+            psycopg.errors.InternalError_,  # "tuple concurrently updated"
+        ):
+            if not left:
+                raise
+        else:
+            return
 
 
 def _ensure_login(connection: psycopg.Connection[tuple[object, ...]], login: Login) -> None:

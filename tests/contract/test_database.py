@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -13,6 +14,8 @@ from psycopg import sql
 
 from releve.api.database import dump, migration, roles
 from releve.api.database.connection import connect_server
+from support.commands import becomes
+from support.ledger import held_open
 from support.postgres import BUILDS, Database, Server, build
 
 pytestmark = pytest.mark.postgres
@@ -450,6 +453,12 @@ class TestEventTable:
         assert found == [("body", "e"), ("header", "x")]
 
 
+def waits(connection: psycopg.Connection[tuple[object, ...]], pid: int) -> bool:
+    """Whether a server process waits for another one's lock."""
+    found = connection.execute("SELECT pg_blocking_pids(%s) <> '{}'", (pid,)).fetchone()
+    return found == (True,)
+
+
 class TestMigration:
     def test_each_sql_file_is_one_revision_in_order(self) -> None:
         names = migration.revisions()
@@ -517,6 +526,33 @@ class TestOrdinaryServer:
             with psycopg.connect(database.superuser_url, autocommit=True) as connection:
                 connection.execute("ALTER ROLE releve_owner NOCREATEROLE")
             database.drop()
+
+    @pytest.mark.parametrize("same", [True, False], ids=["one database", "two databases"])
+    def test_two_who_make_the_same_logins_at_once_both_go_on(
+        self, each_postgres: Server, same: bool
+    ) -> None:
+        databases = [each_postgres.create(template="template0") for _ in range(2)]
+        theirs, ours = databases[0], databases[0 if same else 1]
+        logins = [roles.Login(f"releve_worker_{uuid4().hex[:8]}", "secret", "releve_worker")]
+        try:
+            with (
+                ThreadPoolExecutor(1) as another,
+                held_open(theirs.superuser_url) as first,
+                psycopg.connect(ours.superuser_url, autocommit=True) as second,
+            ):
+                with first.transaction():
+                    roles.ensure_logins(first, logins)
+                    done = another.submit(roles.ensure_logins, second, logins)
+                    assert becomes(lambda: waits(first, second.info.backend_pid))
+                done.result()
+            found = rows(
+                ours.superuser_url,
+                f"SELECT count(*) FROM pg_roles WHERE rolname = '{logins[0].name}'",  # noqa: S608
+            )
+            assert found == [(1,)]
+        finally:
+            for database in databases:
+                database.drop()
 
     def test_an_owner_without_the_right_is_told_what_to_do(
         self, each_postgres: Server, tmp_path: Path
