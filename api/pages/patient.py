@@ -25,7 +25,7 @@ from releve.api.pages import forms, record_views, views
 from releve.api.pages.acts import ACTS, line_acts
 from releve.api.pages.correcting import NOTE, correctable
 from releve.api.pages.forms import Form
-from releve.api.pages.shell import clinical_page, moment, see
+from releve.api.pages.shell import clinical_answer, moment, rendered, see
 from releve.api.pages.twice import DONE, perform_once
 from releve.api.problems import problem_for, refuse
 from releve.api.reading import patient_at, rules_of
@@ -75,8 +75,12 @@ def _page(
     """The page, with a refused form in the place it came from."""
     services = services_of(request)
 
-    def show(read: PatientAt) -> dict[str, Any]:
-        return _content(request, granted, read.summary, read.position, refused, whole)
+    def show(read: PatientAt) -> str:
+        content = _content(request, granted, read.summary, read.position, refused, whole)
+        return rendered(
+            request, granted.principal, "patient.html", here="patients",
+            position=read.position, **content,
+        )  # fmt: skip
 
     def produce() -> tuple[PatientAt, int]:
         read = patient_at(services, granted.patient)
@@ -85,10 +89,7 @@ def _page(
     disclosed = show_clinical(
         services, granted, produce, show, what="page.patient", patients=lambda _: (granted.patient,)
     )
-    answer = clinical_page(
-        request, granted.principal, "patient.html", disclosed, here="patients", status=status
-    )
-    return answer
+    return clinical_answer(disclosed, status)
 
 
 def _content(
