@@ -7,7 +7,7 @@ compared is said to be so; it is never taken for normal.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
@@ -277,17 +277,41 @@ def _above_reference(rule: CriticalValue, line: Mapping[str, Any]) -> Verdict | 
     quantity = line.get("value")
     if not quantity:
         return "not-comparable" if _numbered(line) else None
-    limit = _upper(line.get("reference_range") or "")
+    units = [unit for unit in (quantity.get("unit"), quantity.get("code")) if unit]
+    limit = _upper(line.get("reference_range") or "", units)
     value = number_of(str(quantity["value"]))
     if limit is None or value is None:
         return "not-comparable"
     return _over(value, line.get("comparator"), limit)
 
 
-def _upper(text: str) -> Decimal | None:
-    """The upper end of a reference as written: ``< 14``, ``0 - 14``, ``<= 14 ng/L``."""
-    if text.lstrip().startswith((">", "≥")):
+def _upper(text: str, units: Collection[str]) -> Decimal | None:
+    """The upper end of a reference as written: ``< 14``, ``0 - 14``, ``<= 14 ng/L``.
+
+    Of several (by sex or age) the lowest. None for what says more than its ends, as the last number
+    of ``0 - 14 ng/L (VPN 99 %)`` is no limit; and for one in another unit than the value's.
+    """
+    ends = [_end(part, units) for part in text.split(";") if part.strip()]
+    found = [end for end in ends if end is not None]
+    return min(found) if found and len(found) == len(ends) else None
+
+
+def _end(text: str, units: Collection[str]) -> Decimal | None:
+    written = _REFERENCE.fullmatch(text.strip())
+    if written is None:
         return None
-    parts = text.replace("-", " ").replace("–", " ").split()
-    numbers = [number_of(part.lstrip("<=≤[(").rstrip("])")) for part in parts]
-    return next((number for number in reversed(numbers) if number is not None), None)
+    unit = _plain(written["unit"])
+    other = unit and units and unit not in {_plain(each) for each in units}
+    return None if other else number_of(written["upper"])
+
+
+def _plain(unit: str) -> str:
+    return unit.casefold().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
+
+
+_REFERENCE: Final = re.compile(
+    r"[\[(]?\s*(?:[<≤]\s*=?|inf\.? à|(?:\d+(?:[.,]\d+)?|\.\.)\s*(?:[-–—]|à))?\s*"
+    r"(?P<upper>\d+(?:[.,]\d+)?)\s*(?P<unit>[^\d\s<>≤≥,()\[\]]*)\s*[\])]?",
+    re.IGNORECASE,
+)
+"""One or two ends and a unit; a number alone is an upper end."""

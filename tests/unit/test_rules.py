@@ -220,6 +220,12 @@ class TestCriticalValues:
             ({"interpretation": "N"}, None),
             ({"reference_range": "< 14 ng/L"}, "critical"),
             ({"reference_range": "0 - 40"}, None),
+            ({"reference_range": "0 - 14 ng/L (VPN 99 %)"}, "not-comparable"),
+            ({"reference_range": "femme < 14, homme < 34"}, "not-comparable"),
+            ({"reference_range": "0 - 14 ng/L ; 0 - 34 ng/L"}, "critical"),
+            ({"reference_range": "0,00 - 0,04 µg/L"}, "not-comparable"),
+            ({"reference_range": "< 40 µg/L"}, "not-comparable"),
+            ({"reference_range": ".. - 40 NG/L"}, None),
             ({}, "not-comparable"),
         ],
     )
