@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -26,7 +25,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from support.command_line import CommandLine, Serving, stopped
+from support.command_line import CommandLine, Serving, own_port, stopped
 from support.commands import PATIENCE_S
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -167,14 +166,10 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    # Bound, and never listened on, until the end: while the service is down nobody else is given
-    # its port, and it takes it again.
-    with socket.socket() as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        kept.bind(("127.0.0.1", 0))
+    with own_port() as port:
         line = CommandLine(tmp_path / "state")
         line.done("demo", "--check", "--patients", "20", "--weeks", "2")
-        made = House(line, kept.getsockname()[1])
+        made = House(line, port)
         try:
             yield made
         finally:

@@ -127,7 +127,7 @@ class TestEditions:
         self.arranged(house)
         issued = self.issue(house)
         with ConnectionPool(
-            house.database.service_url, min_size=1, max_size=1, timeout=2, open=True
+            house.database.service_url, min_size=1, max_size=1, timeout=60, open=True
         ) as pool:
             keys = DataKeys(pool, house.ledger.key_files, lifetime=timedelta(0))
             alone = editions.Editions(pool, keys, house.records, house.ledger.reader.known_at)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -198,6 +199,19 @@ class Serving:
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
+
+
+@contextmanager
+def own_port() -> Iterator[int]:
+    """A loopback port that nobody else is given for as long as the block runs.
+
+    It is bound and never listened on: whoever asks for it by its number may take it, again and
+    again.
+    """
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield int(kept.getsockname()[1])
 
 
 def copied(state: Path, to: Path) -> Path:

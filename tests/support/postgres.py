@@ -19,6 +19,7 @@ from psycopg_pool import ConnectionPool
 
 from releve.api.database import binaries, migration, roles
 from releve.api.database.embedded import SUPERUSER, Cluster, Postmaster, new_password
+from support.commands import PATIENCE_S
 
 OWNER = "releve_owner"
 TEMPLATE = "releve_template"
@@ -175,7 +176,7 @@ class Database:
 
     def _pool(self, url: str) -> ConnectionPool[psycopg.Connection[tuple[object, ...]]]:
         pool: ConnectionPool[psycopg.Connection[tuple[object, ...]]] = ConnectionPool(
-            url, min_size=1, max_size=20, open=True, timeout=20
+            url, min_size=1, max_size=20, open=True, timeout=PATIENCE_S
         )
         self._pools.append(pool)
         return pool

@@ -25,6 +25,7 @@ from releve.security.errors import (
 from releve.security.keys.data_keys import ACCESS_STREAM, DataKeys, access_generation, key_of
 from releve.security.keys.keyfile import KeyFiles
 from releve.security.keys.wrapper import AUDIT, DataKeyContext
+from support.commands import PATIENCE_S
 from support.postgres import Database
 
 pytestmark = pytest.mark.postgres
@@ -46,7 +47,7 @@ class CountedKeyFiles(KeyFiles):
     def unwrap_many(self, records: Sequence[bytes]) -> list[bytes]:
         self.unwrapped.append(len(records))
         self.reached.set()
-        self.gate.wait(20)
+        self.gate.wait(PATIENCE_S)
         return super().unwrap_many(records)
 
 
@@ -71,19 +72,25 @@ class OvertakenWrapping(KeyFiles):
         super().__init__(directory)
         self._meanwhile: list[Callable[[], object]] = [meanwhile]
         self._looked_up = threading.Event()
-        self.over = threading.Event()
+        self._over = threading.Event()
 
     def wrap_many(self, items: Sequence[tuple[DataKeyContext, bytes]]) -> list[bytes]:
         while self._meanwhile:
-            threading.Thread(target=self._meanwhile.pop(), daemon=True).start()
-            self._looked_up.wait(20)
+            self._looking = threading.Thread(target=self._meanwhile.pop(), daemon=True)
+            self._looking.start()
+            self._looked_up.wait(PATIENCE_S)
         return super().wrap_many(items)
 
     def unwrap_many(self, records: Sequence[bytes]) -> list[bytes]:
         if not self._looked_up.is_set():
             self._looked_up.set()
-            self.over.wait(3)  # whoever waits for this look-up is told what it saw before
+            self._over.wait(3)  # whoever waits for this look-up is told what it saw before
         return super().unwrap_many(records)
+
+    def end(self) -> None:
+        """Let the look-up end, and wait until it has."""
+        self._over.set()
+        self._looking.join(PATIENCE_S)
 
 
 @dataclass
@@ -185,7 +192,7 @@ class TestMaking:
         files = OvertakenWrapping(house.directory, lambda: keys.look_up([month, (known, 1)]))
         keys = DataKeys(house.database.service_pool, files)
         made = keys.audit_month(month[1])
-        files.over.set()
+        files.end()
         assert made == house.process().get(*month)
 
     def test_a_lost_centre_key_is_not_replaced_while_records_need_it(self, house: House) -> None:
@@ -364,10 +371,12 @@ class TestKeeping:
         house.files.gate.clear()
         with ThreadPoolExecutor(9) as threads:
             first = threads.submit(keys.get, stream)
-            assert house.files.reached.wait(20)
+            assert house.files.reached.wait(PATIENCE_S)
             others = [threads.submit(keys.get_many, [(stream, 1)]) for _ in range(8)]
             house.files.gate.set()
-            assert {other.result(20)[stream, 1] for other in others} == {first.result(20)}
+            assert {other.result(PATIENCE_S)[stream, 1] for other in others} == {
+                first.result(PATIENCE_S)
+            }
         assert house.files.unwrapped == [1]
 
     def test_two_who_wait_for_each_others_keys_both_go_on(self, house: House) -> None:
@@ -378,7 +387,7 @@ class TestKeeping:
             with ThreadPoolExecutor(2) as threads:
                 first = threads.submit(keys.get_many, [(one, 1), (two, 1)])
                 second = threads.submit(keys.get_many, [(two, 1), (one, 1)])
-                assert first.result(20) == second.result(20)
+                assert first.result(PATIENCE_S) == second.result(PATIENCE_S)
 
     def test_a_key_forgotten_while_it_is_opened_is_not_kept(self, house: House) -> None:
         stream = uuid4()
@@ -388,11 +397,11 @@ class TestKeeping:
         house.files.gate.clear()
         with ThreadPoolExecutor(1) as threads:
             opening = threads.submit(keys.get, stream)
-            assert house.files.reached.wait(20)
+            assert house.files.reached.wait(PATIENCE_S)
             house.destroy(stream)
             keys.forget(stream)
             house.files.gate.set()
-            opening.result(20)
+            opening.result(PATIENCE_S)
         with pytest.raises(KeyDestroyed):
             keys.get(stream)
 
@@ -403,11 +412,11 @@ class TestKeeping:
             house.files.gate.clear()
             keys = house.process()
             waiting = [threads.submit(keys.get, stream) for _ in range(4)]
-            assert house.files.reached.wait(20)
+            assert house.files.reached.wait(PATIENCE_S)
             house.files.gate.set()
             for one in waiting:
                 with pytest.raises(KeyServiceDown):
-                    one.result(20)
+                    one.result(PATIENCE_S)
         assert keys.get(stream) == key
 
 

@@ -11,6 +11,7 @@ from releve.api import setbacks as setbacks_module
 from releve.api.preflight import jobs
 from releve.api.setbacks import IN_A_ROW, LONGEST_S, SHORTEST_S, Setbacks, failing
 from releve.api.worker import Loop
+from support.commands import PATIENCE_S
 
 OF_SOMEBODY = "Zélie Castagnoli"
 
@@ -31,7 +32,7 @@ def test_a_job_that_raised_something_unforeseen_is_called_again(
     loop = Loop("inbox", job, 0.001, Setbacks("inbox", tmp_path))
     loop.start()
     try:
-        assert again.wait(30)
+        assert again.wait(PATIENCE_S)
     finally:
         loop.stop()
     assert "inbox waits: ValueError" in caplog.text
