@@ -94,15 +94,23 @@ def identity_line(card: Card) -> str:
     differs = birth_name and not who["name"].startswith(birth_name)
     born = f"{was_born} {birth_name}" if differs else ""
     incomplete = "identité incomplète" if who["incomplete"] else ""
-    ald = f"ALD {'+'.join(who['ald'])}".strip() if who.get("ald") else ""
-    ins = f"INS {INS_STATUS[who['status']]}" if "ald" in who else ""
     return ", ".join(
         part
         for part in (
-            who["name"], born, who["born"], who["age"], who["sex_label"], ald, ins, incomplete
+            who["name"], born, who["born"], who["age"], who["sex_label"], *cover_words(card),
+            incomplete,
         )
         if part
     )  # fmt: skip
+
+
+def cover_words(card: Card) -> list[str]:
+    """``["ALD 8+30", "INS qualifiée"]``; a card that an older release kept does not know them."""
+    who = card["identity"]
+    if "ald" not in who:
+        return []
+    ald = [f"ALD {'+'.join(who['ald'])}".strip()] if who["ald"] else []
+    return [*ald, f"INS {INS_STATUS[who['status']]}"]
 
 
 Sourced = tuple[str, Mapping[str, Any] | None]
@@ -511,12 +519,20 @@ def source_line(line: Mapping[str, Any], zone: str) -> str:
 
 def row_json(card: Card) -> dict[str, Any]:
     """One row of the contract's JSON."""
-    severity = card["severity"]
+    severity, who = card["severity"], card["identity"]
     return {
         "patient": card["patient"],
         "tier": card["tier"],
         "why": card["why"],
-        "name": card["identity"]["name"],
+        "name": who["name"],
+        "identity": {
+            "birth_name": who["birth_name"] or None,
+            "birth_date": who["birth_date"] or None,
+            "age": who["age"],
+            "sex": who.get("sex"),
+            "incomplete": who["incomplete"],
+            **({"ins": who["status"], "ald": who["ald"]} if "ald" in who else {}),
+        },
         "severity": severity["level"] if severity else None,
         "severity_reason": severity["reason"] if severity else None,
         "allergies": card["allergies"],

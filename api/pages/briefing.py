@@ -22,7 +22,13 @@ from releve.api.problems import refuse
 from releve.api.reading import alarms_now
 from releve.domain.commands import COMMANDS
 from releve.projections.briefing import Card
-from releve.projections.briefing_text import SINCE, alarm_line, around_sections, left_out
+from releve.projections.briefing_text import (
+    SINCE,
+    alarm_line,
+    around_sections,
+    cover_words,
+    left_out,
+)
 from releve.projections.dates import french_day, french_hour, zone_of
 from releve.projections.directory import CentreEntry, Directory, StintLine
 from releve.projections.editions import Edition
@@ -297,6 +303,7 @@ class _Shown:
             ],
             "href": f"/patients/{patient}",
             "birth_name": birth_name if birth_name and not name.startswith(birth_name) else "",
+            "cover": cover_words(card),
             "namesake": plain_name(name) in self.names,
             "allergy": badge_of(card["allergies"], zone),
             "imported_none": [

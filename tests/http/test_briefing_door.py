@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -71,6 +73,32 @@ def test_a_phoned_critical_value_stands_beside_the_edition_it_came_after(
     ended = machine.get(f"{of_present(web)}/briefing").json()["since"]["ended_alarms"]
     assert [(each["entry"], each["judged"]) for each in ended] == [(entry, True)]
     assert ended[0]["became"].startswith("lu ")
+
+
+def test_a_card_says_who_it_is_about_by_every_door(web: Web, machine: TestClient) -> None:
+    traits = {
+        "birth_name": "IDENTITEDITE", "first_names": ["Jeanne"], "used_name": "AUTRENOM",
+        "birth_date": "1948-03-02", "sex": "female", "prior_search": "name",
+    }  # fmt: skip
+    patient = machine.post("/api/v1/patients", json=traits, headers=key()).json()["patient"]
+    for name, data in (
+        ("change-ald-status", {"status": "granted", "code": "8", "starts": "2026-11-02"}),
+        ("set-illness-severity", {"severity": "unstable", "reason": "Dyspnée de repos"}),
+    ):
+        path = f"/api/v1/patients/{patient}/{name}"
+        answer = machine.post(path, json=data, headers=key())
+        assert answer.status_code == 201, answer.text
+    edition = machine.post(f"{of_present(web)}/issue-briefing", headers=key()).json()
+    (row,) = [row for row in edition["rows"] if row["patient"] == patient]
+    assert row["identity"] == {
+        "birth_name": "IDENTITEDITE", "birth_date": "1948-03-02", "age": "78 ans",
+        "sex": "female", "incomplete": True, "ins": "provisoire", "ald": ["8"],
+    }  # fmt: skip
+    page = html.unescape(
+        web.browser("present").get(f"/sejours/{web.stint('present')}/briefing").text
+    )
+    (card,) = re.findall(rf'aria-labelledby="p-{patient}">(.*?)</article>', page, re.DOTALL)
+    assert "02/03/1948 · 78 ans · femme · ALD 8 · INS provisoire</span>" in card
 
 
 def test_who_is_named_since_the_edition_is_written_down(web: Web, machine: TestClient) -> None:
