@@ -8,7 +8,7 @@ and dates stay as the source wrote them; what the record has no place for is lis
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from releve.domain.aggregates.patient.allergies import AllergyRecorded, absence_of
 from releve.domain.aggregates.patient.medications import MedicationStarted
@@ -142,6 +142,7 @@ def _medication_line(index: BundleIndex, content: JsonObject, reading: Reading) 
         take_absence(concept, asked, content.get("status"), None, reading)
         return
     dosage, key = _dosage(content)
+    taken_so = _posology(content, kind)
     reading.payload = MedicationStarted(
         concept=concept,
         statement=cast(Statement, kind),
@@ -151,10 +152,10 @@ def _medication_line(index: BundleIndex, content: JsonObject, reading: Reading) 
         start=start,
         end=end,
         recorded=recorded,
-        dose_text=dosage.get("text"),
-        dose=_dose(dosage, kind),
+        dose_text=taken_so.text,
+        dose=taken_so.dose,
         route=codes.optional_concept(dosage.get("route")),
-        frequency=_frequency(dosage.get("timing", {})),
+        frequency=taken_so.frequency,
         indication=_indication(content, reading),
     )
     _leave_dosage(dosage, key, content, reading)
@@ -241,13 +242,63 @@ def _ingredients(medication: JsonObject) -> str:
 
 
 def _dosage(content: JsonObject) -> tuple[JsonObject, str]:
+    dosages, key = _dosages(content)
+    return (dosages[0] if dosages else {}), key
+
+
+def _dosages(content: JsonObject) -> tuple[list[JsonObject], str]:
     for key in ("dosage", "dosageInstruction"):
         given = content.get(key)
         if isinstance(given, list):
-            return (given[0] if given else {}), key
-        if isinstance(given, dict):
             return given, key
-    return {}, "dosage"
+        if isinstance(given, dict):
+            return [given], key
+    return [], "dosage"
+
+
+class _Posology(NamedTuple):
+    """How a treatment is taken, in words where figures would say a part of it alone."""
+
+    text: str | None = None
+    dose: Quantity | None = None
+    frequency: str | None = None
+
+
+def _posology(content: JsonObject, kind: str) -> _Posology:
+    """The one dosage of a treatment; of several all in words, for the first alone would mislead."""
+    dosages, _ = _dosages(content)
+    told = [_one_posology(dosage, kind) for dosage in dosages]
+    if len(told) < 2:
+        return told[0] if told else _Posology()
+    return _Posology(text=" ; ".join(_in_words(one) for one in told))
+
+
+def _one_posology(dosage: JsonObject, kind: str) -> _Posology:
+    text, dose = dosage.get("text"), _dose(dosage, kind)
+    timing = dosage.get("timing", {})
+    frequency = _frequency(timing)
+    if text:
+        return _Posology(text, dose, frequency)
+    if frequency is None and set(timing.get("repeat", {})) - _BOUNDS | set(timing) - {"repeat"}:
+        frequency = UNREAD_RHYTHM
+    needed = dosage.get("asNeededCodeableConcept")
+    if dosage.get("asNeededBoolean") is True or needed:
+        why = codes.concept_of(needed).text
+        said = f"si besoin ({why})" if why else "si besoin"
+        frequency = f"{frequency}, {said}" if frequency else said
+    return _Posology(None, dose, frequency)
+
+
+def _in_words(posology: _Posology) -> str:
+    dose = posology.dose
+    amount = dose and " ".join(part for part in (dose.value, dose.unit or dose.code) if part)
+    said = [part for part in (posology.text or amount, posology.frequency) if part]
+    return ", ".join(said) or UNREAD_RHYTHM
+
+
+UNREAD_RHYTHM: Final = "rythme à lire dans l'original"
+"""Where a timing says more than a number of times in a period: on Mondays, before meals."""
+_BOUNDS: Final = frozenset({"boundsPeriod", "boundsDuration", "boundsRange"})
 
 
 def _dose(dosage: JsonObject, kind: str) -> Quantity | None:

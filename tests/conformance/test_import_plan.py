@@ -31,6 +31,7 @@ from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.problems import ProblemRecorded
 from releve.fhir import exact_json
 from releve.fhir.import_bundle import ImportPlan, plan
+from releve.fhir.reading import UNREAD_RHYTHM
 
 NEVER_UNMAPPED = {
     "Condition",
@@ -115,6 +116,39 @@ def test_the_control_is_taken_clean() -> None:
     problem = patient.entries[0].payload
     assert isinstance(problem, ProblemRecorded)
     assert problem.clinical_status is None
+
+
+WEEKLY = {"repeat": {"frequency": 1, "period": 1, "periodUnit": "wk", "dayOfWeek": ["mon"]}}
+AMOUNT = {"doseAndRate": [{"doseQuantity": {"value": 10, "unit": "mg"}}]}
+
+
+@pytest.mark.parametrize(
+    ("dosages", "text", "dose", "frequency"),
+    [
+        ([{"text": "1 le matin"}, {"text": "2 le soir"}], "1 le matin ; 2 le soir", None, None),
+        (
+            [{**AMOUNT, "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}},
+             {"text": "puis 5 mg"}],
+            "10 mg, 1 x / 1 d ; puis 5 mg", None, None,
+        ),
+        ([{**AMOUNT, "timing": WEEKLY}], None, "10", UNREAD_RHYTHM),
+        ([{**AMOUNT, "asNeededBoolean": True}], None, "10", "si besoin"),
+        (
+            [{**AMOUNT, "asNeededCodeableConcept": {"text": "douleur"}}],
+            None, "10", "si besoin (douleur)",
+        ),
+        ([{**AMOUNT, "text": "10 mg le lundi", "timing": WEEKLY}], "10 mg le lundi", "10", None),
+    ],
+)  # fmt: skip
+def test_a_posology_is_never_told_by_a_part_of_it(
+    dosages: list[Any], text: str | None, dose: str | None, frequency: str | None
+) -> None:
+    """The first of two doses, a weekly drug without its day, a reserve taken for a rule."""
+    taken = statement(coded("L04AX03", "méthotrexate"), dosage=dosages)
+    (entry,) = accepted(raw(collection(taken))).entries
+    assert isinstance(entry.payload, MedicationStarted)
+    assert (entry.payload.dose_text, entry.payload.frequency) == (text, frequency)
+    assert (entry.payload.dose and entry.payload.dose.value) == dose
 
 
 def test_an_unknown_gender_counts_as_absent_not_as_another_trait() -> None:
