@@ -190,7 +190,8 @@ def _centre(here: CentreEntry, at: Moment) -> dict[str, Any]:
         "sites": [{"name": each.name, "kind": SITES.get(each.kind, each.kind)}
                   for each in here.sites],
         "opening": [
-            {"day": DAYS[slot.weekday - 1], "hours": f"{_hour(slot.opens)} – {_hour(slot.closes)}"}
+            {"weekday": slot.weekday, "day": DAYS[slot.weekday - 1],
+             "hours": f"{_hour(slot.opens)} – {_hour(slot.closes)}"}
             for slot in here.opening
         ],
         "sources": [
