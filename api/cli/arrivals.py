@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from releve.api.cli.record import imports
+from releve.api.cli.reports import counted, import_text
 from releve.api.cli.runner import DONE, FAILED, Invocation, Result, command
 
 Files = Annotated[list[Path], typer.Argument(help="Les fichiers à déposer.")]
@@ -82,10 +83,7 @@ def _deposited(at: Invocation, files: list[Path], centre: str | None, media_type
 
 def _told(report: Any) -> Result:
     data = report.as_json()
-    lines = [f"{data['files']} fichiers, {data['events']} événements"]
-    lines += [f"  déjà reçu : {name}" for name in data["duplicates"]]
-    lines += [f"  ✗ {row['file']} {row['path']} : {row['reason']}" for row in data["rejected"]]
-    lines += [f"  ! {row['file']} {row['path']} : {row['reason']}" for row in data["warnings"]]
-    if data["unmapped"]:
-        lines.append(f"  {len(data['unmapped'])} éléments gardés dans l'original, sans événement")
-    return Result(data, "\n".join(lines), FAILED if data["rejected"] else DONE)
+    text = import_text(
+        data, counted(data["files"], "fichier"), counted(data["events"], "événement")
+    )
+    return Result(data, text, FAILED if data["rejected"] else DONE)

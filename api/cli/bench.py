@@ -39,4 +39,5 @@ def bench(
     from releve.api.bench.catalogue import run
 
     report = run(name.value, quick=quick, say=at.say)
-    return Result(report.data(), report.text(), DONE if report.met else FAILED)
+    # One short round shows that a benchmark runs; what it measured is no verdict.
+    return Result(report.data(), report.text(), DONE if quick or report.met else FAILED)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from releve.api.cli.evidence import exports, identifier
+from releve.api.cli.reports import counted, import_text
 from releve.api.cli.runner import (
     DONE,
     FAILED,
@@ -83,15 +84,13 @@ def import_fhir(
     with open_services(at.settings) as services:
         report = acts.import_fhir(services, files, finess=centre, keep_going=keep_going)
     data = report.as_json()
-    lines = [
-        f"{data['files']} fichiers, {len(data['patients'])} patients, {data['events']} événements"
-    ]
-    lines += [f"  déjà importé : {name}" for name in data["duplicates"]]
-    lines += [f"  ✗ {row['file']} {row['path']} : {row['reason']}" for row in data["rejected"]]
-    lines += [f"  ! {row['file']} {row['path']} : {row['reason']}" for row in data["warnings"]]
-    if data["unmapped"]:
-        lines.append(f"  {len(data['unmapped'])} éléments gardés dans l'original, sans événement")
-    return Result(data, "\n".join(lines), report.exit_code)
+    text = import_text(
+        data,
+        counted(data["files"], "fichier"),
+        counted(len(data["patients"]), "patient"),
+        counted(data["events"], "événement"),
+    )
+    return Result(data, text, report.exit_code)
 
 
 def speak(
@@ -267,11 +266,13 @@ def rebuild(
         if parked:
             whole = services.feed.retry_parked()
             left = len(services.feed.parked())
-            told = f"{whole} relus entièrement, {left} encore en attente"
+            again = f"{counted(whole, 'dossier')} relu{'s' if whole > 1 else ''} en entier"
+            told = f"{again}, {left} encore en attente"
             return Result({"whole": whole, "parked": left}, told, FAILED if left else DONE)
         report = services.feed.rebuild(projection, check=check)
     data = report.to_json()
-    text = f"{data['events']} événements en {data['seconds']:.2f} s ({data['events_per_second']}/s)"
+    rate = f"{data['seconds']:.2f} s ({data['events_per_second']}/s)"
+    text = f"{counted(data['events'], 'événement')} en {rate}"
     return Result(data, text, FAILED if data["identical"] is False else DONE)
 
 
