@@ -203,6 +203,8 @@ def _entry(
     report: _Report, sender: str, unmapped: list[Unmapped], warnings: list[str]
 ) -> ImportedEntry | None:
     lines: list[ResultLine] = []
+    remarks: list[str] = []
+    letter = _bare(" ".join(report.letter))
     for number, written in report.coded[:MAX_LINES]:
         kind, *fields = written.split("|")
         if kind.strip().upper() == "RES":
@@ -210,7 +212,13 @@ def _entry(
             lines += read
             if not read:
                 unmapped.append(Unmapped(path=f"ligne {number}", type="RES"))
-        elif kind.strip().upper() != "TEX":
+        elif kind.strip().upper() == "TEX":
+            # The letter again, mostly; what it does not say ("hémolysé") is told with the values.
+            remark = " ".join(" ".join(fields).split())
+            if (said := _bare(remark)) and said not in letter:
+                about = f"{lines[-1].code.text} : " if lines else ""
+                remarks.append(f"{about}{remark}")
+        else:
             unmapped.append(Unmapped(path=f"ligne {number}", type=kind.strip()[:20] or "vide"))
     if len(report.coded) > MAX_LINES:
         warnings.append(f"Seules les {MAX_LINES} premières lignes codées sont lues.")
@@ -222,6 +230,7 @@ def _entry(
             status=_status(lines),
             title="Résultats d'examens",
             lines=tuple(lines),
+            conclusion="\n".join(remarks),
             report=_source_id(report),
             laboratory=sender,
         ),
@@ -229,6 +238,11 @@ def _entry(
         source_id=_source_id(report),
         author=sender or None,
     )
+
+
+def _bare(text: str) -> str:
+    """Its letters and digits alone, to be looked for whatever the layout."""
+    return "".join(sign for sign in text.casefold() if sign.isalnum())
 
 
 def _status(lines: list[ResultLine]) -> ResultStatus:

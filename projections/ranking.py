@@ -91,7 +91,8 @@ def extract(summary: PatientSummary) -> PatientSummary:
         keep += [line for line in summary.slot(slot) if line.current][:most]
     for slot in ("medications", "problems", "past-illness", "allergies"):
         changed = [line for line in summary.slot(slot) if line.revised and line not in keep]
-        keep += sorted(changed, key=_last_said)[:_CHANGED]
+        # A card counts the treatments that were stopped, beyond those that it names.
+        keep += sorted(changed, key=_last_said)[: 20 if slot == "medications" else _CHANGED]
     keep += [
         line
         for line in summary.slot("results")

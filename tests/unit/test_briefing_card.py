@@ -448,6 +448,18 @@ class TestMoreOnTheCard:
             "Ramipril, arrêté le 15/11/2026 (toux)",
         ]
 
+    def test_every_treatment_that_was_stopped_is_named_or_counted(self) -> None:
+        stream = person()
+        drugs = [
+            stream.add(MedicationStarted(concept=Concept(text=f"Produit {n}"), start="2020"))
+            for n in range(9)
+        ]
+        for drug in drugs[:7]:
+            stopped = MedicationStopped(stopped_on="2026-11-16")
+            stream.add(stopped, target=drug.event_id, reason="chute")
+        card = new_card(stream)
+        assert len(card["changes"]) + card["more"]["changes"] == 7
+
     def test_a_challenge_stands_beside_its_problem_and_a_question_names_its_reader(self) -> None:
         stream = person()
         problem = stream.add(ProblemRecorded(concept=Concept(text="Arthrose")))

@@ -47,6 +47,15 @@ def test_sender_date_and_reference() -> None:
     assert document.source_id == "Laboratoire des Charmes|2614187"
 
 
+def test_a_remark_that_the_letter_does_not_repeat_is_told_with_the_values() -> None:
+    """A potassium of 6.2 that is "hémolysé" is another potassium."""
+    assert [one.conclusion for one in read("hprim-structured.hpr").reports] == [""]
+    row = next(each for each in TEXT.splitlines() if each.startswith("RES|POTASSIUM"))
+    told = TEXT.replace(row, f"{row}\nTEX|Prélèvement   hémolysé, à recontrôler\nTEX|-----")
+    (report,) = read_hprim(told).reports
+    assert report.conclusion == "POTASSIUM : Prélèvement hémolysé, à recontrôler"
+
+
 def test_coded_lines_keep_value_unit_and_range() -> None:
     (report,) = read("hprim-structured.hpr").reports
     assert (report.status, report.report) == ("final", "Laboratoire des Charmes|2614187")
