@@ -65,7 +65,7 @@ def demo(
     key_wrapper: Annotated[Wrapper, typer.Option("--key-wrapper")] = Wrapper.file,
 ) -> Result | None:
     """Construire le centre de démonstration et le servir."""
-    from releve.api.database.state import reset as reset_state
+    from releve.api.database.supervisor import stop_and_reset
     from releve.api.demo.running import check_demo, chosen_sizes, serve_demo
 
     if at.settings.env == "production":
@@ -74,7 +74,7 @@ def demo(
             "RELEVE_ENV vaut `production`.", "Retirer RELEVE_ENV, ou utiliser un autre dossier.",
         )  # fmt: skip
     if reset and at.settings.state_dir.exists():
-        reset_state(at.settings.state_dir)
+        stop_and_reset(at.settings.state_dir)
     sizes = chosen_sizes(at.settings, patients=patients, weeks=weeks, centres=centres, seed=seed)
     if check:
         found = check_demo(at, sizes)

@@ -54,13 +54,29 @@ class StateDirectory:
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
-        """Hold the shared lock: the database is not stopped and not removed meanwhile."""
-        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Hold the shared lock: the database is not stopped and not removed meanwhile.
+
+        A directory that was emptied since it was opened is made again first.
+        """
+        while (descriptor := self._shared()) is None:
+            open_state(self.path)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
             yield
         finally:
             os.close(descriptor)
+
+    def _shared(self) -> int | None:
+        """The lock file, locked; None where a reset took it, or all else, away meanwhile."""
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if _is_at(descriptor, self.lock) and (self.path / "VERSION").exists():
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
 
     def passwords(self) -> dict[str, str]:
         """Read the roles' passwords; the first time, make them.
@@ -148,8 +164,8 @@ def open_state(path: Path, *, create: bool = True) -> StateDirectory:
 def reset(path: Path) -> None:
     """Empty a state directory that is ours; an absent or empty one is left as it is.
 
-    Everything is destroyed, keys included. The embedded server must have been stopped
-    (``supervisor.stop``).
+    Everything is destroyed, keys included. The embedded server must have been stopped:
+    ``supervisor.stop_and_reset`` does both.
 
     Raises:
         EnvironmentProblem: the directory holds something and has no VERSION.
@@ -198,6 +214,14 @@ def try_lock(descriptor: int, kind: int) -> bool:
     return True
 
 
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether a path still names the file that was opened."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
 def _own(path: Path) -> None:
     """Give a new directory to PostgreSQL's account, where there is a way to run it at all."""
     with contextlib.suppress(EnvironmentProblem):
@@ -216,7 +240,8 @@ def _check_or_mark(path: Path, *, create: bool) -> None:
                 "Installer la version de Relève qui va avec ce dossier.",
             )
         return
-    if any(entry.name != _UNFINISHED for entry in path.iterdir()):
+    # A command that came while it was emptied leaves a lock, and nothing else.
+    if any(entry.name not in (_UNFINISHED, "lock") for entry in path.iterdir()):
         raise _not_ours(path)
     if not create:
         raise FileNotFoundError(path)

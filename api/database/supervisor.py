@@ -39,7 +39,7 @@ from releve.api.database.problems import (
     EnvironmentProblem,
     ServerProblem,
 )
-from releve.api.database.state import StateDirectory, exclusive, open_state, try_lock
+from releve.api.database.state import StateDirectory, exclusive, open_state, reset, try_lock
 
 DATABASE = "releve"
 
@@ -124,6 +124,21 @@ def stop(state_dir: Path, *, wait_s: float = 40.0) -> ServerStatus:
                 break
             time.sleep(0.02)
     return status(state_dir)
+
+
+def stop_and_reset(state_dir: Path) -> None:
+    """Stop the server that the last command left, then empty the directory (:func:`.state.reset`).
+
+    A server that runs on for its two seconds would otherwise lose its files under its feet, and
+    take the next one's socket along when it ends.
+
+    Raises:
+        EnvironmentProblem, UsageProblem: as :func:`.state.reset`.
+    """
+    state = StateDirectory(Path(os.path.abspath(state_dir.expanduser())))
+    if _supervisor_pid(state) is not None and not _in_use(state):
+        stop(state_dir)
+    reset(state_dir)
 
 
 def status(state_dir: Path) -> ServerStatus:

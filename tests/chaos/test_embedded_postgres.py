@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
@@ -11,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -278,6 +280,58 @@ class TestPlaces:
         supervisor.stop(state_dir)
         reset(state_dir)
         assert list(state_dir.iterdir()) == []
+
+    def test_a_reset_ends_the_server_that_the_last_command_left(self, state_dir: Path) -> None:
+        with supervisor.connect_state(state_dir):
+            left = [supervisor_pid(state_dir), postmaster_pid(state_dir)]
+        supervisor.stop_and_reset(state_dir)
+        assert not any(map(commands.alive, left))
+        assert list(state_dir.iterdir()) == []
+        supervisor.stop_and_reset(state_dir)
+        with (
+            supervisor.connect_state(state_dir),
+            pytest.raises(UsageProblem, match="state-busy"),
+        ):
+            supervisor.stop_and_reset(state_dir)
+
+    def test_a_command_overtaken_by_a_reset_works_in_the_directory_made_again(
+        self, state_dir: Path
+    ) -> None:
+        state = open_state(state_dir)
+        reset(state_dir)
+        with state.working():
+            assert all(path.is_dir() for path in (state.keys, state.pg))
+            with pytest.raises(UsageProblem, match="state-busy"):
+                reset(state_dir)
+
+    def test_a_lock_that_was_waited_for_and_taken_away_is_no_lock(self, state_dir: Path) -> None:
+        state = open_state(state_dir)
+        held = os.open(state.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        place = f":{os.fstat(held).st_ino} "
+        refused: list[str] = []
+
+        def work() -> None:
+            with state.working():
+                try:
+                    reset(state_dir)
+                except UsageProblem as busy:
+                    refused.append(busy.code)
+
+        waiting = threading.Thread(target=work)
+        waiting.start()
+        try:
+            assert commands.becomes(
+                lambda: any(
+                    "->" in line and place in line
+                    for line in Path("/proc/locks").read_text().splitlines()
+                )
+            )
+            state.lock.unlink()
+        finally:
+            os.close(held)
+            waiting.join()
+        assert refused == ["state-busy"]
 
     def test_a_later_format_is_refused(self, state_dir: Path) -> None:
         open_state(state_dir)
