@@ -70,6 +70,8 @@ _VALUES: Final = (
     "valueDateTime", "valueTime",
 )  # fmt: skip
 _COMPARATORS: Final = frozenset({"<", "<=", ">", ">="})
+_CRITICAL: Final = frozenset({"HH", "LL", "AA"})
+"""HL7 v3 ObservationInterpretation, as v2 table 0078 has it too: beyond panic limits."""
 _SECTIONS: Final = "http://terminology.hl7.org/CodeSystem/v2-0074"
 _TITLED: Final = 3
 """Analyses that the title of a sample names; the others are counted."""
@@ -113,7 +115,9 @@ def read_report(index: BundleIndex, content: JsonObject, reading: Reading) -> No
     """A DiagnosticReport: one result, its observations as lines."""
     status = STATUSES.get(content.get("status", ""))
     lines = _lines_of(index, reading) if status else []
-    conclusion = str(content.get("conclusion") or "")
+    conclusion = str(content.get("conclusion") or "") or _coded_conclusion(content)
+    if not (lines or conclusion) and _is_attached(content):
+        conclusion = ATTACHED
     if status is None or not (lines or conclusion):
         _not_taken(index, content, reading)
         return
@@ -121,7 +125,33 @@ def read_report(index: BundleIndex, content: JsonObject, reading: Reading) -> No
         reading.warn(f"{reading.entry.path}.status", "statut inconnu : gardé partiel", "status")
     _take(index, content, reading, status, lines, conclusion, "performer", "resultsInterpreter")
     taken = {"status", "code", "conclusion", "issued", "effectiveDateTime", "effectivePeriod"}
+    if conclusion and not content.get("conclusion") and conclusion != ATTACHED:
+        taken.add("conclusionCode")
     reading.leave(content, taken | {"category"})
+
+
+ATTACHED: Final = "Compte rendu joint à l'original, à y lire."
+"""The conclusion of a report that says everything in the file it carries."""
+
+
+def _coded_conclusion(content: JsonObject) -> str:
+    told = (codes.concept_of(one).text for one in content.get("conclusionCode", ()))
+    return " ; ".join(text for text in told if text)
+
+
+def _is_attached(content: JsonObject) -> bool:
+    """Whether a report carries its text as a file, and is a result: of a laboratory, of imaging.
+
+    A category of another list is a note's (US Core), which nobody waits for.
+    """
+    if not content.get("presentedForm"):
+        return False
+    listed = [
+        one.get("system")
+        for category in content.get("category", ())
+        for one in category.get("coding", ())
+    ]
+    return not listed or _SECTIONS in listed
 
 
 def read_observation(index: BundleIndex, content: JsonObject, reading: Reading) -> None:
@@ -364,12 +394,19 @@ def _words(part: JsonObject) -> str | None:
 
 
 def _interpretation(part: JsonObject) -> str | None:
-    for one in part.get("interpretation", ())[:1]:
-        for coding in one.get("coding", ()):
-            if coding.get("code"):
-                return str(coding["code"])
-        return codes.concept_of(one).text or None
-    return None
+    given = part.get("interpretation", ())
+    listed = [
+        str(coding["code"])
+        for one in given
+        for coding in one.get("coding", ())
+        if coding.get("code")
+    ]
+    # "High" beside "critical high", or a local code before it: the gravest is what is kept.
+    gravest = next((code for code in listed if code in _CRITICAL), None)
+    if gravest is not None or not given:
+        return gravest
+    first = next((c["code"] for c in given[0].get("coding", ()) if c.get("code")), None)
+    return str(first) if first else codes.concept_of(given[0]).text or None
 
 
 def _range(part: JsonObject) -> str | None:

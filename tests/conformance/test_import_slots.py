@@ -31,6 +31,7 @@ from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.values import Quantity
 from releve.fhir.import_bundle import plan
+from releve.fhir.reading_results import ATTACHED
 from releve.fhir.summary import summary_document
 
 LOINC = "http://loinc.org"
@@ -99,6 +100,48 @@ def test_a_report_and_its_observations_are_one_result() -> None:
     assert second.reference_range == "135 - 145 mmol/L"
     assert (third.value, third.text) == (None, "jaune")
     assert left_over(made, potassium(), sodium, words) == []
+
+
+SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
+PDF = [{"contentType": "application/pdf", "data": "JVBERi0="}]
+
+
+@pytest.mark.parametrize(
+    ("said", "conclusion"),
+    [
+        ({"presentedForm": PDF}, ATTACHED),
+        ({"presentedForm": PDF, "category": [coded("PAT", "x", SECTION)]}, ATTACHED),
+        ({"conclusionCode": [coded("363346000", "Carcinome")]}, "Carcinome"),
+        ({"presentedForm": PDF, "conclusion": "Carcinome"}, "Carcinome"),
+    ],
+)
+def test_a_report_in_a_file_or_a_code_is_a_result_to_be_read(
+    said: Resource, conclusion: str
+) -> None:
+    """Histology mostly comes as a PDF: without a result nobody would be asked to read it."""
+    (result,) = payloads(report(code={"text": "Histologie"}, **said))
+    assert isinstance(result, ResultReceived)
+    assert (result.status, result.title, result.lines) == ("final", "Histologie", ())
+    assert result.conclusion == conclusion
+
+
+def test_a_note_that_is_sent_as_a_report_is_no_result() -> None:
+    note = [coded("34117-2", "History and physical note", LOINC)]
+    assert payloads(report(presentedForm=PDF, category=note)) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [{"coding": [{"code": "H"}]}, {"coding": [{"code": "HH"}]}],
+        [{"coding": [{"system": "urn:oid:1.2.250.1.999", "code": "CRIT"}, {"code": "HH"}]}],
+    ],
+)
+def test_of_several_interpretations_the_critical_one_is_kept(said: list[Resource]) -> None:
+    lithium = {"value": 3.5, "unit": "mmol/L", "code": "mmol/L"}
+    line = observation("14334-7", valueQuantity=lithium, interpretation=said)
+    (result,) = payloads(report(1), line)
+    assert result.lines[0].interpretation == "HH"
 
 
 @pytest.mark.parametrize(
