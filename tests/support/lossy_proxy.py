@@ -14,6 +14,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
+from support.commands import PATIENCE_S
+
 Pool = ConnectionPool[psycopg.Connection[tuple[object, ...]]]
 
 
@@ -93,8 +95,13 @@ class LossyProxy:
 def lossy_pool(url: str, connections: int = 2) -> Iterator[tuple[Pool, LossyProxy]]:
     """A pool of connections that all go through one proxy."""
     proxy = LossyProxy(url)
-    pool: Pool = ConnectionPool(proxy.url, min_size=1, max_size=connections, open=True, timeout=60)
+    pool: Pool = ConnectionPool(
+        proxy.url, min_size=1, max_size=connections, open=True, timeout=PATIENCE_S
+    )
     try:
+        # Whoever asks before the first connection stands makes the pool open a second one, and
+        # an answer meant to be lost on the one would be lost while the other is made ready.
+        pool.wait(PATIENCE_S)
         yield pool, proxy
     finally:
         pool.close()

@@ -19,16 +19,17 @@ STATIC: list[tuple[str, list[str | Path]]] = [
     ("imports", [BIN / "lint-imports"]),
 ]
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
-BOTH_CORES = ["-n", "auto", "--dist", "loadfile"]  # a file's tests share its server
+# A file's tests share its server. Each process has servers of its own: eight are a machine's fill.
+EVERY_CORE = ["-n", "auto", "--maxprocesses", "8", "--dist", "loadfile"]
 SEARCH = "--hypothesis-profile=search"
 QUICK = ["tests/unit", "tests/stored", "tests/property"]
 PROFILES: dict[str, list[tuple[str, list[str | Path]]]] = {
-    "full": [*STATIC, ("tests", [*PYTEST, *BOTH_CORES, "-m", "not long", "--durations=15"])],
+    "full": [*STATIC, ("tests", [*PYTEST, *EVERY_CORE, "-m", "not long", "--durations=15"])],
     "quick": [
         *STATIC,
         (
             "tests",
-            [*PYTEST, *BOTH_CORES, SEARCH, *QUICK, "-m", "not long and not slow and not postgres"],
+            [*PYTEST, *EVERY_CORE, SEARCH, *QUICK, "-m", "not long and not slow and not postgres"],
         ),
     ],
     "long": [("tests", [*PYTEST, SEARCH, "-m", "long"])],
