@@ -15,6 +15,7 @@ from uuid import UUID
 from releve.api.delivering import undelivered
 from releve.api.inbox import FORMATS, KINDS, name_hint, original
 from releve.api.proposing import Proposal, proposals
+from releve.api.reading import rules_of
 from releve.domain.aggregates.patient.results import ResultReceived
 from releve.domain.events import Payload, Source
 from releve.domain.values import DocumentFormat, IdentityTraits, ResultLine
@@ -23,7 +24,7 @@ from releve.projections import wording
 from releve.projections.inbox import InboxLine, SourceState, source_states
 from releve.projections.patient_summary import PatientSummary
 from releve.projections.results_board import unmatched_verdicts
-from releve.projections.rule_release import Rules, in_force, load_rules
+from releve.projections.rule_release import Rules
 
 if TYPE_CHECKING:
     from releve.api.services import Services
@@ -43,9 +44,7 @@ class Sorting:
     def of(cls, services: Services, centre: UUID) -> Sorting:
         """Read now: the records of the centre and the rules in force."""
         position, summaries = services.records.summaries(centre)
-        active = services.directory.load().rules
-        rules = load_rules(in_force(active.release if active else None))
-        return cls(services, centre, summaries, rules, position)
+        return cls(services, centre, summaries, rules_of(services.directory.load()), position)
 
     def header(self, line: InboxLine) -> dict[str, Any]:
         """What anybody who sorts the post may see: whose, which kind, how, when, status."""
