@@ -14,6 +14,7 @@ import msgspec
 
 from releve.domain.aggregates.deciding import RELEVE
 from releve.domain.aggregates.patient.observations import tells_the_past
+from releve.domain.aggregates.patient.record import REVISIONS
 from releve.projections.compared_values import is_compared, lowest
 from releve.projections.summary_courses import Handover, Item, Question, Result
 from releve.projections.summary_lines import VALIDATED, Line, Note
@@ -127,7 +128,7 @@ def weigh(summary: PatientSummary, entry: UUID | None) -> None:
     """Say again which versions of a line are in force, from ``entry`` back to its first one.
 
     As the record has it (``Patient.is_replaced``): a version that no doctor accepted replaces only
-    what no doctor accepted either, and one that is out replaces nothing.
+    what no doctor accepted, or revised, either; and one that is out replaces nothing.
     """
     held = {
         line.entry_id: line for line in (*summary.lines, *summary.absences) if line.ordinal is None
@@ -140,7 +141,8 @@ def weigh(summary: PatientSummary, entry: UUID | None) -> None:
 
 
 def _weigh_one(summary: PatientSummary, line: Line, newer: Mapping[UUID, Line]) -> None:
-    waits, replaced = line.validation == "to-validate", False
+    revised = any(each.topic in REVISIONS and not each.wrong for each in line.revisions)
+    waits, replaced = line.validation == "to-validate" and not revised, False
     later = newer.get(line.entry_id)
     while later is not None and not replaced:
         is_out = later.wrong or later.validation == "refused"
@@ -197,6 +199,7 @@ def revise(summary: PatientSummary, revision: Line) -> None:
     for index, item in enumerate(summary.items):
         if item.line.entry_id == target:
             summary.items[index] = msgspec.structs.replace(item, line=revised(item.line))
+    weigh(summary, target)
     for slot in ("medications", "allergies", "problems", "vigilance"):
         _forget_old(summary, slot)
 

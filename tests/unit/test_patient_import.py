@@ -16,7 +16,7 @@ from releve.domain.aggregates.patient.allergies import (
 from releve.domain.aggregates.patient.corrections import EntryMarkedInError
 from releve.domain.aggregates.patient.documents import DocumentAttached
 from releve.domain.aggregates.patient.identity import Registered
-from releve.domain.aggregates.patient.medications import MedicationStarted
+from releve.domain.aggregates.patient.medications import MedicationStarted, medication_in_force
 from releve.domain.aggregates.patient.observations import ObservationRecorded
 from releve.domain.aggregates.patient.open_items import ItemOpened, ItemReopened
 from releve.domain.aggregates.patient.problems import ProblemRecorded, current_problems
@@ -33,6 +33,7 @@ from releve.domain.commands import (
     ImportRecord,
     MarkEntryInError,
     RegisterPatient,
+    StopMedication,
     ValidateEntry,
 )
 from releve.domain.events import Payload, Source
@@ -197,6 +198,27 @@ def test_nobody_having_accepted_it_a_newer_version_takes_nothing_out() -> None:
 
     assert judged("refused") == [entry(2)]
     assert judged("accepted") == []
+
+
+def test_what_a_doctor_stopped_here_stays_stopped_when_it_is_sent_again() -> None:
+    """Nobody had accepted the line; its stop for a bleeding is a doctor's word all the same."""
+
+    def sent(dose: str) -> ImportedEntry:
+        drug = Concept(text="Warfarine")
+        return line(MedicationStarted(concept=drug, start="2024", dose_text=dose), "m1")
+
+    first = taken_in(given(REGISTERED), sent("2 mg"))
+    stop = StopMedication(medication=first.events[0].event_id, reason="Hématome")
+    stopped = then_again(first).when(stop, key=b"stop")
+    again = taken_in(then_again(stopped), sent("3 mg"))
+    old, new = again.state.medications
+    assert [again.state.stands(each) for each in (old, new)] == [True, True]
+    assert medication_in_force(again.state, old).status == "stopped"
+    assert new in awaiting_validation(again.state)
+    (stopping,) = stopped.events
+    back = MarkEntryInError(entry=stopping.event_id, reason="Erreur de dossier")
+    undone = then_again(again).when(back, key=b"back").state
+    assert [undone.stands(each) for each in undone.medications] == [False, True]
 
 
 def test_what_nobody_accepted_is_replaced_by_its_newer_version() -> None:

@@ -216,6 +216,17 @@ HISTORIES: dict[str, tuple[Payload | Told, ...]] = {
         Told(MOVED, target=entry(2)),
         wrong(3),
     ),
+    "stopped here and sent again": (
+        Told(DRUG, source=CDA),
+        Told(MedicationStopped(stopped_on="2026-11-20"), target=entry(2)),
+        Told(msgspec.structs.replace(DRUG, dose_text="2 le matin"), source=CDA, target=entry(2)),
+    ),
+    "that stop taken back": (
+        Told(DRUG, source=CDA),
+        Told(MedicationStopped(stopped_on="2026-11-20"), target=entry(2)),
+        Told(msgspec.structs.replace(DRUG, dose_text="2 le matin"), source=CDA, target=entry(2)),
+        wrong(3),
+    ),
     "an older doubt about the identity": (
         Told(InsStatusChanged(status="validee", proof="passeport"), at="2026-11-20"),
         Told(InsStatusChanged(status="provisoire"), at="2026-11-01"),

@@ -80,11 +80,12 @@ class Patient:
     def is_replaced(self, entry: UUID) -> bool:
         """True while a newer version of ``entry`` is in force; one that is out gives it back.
 
-        A version that no doctor accepted replaces only what no doctor accepted either.
+        A version that no doctor accepted replaces only what no doctor accepted, or revised, either:
+        what was stopped here for a bleeding does not run again because it was sent again.
         """
         if entry not in self.superseded:
             return False  # nearly every entry, and asked of each of them over and over
-        waits = self._waits(entry)
+        waits = self._waits(entry) and not self._is_revised(entry)
         return any(waits or not self._waits(newer) for newer in self.newer_than(entry))
 
     def newer_than(self, entry: UUID) -> Iterator[UUID]:
@@ -96,9 +97,27 @@ class Patient:
             verdict in self.in_error for verdict in self.accepted.get(entry, ())
         )
 
+    def _is_revised(self, entry: UUID) -> bool:
+        """Whether a doctor said here that it is otherwise, and that stands."""
+        return any(
+            event.event_id not in self.in_error
+            for kind in self.filed
+            if kind.topic in REVISIONS
+            for event in self.told_about(kind, entry)
+        )
+
     def standing(self, events: Iterable[Event]) -> Iterator[Event]:
         """Those of ``events`` that belong in current views."""
         return (event for event in events if self.stands(event))
+
+
+REVISIONS = frozenset(
+    {
+        "patient.problem-revised", "patient.allergy-revised", "patient.medication-changed",
+        "patient.medication-stopped",
+    }
+)  # fmt: skip
+"""Topics by which a doctor says that a line is otherwise than it was told."""
 
 
 def later_than(superseded: Mapping[UUID, UUID], entry: UUID) -> Iterator[UUID]:
