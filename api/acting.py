@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
+
+import psycopg
 
 from releve.api import delivering, proposing
 from releve.api.arrived import arrived_since
@@ -55,6 +58,8 @@ if TYPE_CHECKING:
 
 SETTLES_WITHIN = timedelta(seconds=2)
 """How long an answer waits for its own events to be numbered and shown."""
+
+_STINTS: Final = 0x52454C4556450003  # whoever plans or moves a stint
 
 _ASKED: Mapping[Action, tuple[str, ...]] = {
     Action.WRITE_IDENTITY: (
@@ -150,47 +155,48 @@ def perform(
     """
     principal = granted.principal
     actor = principal.actor_bytes()
-    flagged = _flagged(services, granted, command)
-    context = CommandContext(
-        author=Author(
-            role=principal.role,  # type: ignore[arg-type]  # the policy knows the same words
-            name=principal.name,
-            person=principal.person,
-            stint=granted.decision.stint,
-        ),
-        now=services.clock.for_write(),
-        key=services.blind_index.request_key(actor, client_key.encode()),
-        actor=actor,
-        centre=granted.centre,
-        zone=principal.zone,
-        seen_position=seen_position,
-        expected_version=expected_version,
-        source=Source(channel=_channel(principal, command, channel)),
-        read_backs_requested=len(flagged),
-        rivals=_rivals(services, granted, command, target),
-        own_stints=_own_stints(services, command, target),
-        colleague=_colleague(services, granted, command),
-        corrects=_corrected(
-            services, command, target, seen_position, named=expected_version is not None
-        ),
-        document_with=_document_with(services, command, target),
-    )
-    try:
-        outcome = services.continuity.execute(
-            command,
-            context,
-            target=target,
-            claims=[*_claims(services, command, target), *claims],
-            attachments=attachments,
+    with _in_turn(services, command):
+        flagged = _flagged(services, granted, command)
+        context = CommandContext(
+            author=Author(
+                role=principal.role,  # type: ignore[arg-type]  # the policy knows the same words
+                name=principal.name,
+                person=principal.person,
+                stint=granted.decision.stint,
+            ),
+            now=services.clock.for_write(),
+            key=services.blind_index.request_key(actor, client_key.encode()),
+            actor=actor,
+            centre=granted.centre,
+            zone=principal.zone,
+            seen_position=seen_position,
+            expected_version=expected_version,
+            source=Source(channel=_channel(principal, command, channel)),
+            read_backs_requested=len(flagged),
+            rivals=_rivals(services, granted, command, target),
+            own_stints=_own_stints(services, command, target),
+            colleague=_colleague(services, granted, command),
+            corrects=_corrected(
+                services, command, target, seen_position, named=expected_version is not None
+            ),
+            document_with=_document_with(services, command, target),
         )
-    except Written as meanwhile:
-        if granted.kind != "patient" or target is None or expected_version is None:
-            raise
-        raise Overtaken(meanwhile, arrived_since(services, granted, expected_version)) from None
-    except Refused as refused:
-        if refused.code != "too-many-read-backs":
-            raise
-        raise Overloaded(refused, flagged) from None
+        try:
+            outcome = services.continuity.execute(
+                command,
+                context,
+                target=target,
+                claims=[*_claims(services, command, target), *claims],
+                attachments=attachments,
+            )
+        except Written as meanwhile:
+            if granted.kind != "patient" or target is None or expected_version is None:
+                raise
+            raise Overtaken(meanwhile, arrived_since(services, granted, expected_version)) from None
+        except Refused as refused:
+            if refused.code != "too-many-read-backs":
+                raise
+            raise Overloaded(refused, flagged) from None
     if isinstance(command, MatchDocument):
         delivered = delivering.deliver(services, outcome.stream)
         if wait and delivered is not None:
@@ -363,6 +369,24 @@ def _colleague(services: Services, granted: Granted, command: Command) -> Collea
 
 _ANSWER_FOR_ITEMS: Final = frozenset({"referent", "coordinator"})
 """Roles that hold an item without a stint."""
+
+
+@contextlib.contextmanager
+def _in_turn(services: Services, command: Command) -> Iterator[None]:
+    """One at a time plans or moves a stint, knowing the stints planned before.
+
+    That nobody overlaps themselves concerns several streams, so no stream's version can tell that
+    another stint was planned meanwhile. A connection of its own: the pool's are for what is done
+    inside.
+    """
+    if not isinstance(command, PlanStint | ReviseStint):
+        yield
+        return
+    with psycopg.connect(services.database.service_url, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '5s'")
+        connection.execute("SELECT pg_advisory_lock(%s)", (_STINTS,))
+        services.catch_up()
+        yield
 
 
 def _own_stints(
