@@ -58,12 +58,16 @@ def potassium(value: str, **more: Any) -> dict[str, Any]:
 
 
 def test_every_act_is_a_command_of_a_patient_with_a_form(doctor: TestClient, page: str) -> None:
+    name = re.findall(r"<title>.*?, (.*?) · ", doctor.get(f"{page}/gestes/probleme").text)[0]
     for word, found in ACTS.items():
         assert COMMANDS[found.command].target == "patient", word
         if not found.about and word not in ("coordonnees", "rendez-vous"):  # the office's
             shown = doctor.get(f"{page}/gestes/{word}")
             assert shown.status_code == 200, word
             assert found.title in shown.text
+            (signs,) = re.findall(r'name="signer" value="1">(.*?)</button>', shown.text)
+            assert name in signs, word
+            assert re.search(r", (née?|né\(e\)) le [0-9/]+|, naissance inconnue", signs), word
 
 
 def test_lists_grow_change_and_end(doctor: TestClient, page: str) -> None:
