@@ -310,6 +310,7 @@ def test_what_has_focus_never_stands_under_the_signing_bar(site: Site) -> None:
         page.set_viewport_size({"width": 1366, "height": 768})
         page.goto(f"/patients/{site.web.patient('T3')}/consultation")
         fields = page.locator("form.stack :is(input, select, textarea):visible")
+        assert fields.count() > 5
         for number in range(fields.count()):
             if number:
                 page.keyboard.press("Tab")
