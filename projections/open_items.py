@@ -140,7 +140,10 @@ def answerable_for(
 def board(
     items: Iterable[tuple[Item, PatientSummary]], at: datetime, directory: Directory
 ) -> list[BoardLine]:
-    """The items in board order, as of ``at``."""
+    """The items in board order, as of ``at``: by days overdue times severity, then by date.
+
+    Where those are the same, what harms if late comes first.
+    """
     lines = []
     for item, summary in items:
         severity = summary.severity
@@ -167,6 +170,7 @@ def board(
         key=lambda line: (
             -line.overdue_days * _WEIGHT.get(line.severity or "", 1),
             line.due.toordinal() if line.due else 2**62,
+            not line.item.harm_if_late,
             line.item.line.version,
             line.patient.hex,
         )

@@ -363,3 +363,19 @@ def test_board_orders_by_overdue_days_times_severity_then_due() -> None:
     assert [each.name for each in lines] == ["P2", "P1", "P5", "P4", "P3"]
     assert [each.overdue_days for each in lines] == [4, 7, 0, 0, 0]
     assert {each.owner for each in lines} == {"Dr 1"}
+
+
+def test_at_equal_lateness_what_harms_if_late_comes_first() -> None:
+    rows = []
+    for number, (harms, due) in enumerate(
+        [(False, "2026-11-10"), (True, "2026-11-10"), (False, "2026-11-27"), (True, "2026-11-27")],
+        1,
+    ):
+        stream = Stream(number)
+        stream.add(Registered(birth_name=f"P{number}"))
+        stream.add(ItemOpened(kind="call", text="a", due=due, harm_if_late=harms))
+        summary = fold_all(None, stream.events, stream.id)
+        rows += [(item, summary) for item in summary.open_items]
+    directory = Directory([centre(), line(stint(0, 1))])
+    lines = board(rows, datetime(2026, 11, 17, 12, tzinfo=UTC), directory)
+    assert [each.name for each in lines] == ["P2", "P1", "P4", "P3"]
