@@ -545,11 +545,8 @@ class TestOrdinaryServer:
                     done = another.submit(roles.ensure_logins, second, logins)
                     assert becomes(lambda: waits(first, second.info.backend_pid))
                 done.result()
-            found = rows(
-                ours.superuser_url,
-                f"SELECT count(*) FROM pg_roles WHERE rolname = '{logins[0].name}'",  # noqa: S608
-            )
-            assert found == [(1,)]
+            named = rows(ours.superuser_url, "SELECT rolname::text FROM pg_roles")
+            assert named.count((logins[0].name,)) == 1
         finally:
             for database in databases:
                 database.drop()
