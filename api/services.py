@@ -148,11 +148,11 @@ class Services:
                 time.sleep(0.002)
         size = self.reader.head().size
         last, since = -2, time.monotonic()
-        while (position := self.feed.position()) < size - 1:
+        while (stand := self.feed.stand()).position < size - 1 or stand.outdated:
             if told is not None:
-                told(position, size - 1)
-            if position > last:
-                last, since = position, time.monotonic()
+                told(stand.position, size - 1)
+            if stand.position > last:
+                last, since = stand.position, time.monotonic()
             elif time.monotonic() - since > STALLED_S:
                 raise Unavailable("projections-stalled")
             if not self.feed.run_once():

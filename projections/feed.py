@@ -31,7 +31,6 @@ from releve.projections.inbox import InboxLine, fold_line
 from releve.projections.patient_summary import PatientSummary, fold_all, reads_whole
 from releve.projections.projected_rows import (
     GENERATION,
-    ROW_FORMAT,
     Batch,
     Build,
     Connection,
@@ -39,7 +38,7 @@ from releve.projections.projected_rows import (
     write,
 )
 from releve.projections.rebuild import RebuildReport, RebuildRunning, few_collections, rebuild
-from releve.projections.served_build import FEED
+from releve.projections.served_build import FEED, ROW_FORMAT
 from releve.security.errors import KeyDestroyed, SecurityError, Tampered
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row
@@ -75,6 +74,11 @@ class Stand(NamedTuple):
     position: int
     epoch: int
     format: int
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the rows have the shape of another version: nobody reads them."""
+        return self.format != ROW_FORMAT
 
 
 @dataclass
@@ -137,7 +141,7 @@ class Feed:
             Tampered: the log itself has a hole.
         """
         stand = self.stand()
-        if stand.format != ROW_FORMAT:
+        if stand.outdated:
             with suppress(RebuildRunning):
                 rebuild(self)
             return 0
@@ -153,8 +157,8 @@ class Feed:
             reading: Future[list[Read]] | None = None
             while True:
                 stand = self.stand()
-                if stand.format != ROW_FORMAT:
-                    if not self.run_once(limit) and self.stand().format != ROW_FORMAT:
+                if stand.outdated:
+                    if not self.run_once(limit) and self.stand().outdated:
                         return applied
                     continue
                 ahead_of = reading.result() if reading is not None else []

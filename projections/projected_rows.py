@@ -23,9 +23,6 @@ from releve.projections.patient_summary import Item, PatientSummary, from_bytes,
 from releve.projections.served_build import DIRECTORY_SCOPE, FEED
 from releve.security.keys.sealed_rows import open_row, seal_row
 
-ROW_FORMAT: Final = 8
-"""Shape of the rows; a build of another shape is built again."""
-
 GENERATION: Final = 1
 """Data-key generation that seals rows."""
 PATIENT_KIND: Final = "patient"

@@ -22,14 +22,13 @@ from releve.projections.projected_rows import (
     BRIEFING_KIND,
     GENERATION,
     PATIENT_KIND,
-    ROW_FORMAT,
     Batch,
     Build,
     Connection,
     drop_builds,
     write,
 )
-from releve.projections.served_build import FEED
+from releve.projections.served_build import FEED, ROW_FORMAT
 from releve.security.errors import SecurityError
 from releve.security.keys.data_keys import DataKeys
 from releve.security.keys.sealed_rows import open_row

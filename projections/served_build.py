@@ -13,10 +13,23 @@ from uuid import UUID
 
 from psycopg_pool import ConnectionPool
 
+from releve.domain.errors import Unavailable
+
 FEED: Final = "main"
 """The one feed that drives every projection, so that all stand at the same position."""
+ROW_FORMAT: Final = 8
+"""Shape of the rows; a build of another shape is built again, and not read meanwhile."""
 DIRECTORY_SCOPE: Final = UUID(int=0)
 """Whose revision the directory's is: no centre's."""
+
+
+class OtherFormat(Unavailable):
+    """The served rows are those of another version; they are being built again."""
+
+    code = "readings-rebuilding"
+    what = "Les lectures sont refaites après une mise à jour."
+    why = "Elles ont la forme d'une autre version ; le registre, lui, n'a rien perdu."
+    do = "Réessayer dans une minute ; si cela dure, prévenir l'exploitant (releve doctor)."
 
 
 class Served(NamedTuple):
@@ -52,7 +65,11 @@ class ServedBuild:
             self._held.reset(token)
 
     def now(self) -> Served | None:
-        """What is served, or None while nothing was projected yet."""
+        """What is served, or None while nothing was projected yet.
+
+        Raises:
+            OtherFormat: rows of another version of the product stand there.
+        """
         held = self._held.get()
         if held:
             return held[0]
@@ -64,14 +81,17 @@ class ServedBuild:
 
 
 def read_served(connection: Any) -> Served | None:
-    """What is served as the connection's transaction sees it; one row a centre, no more."""
+    """What is served as the connection's transaction sees it; raises as :meth:`ServedBuild.now`."""
     rows = connection.execute(_SERVED, (FEED,), binary=True).fetchall()
     if not rows:
         return None
-    return Served(rows[0][0], rows[0][1], {row[2]: row[3] for row in rows if row[2] is not None})
+    build, position, row_format, _, _ = rows[0]
+    if row_format != ROW_FORMAT and position >= 0:
+        raise OtherFormat
+    return Served(build, position, {row[3]: row[4] for row in rows if row[3] is not None})
 
 
 _SERVED = (
-    "SELECT f.build, f.position, r.scope, r.number FROM projection.feed f "
+    "SELECT f.build, f.position, f.format, r.scope, r.number FROM projection.feed f "
     "LEFT JOIN projection.revision r ON r.build = f.build WHERE f.name = %b"
 )

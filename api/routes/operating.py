@@ -58,7 +58,7 @@ def _parts(services: Services) -> tuple[tuple[str, Callable[[], bool]], ...]:
             return connection.execute("SELECT 1 FROM ledger.cell").fetchone() is not None
 
     def readings() -> bool:
-        return services.feed.lag().events <= LAG_LIMIT
+        return services.feed.lag().events <= LAG_LIMIT and not services.feed.stand().outdated
 
     def jobs() -> bool:
         return not failing_jobs(services.database.state.path)
