@@ -21,6 +21,7 @@ from starlette.responses import Response
 from releve.domain import errors as domain
 from releve.domain.continuity import Claimed, MatchedMeanwhile, Written
 from releve.fhir.document_content import Unreadable
+from releve.projections.served_build import OtherFormat
 from releve.security import errors as security
 from releve.security.ledger.connection import LedgerUnreachable
 from releve.security.ledger.export import NotInLog
@@ -173,6 +174,7 @@ STATUS: dict[type[domain.ReleveError], int] = {
     domain.Erased: 410,
     domain.Tampered: 500,
     domain.Unavailable: 503,
+    OtherFormat: 503,
 }
 """HTTP status of each class of the domain tree; code, what, why and do are the error's own."""
 

@@ -153,7 +153,9 @@ class House:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with psycopg.connect(self.owner_url, connect_timeout=5) as connection:
+                with psycopg.connect(
+                    self.owner_url, connect_timeout=5, autocommit=True
+                ) as connection:
                     return connection.execute(statement.encode(), parameters or None).fetchall()
             except psycopg.OperationalError:
                 assert time.monotonic() < deadline, "the database did not come back"
