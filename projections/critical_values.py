@@ -84,7 +84,7 @@ def of_result(result: Result, summary: PatientSummary, rules: Rules) -> list[Ala
     received = result.received
     if received is None or result.review is not None:
         return []
-    return [] if result.is_history else _judged(received, result.lines, summary, rules)
+    return [] if summary.is_history(result) else _judged(received, result.lines, summary, rules)
 
 
 def _of_measure(line: Line, summary: PatientSummary, rules: Rules) -> list[Alarm]:
@@ -109,7 +109,7 @@ def to_tell(result: Result, summary: PatientSummary, rules: Rules) -> list[Alarm
     received = result.received
     if not rules.critical or received is None or result.settled or not result.to_inform:
         return []
-    if result.is_history:
+    if summary.is_history(result):
         return []
     return [each for each in _judged(received, result.lines, summary, rules) if each.critical]
 

@@ -205,7 +205,7 @@ def _unread(summary: PatientSummary) -> set[UUID]:
     found = {line.entry_id for line in summary.lines if is_unread(line)}
     for result in summary.results:
         now = result.received
-        if now is None or result.review is not None or result.is_history:
+        if now is None or result.review is not None or summary.is_history(result):
             continue
         if result.settled_by is None or result.status not in ("partial", "phoned"):
             found.add(now.entry_id)
@@ -216,7 +216,7 @@ def _is_history(summary: PatientSummary, line: Line) -> bool:
     """Whether it was old when it came in, as the record judges it (``results.is_history``)."""
     for result in summary.results:
         if any(each.entry_id == line.entry_id for each in result.versions):
-            return result.is_history
+            return summary.is_history(result)
     return tells_the_past(line.as_of, line.zone, line.recorded_at)
 
 

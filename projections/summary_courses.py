@@ -164,20 +164,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return ", ".join(part for part in parts if part)
 
     @property
-    def is_history(self) -> bool:
-        """Whether it was old when it came in, as what it replaced was, and answers no order.
-
-        As the record has it (``results.is_history``): nobody is asked to act on it.
-        """
-        if self.order is not None and self.order.current:
-            return False
-        known = {each.entry_id: each for each in self.versions}
-        version = self.received
-        while version is not None and _is_past(version):
-            version = None if version.target is None else known.get(version.target)
-        return version is None
-
-    @property
     def received(self) -> Line | None:
         """The version in force: the last one that is neither an error nor refused."""
         return next((each for each in reversed(self.versions) if each.current), None)
@@ -302,7 +288,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return self.state(date.min) in ("done", "cancelled")
 
 
-def _is_past(version: Line) -> bool:
+def was_old(version: Line) -> bool:
+    """Whether a result's sample was old when it came in (``results.is_past``); a call is news."""
     if version.detail.get("status") == "phoned":
         return False
     taken = version.detail.get("sampled_at") or version.as_of

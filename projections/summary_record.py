@@ -22,6 +22,7 @@ from releve.projections.summary_courses import (
     Question,
     Result,
     Seen,
+    was_old,
 )
 from releve.projections.summary_lines import (
     HANDOVER,
@@ -187,6 +188,27 @@ class PatientSummary(msgspec.Struct, kw_only=True):
     def open_results(self, day: date) -> list[Result]:
         """Results that are not done on ``day``: expected, partial, to read, to tell."""
         return [each for each in self.results if each.state(day) not in ("done", "cancelled")]
+
+    def is_history(self, result: Result) -> bool:
+        """Whether it was old when it came in, as all that it replaced was, and answers no order.
+
+        As the record has it (``results.is_history``): nobody is asked to act on it. Where what it
+        replaced is not kept any more, it is to be read.
+        """
+        holder: Result | None = result
+        version = result.received
+        while version is not None and holder is not None and was_old(version):
+            if holder.order is not None and holder.order.current:
+                return False
+            if version.target is None:
+                return True
+            replaced = version.target
+            holder, version = next(
+                ((one, each) for one in self.results for each in one.versions
+                 if each.entry_id == replaced),
+                (None, None),
+            )  # fmt: skip
+        return False
 
     @property
     def corrected_results(self) -> list[Result]:
