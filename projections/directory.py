@@ -8,7 +8,7 @@ has to record that it lapsed.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -187,12 +187,10 @@ class Directory:
     def previous(self, stint: UUID) -> StintLine | None:
         """The stint of another doctor at the same centre that began last before this one."""
         here = self.stints[stint]
-        before = [
-            line
-            for line in self._by_centre[here.centre]
-            if line.starts_at < here.starts_at and line.practitioner != here.practitioner
-        ]
-        return before[-1] if before else None
+        stints = self._by_centre[here.centre]
+        before = range(bisect_left(stints, here.starts_at, key=_starts_at) - 1, -1, -1)
+        earlier = (stints[place] for place in before)
+        return next((each for each in earlier if each.practitioner != here.practitioner), None)
 
     def next(self, stint: UUID) -> StintLine | None:
         """The stint of the same centre that begins first after this one began.
@@ -200,22 +198,19 @@ class Directory:
         It may be the same doctor's again, who then continues; :meth:`successor` is somebody else.
         """
         here = self.stints[stint]
-        return next(
-            (line for line in self._by_centre[here.centre] if line.starts_at > here.starts_at),
-            None,
-        )
+        return next(self._after(here.centre, here.starts_at), None)
 
     def successor(self, stint: UUID) -> StintLine | None:
         """The stint of another doctor at the same centre that begins first after this one began."""
         here = self.stints[stint]
-        return next(
-            (
-                line
-                for line in self._by_centre[here.centre]
-                if line.starts_at > here.starts_at and line.practitioner != here.practitioner
-            ),
-            None,
-        )
+        later = self._after(here.centre, here.starts_at)
+        return next((each for each in later if each.practitioner != here.practitioner), None)
+
+    def _after(self, centre: UUID, moment: datetime) -> Iterator[StintLine]:
+        """A centre's stints that begin after a moment, earliest first; no other is looked at."""
+        stints = self._by_centre.get(centre, [])
+        for place in range(bisect_right(stints, moment, key=_starts_at), len(stints)):
+            yield stints[place]
 
     def current_or_next(self, centre: UUID, at: datetime) -> StintLine | None:
         """Who is in post, else who comes next, else who was there last."""
@@ -223,18 +218,24 @@ class Directory:
         if present:
             return present[0]
         stints = self._by_centre.get(centre, [])
-        coming = [line for line in stints if line.starts_at > at]
-        return coming[0] if coming else (stints[-1] if stints else None)
+        return next(self._after(centre, at), stints[-1] if stints else None)
 
     def last_stint_before(self, stint: UUID) -> StintLine | None:
         """The same doctor's previous stint at the same centre, or None on a first one."""
-        here = self.stints[stint]
-        before = [
-            line
-            for line in self._by_centre[here.centre]
-            if line.practitioner == here.practitioner and line.starts_at < here.starts_at
-        ]
+        before = self.stints_before(stint)
         return before[-1] if before else None
+
+    def stints_before(self, stint: UUID) -> list[StintLine]:
+        """The same doctor's stints at the same centre that began before this one, earliest first.
+
+        Cancelled ones are none.
+        """
+        here = self.stints[stint]
+        return [
+            line
+            for line in self.stints_of_practitioner(here.practitioner)
+            if line.centre == here.centre and line.starts_at < here.starts_at and not line.cancelled
+        ]
 
     def overlapping(self, stint: UUID) -> list[StintLine]:
         """Colleagues in post during part of this stint."""
@@ -263,6 +264,10 @@ class Directory:
         lines = self._by_end.get(centre, [])
         first = bisect_right(lines, at, key=lambda line: line.ends_at)
         return {line.stint: line.as_stint() for line in lines[first:]}
+
+
+def _starts_at(line: StintLine) -> datetime:
+    return line.starts_at
 
 
 _ROWS = (

@@ -304,11 +304,7 @@ class Editions:
         record. Without one, what was known when their last stint here began; for a first stint,
         when the stint before it did.
         """
-        own = [
-            each
-            for each in directory.stints_of(line.centre)
-            if each.practitioner == line.practitioner and each.starts_at < line.starts_at
-        ]
+        own = directory.stints_before(line.stint)
         opened = [
             edition.position
             for each in own
