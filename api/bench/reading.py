@@ -37,7 +37,7 @@ from releve.api.services import Services, open_services
 from releve.api.settings import Settings
 from releve.domain.aggregates import CODEC
 from releve.projections.feed import Feed
-from releve.projections.projected_rows import Batch, write
+from releve.projections.projected_rows import TABLES, Batch, write
 from releve.security.keys.data_keys import DataKeys
 from releve.security.ledger.envelope import Header
 from releve.security.ledger.reader import LedgerReader, Read
@@ -48,9 +48,7 @@ _RUNNER_S = 8.0
 _BASELINE_BUILD = 1_000_000
 """The build that the baseline writes; the feed never gets that far."""
 
-_EMPTY = """
-TRUNCATE projection.patient, projection.briefing, projection.open_item, projection.patient_centre,
-    projection.directory, projection.access, projection.parked, projection.revision"""
+_EMPTY = "TRUNCATE " + ", ".join(f"projection.{table}" for table in (*TABLES, "parked", "revision"))
 _FROM_THE_START = "UPDATE projection.feed SET position = -1, epoch = epoch + 1 WHERE name = 'main'"
 
 
